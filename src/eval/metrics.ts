@@ -1,0 +1,175 @@
+/**
+ * Deterministic scores, streamed: an accumulator takes one forecast and its truth at a time and keeps a few sums,
+ * so that memory does not grow with the number of forecasts. All sums are f64.
+ *
+ * Notation: f forecast, y truth, c climatology, w weight of a cell (mean 1). A cell whose truth is NaN is not scored:
+ * means are then sum(w x) / sum(w) over the cells that are left, as in WeatherBench 2.
+ */
+import { unknownName } from "../errors.ts";
+import type { Definition } from "./definitions.ts";
+
+/** One field [H * W], in the variable's own units (never normalised). */
+export type Field = Float32Array | Float64Array;
+
+/** One forecast and what happened, at the same valid time. */
+export interface FieldPair {
+  readonly forecast: Field;
+  readonly truth: Field;
+  /** The state that anomalies are taken from, at that valid time; only anomaly metrics read it. */
+  readonly climatology?: Field;
+}
+
+export interface Accumulator {
+  /** Takes in one forecast. A NaN in the forecast where the truth is a number makes the score NaN. */
+  add(pair: FieldPair): void;
+  /** The score of all forecasts so far; NaN when it has no value (no forecast, a correlation without variance). */
+  value(): number;
+}
+
+/** Starts a score: `weights` [H * W] as of `cellWeights`, zero outside a region. */
+export type Metric = (weights: Float64Array, definition: Definition) => Accumulator;
+
+/** The weighted mean over one field of `term(i)`, cells of missing truth left out. */
+function fieldMean(weights: Float64Array, truth: Field, term: (i: number) => number): number {
+  let sum = 0;
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) {
+    if (Number.isNaN(truth[i]!)) continue;
+    sum += weights[i]! * term(i);
+    total += weights[i]!;
+  }
+  return sum / total;
+}
+
+/** The mean over forecasts of one number per forecast; a forecast whose truth is missing everywhere does not count. */
+function meanOverForecasts(
+  perForecast: (pair: FieldPair) => number,
+  finish = (mean: number) => mean,
+): Accumulator {
+  let sum = 0;
+  let count = 0;
+  return {
+    add(pair) {
+      if (pair.truth.every(Number.isNaN)) return;
+      sum += perForecast(pair);
+      count++;
+    },
+    value: () => finish(sum / count),
+  };
+}
+
+const squaredError =
+  (weights: Float64Array) =>
+  ({ forecast, truth }: FieldPair) =>
+    fieldMean(weights, truth, (i) => (forecast[i]! - truth[i]!) ** 2);
+
+/**
+ * Root-mean-square error, in units of the variable.
+ *
+ *   mean of roots:  mean over n of sqrt( mean over cells of w (f - y)^2 )      (ClimaX equation 3)
+ *   root of mean:   sqrt( mean over n and cells of w (f - y)^2 )               (WeatherBench 1 code, WeatherBench 2)
+ *
+ * The second is never smaller.
+ */
+export const rmse: Metric = (weights, definition) => {
+  const mse = squaredError(weights);
+  return definition.rmse === "mean of roots"
+    ? meanOverForecasts((pair) => Math.sqrt(mse(pair)))
+    : meanOverForecasts(mse, Math.sqrt);
+};
+
+/** Mean absolute error, mean of w |f - y|, in units of the variable; the same under every definition but for w. */
+export const mae: Metric = (weights) =>
+  meanOverForecasts(({ forecast, truth }) =>
+    fieldMean(weights, truth, (i) => Math.abs(forecast[i]! - truth[i]!)),
+  );
+
+/** Bias, mean of w (f - y), in units of the variable: positive where the forecast is too high. */
+export const bias: Metric = (weights) =>
+  meanOverForecasts(({ forecast, truth }) => fieldMean(weights, truth, (i) => forecast[i]! - truth[i]!));
+
+/**
+ * Anomaly correlation coefficient, without unit, of a = f - c and b = y - c.
+ *
+ *   pooled, centred:  sum w a' b' / sqrt(sum w a'^2 . sum w b'^2), all sums over forecasts and cells,
+ *                     a' = a - (unweighted mean of a over forecasts and cells), b' likewise
+ *                     (ClimaX and WeatherBench 1 code. The ClimaX code forms one ratio per batch and averages those,
+ *                     so that its value depends on the batch size; all forecasts are one batch here.)
+ *   per forecast:     mean over n of sum w a b / sqrt(sum w a^2 . sum w b^2)   (WeatherBench 2)
+ */
+export const acc: Metric = (weights, definition) =>
+  definition.acc === "pooled, centred" ? pooledCorrelation(weights) : meanCorrelation(weights);
+
+function meanCorrelation(weights: Float64Array): Accumulator {
+  return meanOverForecasts((pair) => {
+    let [ab, aa, bb] = [0, 0, 0];
+    anomalies(pair, (i, a, b) => {
+      ab += weights[i]! * a * b;
+      aa += weights[i]! * a * a;
+      bb += weights[i]! * b * b;
+    });
+    return ab / Math.sqrt(aa * bb);
+  });
+}
+
+function pooledCorrelation(weights: Float64Array): Accumulator {
+  // The centred sums follow from plain ones, so that the mean need not be known beforehand:
+  // sum w (a - A)(b - B) = sum w a b - A sum w b - B sum w a + A B sum w.
+  let [n, a1, b1, w1, wa, wb, wab, waa, wbb] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
+  return {
+    add(pair) {
+      anomalies(pair, (i, a, b) => {
+        const w = weights[i]!;
+        // Outside a region nothing counts, the unweighted mean included.
+        if (w === 0) return;
+        n++;
+        a1 += a;
+        b1 += b;
+        w1 += w;
+        wa += w * a;
+        wb += w * b;
+        wab += w * a * b;
+        waa += w * a * a;
+        wbb += w * b * b;
+      });
+    },
+    value() {
+      const [A, B] = [a1 / n, b1 / n];
+      const aa = waa - 2 * A * wa + A * A * w1;
+      const bb = wbb - 2 * B * wb + B * B * w1;
+      // A variance below the rounding of its terms is none: a constant anomaly has no correlation.
+      if (!(aa > 1e-13 * waa && bb > 1e-13 * wbb)) return Number.NaN;
+      return (wab - A * wb - B * wa + A * B * w1) / Math.sqrt(aa * bb);
+    },
+  };
+}
+
+/** Visits the anomalies of forecast and truth in each cell that has a truth. */
+function anomalies(pair: FieldPair, visit: (i: number, a: number, b: number) => void): void {
+  const { forecast, truth, climatology } = pair;
+  if (climatology === undefined) throw new TypeError("an anomaly correlation needs a climatology");
+  for (let i = 0; i < truth.length; i++) {
+    if (Number.isNaN(truth[i]!)) continue;
+    visit(i, forecast[i]! - climatology[i]!, truth[i]! - climatology[i]!);
+  }
+}
+
+/** Every metric `climax evaluate --metrics` knows. To add one, write it above and name it here. */
+export const metrics = { rmse, mae, bias, acc } satisfies Record<string, Metric>;
+export type MetricName = keyof typeof metrics;
+export const metricNames = Object.keys(metrics) as MetricName[];
+
+/** Metrics without a unit; the others are in the unit of their variable. */
+export const dimensionless: ReadonlySet<string> = new Set<MetricName>(["acc"]);
+
+/** Metrics that need a climatology. */
+export const anomalyMetrics: ReadonlySet<string> = new Set<MetricName>(["acc"]);
+
+/** Throws a `config` error unless every name is a metric. */
+export function checkMetrics(names: readonly string[]): MetricName[] {
+  return names.map((name) =>
+    metricNames.includes(name as MetricName)
+      ? (name as MetricName)
+      : unknownName("metric", name, metricNames),
+  );
+}
