@@ -1,0 +1,208 @@
+/** The `climax` command line: finds the subcommand, runs it, and turns errors into text and an exit code. */
+import { readFileSync } from "node:fs";
+import { ClimaxError, unknownName } from "../errors.ts";
+import type { Command } from "./command.ts";
+import { Interrupted } from "./interrupt.ts";
+
+/** A subcommand as `climax --help` lists it; its file is loaded only when it is wanted. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** Every subcommand, in the order of a real run. A test holds the summaries equal to the commands' own. */
+export const commandGroups: readonly { title: string; commands: readonly CommandEntry[] }[] = [
+  {
+    title: "Data",
+    commands: [
+      {
+        name: "regrid",
+        summary: "put weather files on a regular latitude-longitude grid",
+        load: async () => (await import("./regrid.ts")).regridCommand,
+      },
+      {
+        name: "simulate",
+        summary: "make years of synthetic weather with a small physical atmosphere, no download needed",
+        load: async () => (await import("./simulate.ts")).simulateCommand,
+      },
+      {
+        name: "prepare",
+        summary: "turn regridded files into a training set: splits, statistics, climatology",
+        load: async () => (await import("./prepare.ts")).prepareCommand,
+      },
+    ],
+  },
+  {
+    title: "Model",
+    commands: [
+      {
+        name: "pretrain",
+        summary: "train a ClimaX model on one or several sources",
+        load: async () => (await import("./pretrain.ts")).pretrainCommand,
+      },
+      {
+        name: "finetune",
+        summary: "train a checkpoint further on chosen lead times and variables",
+        load: async () => (await import("./finetune.ts")).finetuneCommand,
+      },
+      {
+        name: "forecast",
+        summary: "forecast from an initial state with a trained checkpoint",
+        load: async () => (await import("./forecast.ts")).forecastCommand,
+      },
+    ],
+  },
+  {
+    title: "Scores",
+    commands: [
+      {
+        name: "evaluate",
+        aliases: ["eval"],
+        summary: "score a forecast file of any system against the truth and simple baselines",
+        load: async () => (await import("./evaluate.ts")).evaluateCommand,
+      },
+    ],
+  },
+  {
+    title: "Machine",
+    commands: [
+      {
+        name: "doctor",
+        summary: "show adapters, limits and versions, and what is wrong with this machine",
+        load: async () => (await import("./doctor.ts")).doctorCommand,
+      },
+    ],
+  },
+];
+
+const entries = commandGroups.flatMap(({ commands }) => commands);
+
+/**
+ * Runs `climax ...argv`.
+ *
+ * @returns the exit code: 0 done; 1 a bug, or an answer such as "beyond tolerance"; 2 a mistake the user
+ *          can mend; 130 or 143 stopped by SIGINT or SIGTERM
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  surviveClosedPipes();
+  try {
+    return await dispatch(argv);
+  } catch (error) {
+    return report(error);
+  }
+}
+
+async function dispatch([first = "--help", ...rest]: readonly string[]): Promise<number> {
+  if (first === "--version" || first === "-V") {
+    process.stdout.write(`${version()}\n`);
+    return 0;
+  }
+  if (first === "--help" || first === "-h" || (first === "help" && rest.length === 0)) {
+    process.stdout.write(usage());
+    return 0;
+  }
+  if (first === "help") return dispatch([rest[0]!, "--help"]);
+  if (first.startsWith("-")) {
+    throw new ClimaxError(
+      "config",
+      `found the flag ${first} where a command was wanted`,
+      `write climax COMMAND ${first}; climax --help lists the commands`,
+    );
+  }
+  const entry =
+    entries.find(({ name, aliases = [] }) => name === first || aliases.includes(first)) ??
+    unknownName(
+      "command",
+      first,
+      entries.flatMap(({ name, aliases = [] }) => [name, ...aliases]),
+    );
+  const command = await entry.load();
+  return command.run(rest);
+}
+
+/** The version of this program, from its package.json. */
+export function version(): string {
+  const manifest: { version: string } = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  );
+  return manifest.version;
+}
+
+function usage(): string {
+  const label = ({ name, aliases = [] }: CommandEntry) => [name, ...aliases].join(", ");
+  const width = Math.max(...entries.map((entry) => label(entry).length)) + 2;
+  const groups = commandGroups.map(({ title, commands }) => {
+    const lines = commands.map((entry) => `  ${label(entry).padEnd(width)}${entry.summary}`);
+    return `${title}:\n${lines.join("\n")}\n`;
+  });
+  return `climax ${version()}: the ClimaX weather and climate model, from weather files to scored forecasts
+
+Usage: climax COMMAND [flags]
+
+${groups.join("\n")}
+Flags:
+  ${"-h, --help".padEnd(width)}show this help; climax COMMAND --help shows a command's
+  ${"-V, --version".padEnd(width)}show the version
+
+A first run, with synthetic weather:
+  climax simulate --help
+  climax doctor
+`;
+}
+
+/** Prints what went wrong and returns the exit code. */
+function report(error: unknown): number {
+  const debug = process.env.CLIMAX_DEBUG === "1";
+  const say = (text: string) => void process.stderr.write(`${text}\n`);
+  if (error instanceof Interrupted) {
+    say(error.message);
+    return error.exitCode;
+  }
+  const mendable = error instanceof ClimaxError ? error : systemError(error);
+  if (mendable) {
+    say(`error: ${mendable.message}\nhint:  ${mendable.hint}`);
+    if (debug) say((error as Error).stack ?? "");
+    return 2;
+  }
+  say(`error: a bug in climax ${version()}\n${error instanceof Error ? error.stack : String(error)}`);
+  return 1;
+}
+
+/** What the operating system refuses is the user's to mend, wherever it comes from. */
+const refusals: Readonly<Record<string, readonly [what: string, hint: string]>> = {
+  ENOENT: ["there is no such file or folder", "check the path"],
+  EACCES: ["permission denied", "check who owns it, or choose another path"],
+  EPERM: ["not permitted", "check who owns it, or choose another path"],
+  EROFS: ["the file system is read-only", "choose another path"],
+  ENOSPC: ["no space left on the device", "free some space, or choose another disk"],
+  EDQUOT: ["your disk quota is used up", "free some space, or choose another disk"],
+  EISDIR: ["it is a folder, a file was wanted", "name a file"],
+  ENOTDIR: ["a part of the path is a file, not a folder", "check the path"],
+  EEXIST: ["it exists already", "remove it, or choose another path"],
+  EMFILE: ["too many open files", "raise the limit with ulimit -n"],
+  EIO: ["the disk or network file system failed", "check the disk"],
+};
+
+function systemError(error: unknown): ClimaxError | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, path, dest, syscall } = error as NodeJS.ErrnoException & { dest?: string };
+  const known = syscall === undefined || code === undefined ? undefined : refusals[code];
+  if (!known) return undefined;
+  const [what, hint] = known;
+  return new ClimaxError("data", `${dest ?? path ?? `cannot ${syscall}`}: ${what}`, hint, { cause: error });
+}
+
+let surviving = false;
+
+/** `climax ... | head` closes our stdout early: what is left unprinted is lost, the work goes on. */
+function surviveClosedPipes(): void {
+  if (surviving) return;
+  surviving = true;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+}
