@@ -134,6 +134,28 @@ export function longitudeSeam(grid: Grid): { start: number; periodic: boolean } 
   return { start: periodic ? 0 : start, periodic };
 }
 
+/**
+ * West and east edge of each column, [W, 2], degrees, with west <= longitude <= east (so beyond [0, 360) at the
+ * ends): midway between neighbours, and half a spacing outward at the ends of a region.
+ */
+export function longitudeEdges(grid: Grid): Float64Array {
+  const { lon } = grid;
+  const n = lon.length;
+  const { start, periodic } = longitudeSeam(grid);
+  const edges = new Float64Array(2 * n);
+  // Half the way to the neighbour on each side; at a region's end, as much as on the other side.
+  const half = (i: number) => (i === n - 1 ? lon[0]! + 360 - lon[n - 1]! : lon[i + 1]! - lon[i]!) / 2;
+  lon.forEach((x, i) => {
+    const before = (i + n - 1) % n;
+    const [atStart, atEnd] = [!periodic && i === start, !periodic && (i + 1) % n === start];
+    const west = atStart ? (atEnd ? 0 : half(i)) : half(before);
+    const east = atEnd ? (atStart ? 0 : half(before)) : half(i);
+    edges[2 * i] = x - west;
+    edges[2 * i + 1] = x + east;
+  });
+  return edges;
+}
+
 /** Whether two grids have the same points to within `tolerance` degrees (float32 files round theirs). */
 export function sameGrid(a: Grid, b: Grid, tolerance = 1e-3): boolean {
   const close = (x: Float64Array, y: Float64Array) =>

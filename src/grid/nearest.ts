@@ -1,0 +1,53 @@
+/**
+ * The nearest source point by great-circle distance. Not separable: towards the poles a point of the next row
+ * poleward can be nearer than the one in the row nearest in latitude.
+ */
+import { type Grid, latitudeEdges, longitudeEdges, longitudeSeam } from "./grid.ts";
+
+/**
+ * For each target point the index of its nearest source point, [H_target * W_target], -1 outside the cells of a
+ * regional source. Of points equally near, to 1e-12 of the distance, the southern and then the western is taken.
+ */
+export function nearestIndices(source: Grid, target: Grid): Int32Array {
+  const [h, w] = [source.lat.length, source.lon.length];
+  const edges = latitudeEdges(source);
+  const radians = Math.PI / 180;
+  const columns = Array.from(target.lon, (x) => nearestColumn(source, x));
+  const indices = new Int32Array(target.lat.length * target.lon.length).fill(-1);
+  let index = 0;
+  for (const y of target.lat) {
+    const inside = y >= edges[0]! - 1e-4 && y <= edges[h]! + 1e-4;
+    for (const { column, distance } of columns) {
+      if (inside && column >= 0) {
+        let [best, row] = [Number.POSITIVE_INFINITY, 0];
+        for (let r = 0; r < h; r++) {
+          // Haversine of the distance: exact for near points, and increasing with it.
+          const dy = Math.sin(((source.lat[r]! - y) * radians) / 2);
+          const dx = Math.sin((distance * radians) / 2);
+          const haversine = dy * dy + Math.cos(y * radians) * Math.cos(source.lat[r]! * radians) * dx * dx;
+          if (haversine < best * (1 - 1e-12)) [best, row] = [haversine, r];
+        }
+        indices[index] = row * w + column;
+      }
+      index++;
+    }
+  }
+  return indices;
+}
+
+function nearestColumn(source: Grid, x: number): { column: number; distance: number } {
+  const { periodic } = longitudeSeam(source);
+  const edges = longitudeEdges(source);
+  let [column, distance] = [-1, Number.POSITIVE_INFINITY];
+  source.lon.forEach((lon, i) => {
+    const difference = ((((x - lon) % 360) + 540) % 360) - 180; // east of the column: positive
+    const inside =
+      periodic || (difference >= edges[2 * i]! - lon - 1e-4 && difference <= edges[2 * i + 1]! - lon + 1e-4);
+    if (!inside) return;
+    const tie = Math.abs(Math.abs(difference) - distance) < 1e-9;
+    // Of two columns equally near, the one that x lies east of is the western one, also across Greenwich.
+    if (tie ? difference > 0 : Math.abs(difference) < distance)
+      [column, distance] = [i, Math.abs(difference)];
+  });
+  return { column, distance };
+}
