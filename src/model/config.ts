@@ -1,0 +1,72 @@
+// Hyperparameters of ClimaX: what fixes the shape of every parameter, and the rates of its noise.
+import { z } from "zod";
+
+/** The fields one by one, for schemas that fill some of them from elsewhere (a training set knows its variables). */
+export const modelFields = {
+  // Bounds keep a hostile checkpoint header from asking for endless names; the paper's largest model is far below.
+  variables: z
+    .array(z.string().min(1).max(200))
+    .min(1)
+    .max(4096)
+    .describe("names of the variables it can read and write, in order"),
+  gridShape: z
+    .tuple([z.int().positive().max(65536), z.int().positive().max(65536)])
+    .default([32, 64])
+    .describe("H W, grid points"),
+  patchSize: z.int().positive().max(1024).default(2).describe("side of a patch, grid points"),
+  embedDim: z.int().positive().max(65536).default(1024).describe("D, width of a token"),
+  depth: z.int().nonnegative().max(1024).default(8).describe("number of transformer blocks"),
+  decoderDepth: z.int().nonnegative().max(64).default(2).describe("hidden layers of the prediction head"),
+  heads: z
+    .int()
+    .positive()
+    .max(4096)
+    .default(16)
+    .describe("attention heads per block and in the aggregation"),
+  mlpRatio: z.number().positive().max(64).default(4).describe("hidden width of a block's MLP, in units of D"),
+  dropPath: z.number().min(0).lt(1).default(0.1).describe("stochastic depth rate of the last block"),
+  dropout: z.number().min(0).lt(1).default(0.1).describe("rate at which activations are dropped"),
+  parallelPatchEmbed: z
+    .boolean()
+    .default(false)
+    .describe(
+      "keep the patch embeddings of all variables as one tensor (names of the reference's parallel form)",
+    ),
+};
+
+/** Hyperparameters of ClimaX. The defaults are the 5.625° model of the paper (arXiv:2301.10343, table 4). */
+export const ModelConfig = z.strictObject(modelFields).superRefine((config, ctx) => {
+  const { variables, gridShape, patchSize, embedDim, heads } = config;
+  const issue = (path: string, message: string) => ctx.addIssue({ code: "custom", path: [path], message });
+  const twice = variables.find((name, i) => variables.indexOf(name) !== i);
+  if (twice !== undefined) issue("variables", `"${twice}" is listed twice`);
+  if (embedDim % heads !== 0) issue("heads", `${heads} heads cannot share embedDim ${embedDim} evenly`);
+  if (embedDim % 4 !== 0) {
+    issue("embedDim", `${embedDim} is not a multiple of 4, which sine-cosine position tables need`);
+  }
+  if (gridShape.some((points) => points % patchSize !== 0)) {
+    issue("patchSize", `${patchSize} does not divide gridShape ${gridShape}`);
+  }
+});
+
+export type ModelConfig = z.output<typeof ModelConfig>;
+
+/** What follows from a config: how many patches there are and how wide the parts are. */
+export interface ModelSizes {
+  /** Patches down and across the grid; L = rows * columns. */
+  readonly rows: number;
+  readonly columns: number;
+  /** p * p, values in a patch of one variable. */
+  readonly patchValues: number;
+  /** Width of a block's hidden layer. */
+  readonly hidden: number;
+}
+
+export function modelSizes({ gridShape, patchSize, embedDim, mlpRatio }: ModelConfig): ModelSizes {
+  return {
+    rows: gridShape[0] / patchSize,
+    columns: gridShape[1] / patchSize,
+    patchValues: patchSize * patchSize,
+    hidden: Math.trunc(embedDim * mlpRatio), // int() in the reference, for ratios that are not whole
+  };
+}

@@ -1,0 +1,136 @@
+// The parameters of ClimaX: their PyTorch names, shapes and starting values, in the order of its state dict.
+import { type ModelConfig, modelSizes } from "./config.ts";
+import { sineCosine1d, sineCosine2d } from "./positions.ts";
+
+/** Names of the tensors that tokenise variable `v`; in the parallel form all variables share one pair. */
+export function tokenNames(config: ModelConfig, v: number): { weight: string; bias: string } {
+  return config.parallelPatchEmbed
+    ? { weight: "token_embeds.proj_weights", bias: "token_embeds.proj_biases" }
+    : { weight: `token_embeds.${v}.proj.weight`, bias: `token_embeds.${v}.proj.bias` };
+}
+
+/** Every parameter's shape by name. Linear weights are [out, in], as PyTorch keeps them. */
+export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
+  const { variables, patchSize: p, embedDim: D, depth, decoderDepth, parallelPatchEmbed } = config;
+  const { rows, columns, patchValues, hidden } = modelSizes(config);
+  const V = variables.length;
+  const shapes = new Map<string, readonly number[]>();
+  const linear = (name: string, out: number, into: number) => {
+    shapes.set(`${name}.weight`, [out, into]);
+    shapes.set(`${name}.bias`, [out]);
+  };
+  const norm = (name: string) => {
+    shapes.set(`${name}.weight`, [D]);
+    shapes.set(`${name}.bias`, [D]);
+  };
+
+  shapes.set("var_embed", [1, V, D]);
+  shapes.set("var_query", [1, 1, D]);
+  shapes.set("pos_embed", [1, rows * columns, D]);
+  if (parallelPatchEmbed) {
+    shapes.set("token_embeds.proj_weights", [V, D, 1, p, p]);
+    shapes.set("token_embeds.proj_biases", [V, D]);
+  } else {
+    for (let v = 0; v < V; v++) {
+      const { weight, bias } = tokenNames(config, v);
+      shapes.set(weight, [D, 1, p, p]);
+      shapes.set(bias, [D]);
+    }
+  }
+  shapes.set("var_agg.in_proj_weight", [3 * D, D]);
+  shapes.set("var_agg.in_proj_bias", [3 * D]);
+  linear("var_agg.out_proj", D, D);
+  linear("lead_time_embed", D, 1);
+  for (let i = 0; i < depth; i++) {
+    norm(`blocks.${i}.norm1`);
+    linear(`blocks.${i}.attn.qkv`, 3 * D, D);
+    linear(`blocks.${i}.attn.proj`, D, D);
+    norm(`blocks.${i}.norm2`);
+    linear(`blocks.${i}.mlp.fc1`, hidden, D);
+    linear(`blocks.${i}.mlp.fc2`, D, hidden);
+  }
+  norm("norm");
+  for (let i = 0; i < decoderDepth; i++) linear(`head.${2 * i}`, D, D); // the odd places are GELUs
+  linear(`head.${2 * decoderDepth}`, V * patchValues, D);
+  return shapes;
+}
+
+/** Whether AdamW decays this parameter: all but the embeddings of variables, positions and time. */
+export function decays(name: string): boolean {
+  return name !== "var_embed" && name !== "pos_embed" && name !== "time_pos_embed";
+}
+
+/**
+ * Starting values by name: the reference's distributions, each parameter from its own stream of `seed`, so that
+ * a parameter starts alike whatever else the model has.
+ *
+ * Weights are normal with deviation 0.02 (the reference cuts them at ±2, a hundred deviations out), biases 0;
+ * biases of patch embeddings uniform in ±1/p (PyTorch's default for a p x p convolution of one channel);
+ * var_agg.in_proj_weight Xavier uniform; var_embed and pos_embed sine-cosine; var_query 0; LayerNorm 1 and 0.
+ *
+ * @param only  names wanted; all when left out
+ */
+export function initialise(
+  config: ModelConfig,
+  seed: number,
+  only?: ReadonlySet<string>,
+): Map<string, Float32Array> {
+  const values = new Map<string, Float32Array>();
+  for (const [name, shape] of parameterShapes(config)) {
+    if (!only || only.has(name)) values.set(name, start(config, name, shape, seed));
+  }
+  return values;
+}
+
+function start(config: ModelConfig, name: string, shape: readonly number[], seed: number): Float32Array {
+  const { embedDim: D, variables, patchSize } = config;
+  const { rows, columns } = modelSizes(config);
+  if (name === "var_embed") return Float32Array.from(sineCosine1d(D, [...variables.keys()]));
+  if (name === "pos_embed") return Float32Array.from(sineCosine2d(D, rows, columns));
+
+  const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  const random = uniform(seed, name);
+  if (name === "var_query") return values;
+  if (/(^|\.)norm\d?\.weight$/.test(name)) return values.fill(1);
+  if (name === "var_agg.in_proj_weight") {
+    fillUniform(values, Math.sqrt(6 / (shape[0]! + shape[1]!)), random); // Glorot and Bengio 2010, equation 16
+  } else if (/^token_embeds\..*bias(es)?$/.test(name)) {
+    fillUniform(values, 1 / patchSize, random);
+  } else if (name.endsWith("weight") || name.endsWith("weights")) {
+    fillNormal(values, 0.02, random);
+  }
+  return values;
+}
+
+function fillUniform(values: Float32Array, bound: number, random: () => number): void {
+  for (let i = 0; i < values.length; i++) values[i] = bound * (2 * random() - 1);
+}
+
+/** Pairs of normal numbers from pairs of uniform ones (Box and Muller 1958). */
+function fillNormal(values: Float32Array, deviation: number, random: () => number): void {
+  for (let i = 0; i < values.length; i += 2) {
+    const radius = deviation * Math.sqrt(-2 * Math.log(1 - random()));
+    const angle = 2 * Math.PI * random();
+    values[i] = radius * Math.cos(angle);
+    if (i + 1 < values.length) values[i + 1] = radius * Math.sin(angle);
+  }
+}
+
+/** Numbers in [0, 1) with 32 bits each: sfc32 (Doty-Humphrey), seeded by an FNV-1a hash of seed and name. */
+function uniform(seed: number, stream: string): () => number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(`${seed}/${stream}`)) {
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  let [a, b, c, counter] = [hash, seed | 0, Math.imul(hash, 0x9e3779b9), 1];
+  const next = () => {
+    const sum = (a + b + counter) | 0;
+    counter = (counter + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + sum) | 0;
+    return (sum >>> 0) / 2 ** 32;
+  };
+  for (let i = 0; i < 12; i++) next(); // the first numbers still show the seed
+  return next;
+}
