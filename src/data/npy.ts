@@ -1,6 +1,7 @@
 // NumPy's .npy arrays and .npz archives. Reads are positioned and checked against the file's size before
 // anything is allocated. A .npz is a ZIP of .npy members.
 
+import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32, inflateRawSync } from "node:zlib";
 import { openPromise, type ZipFile } from "yauzl";
@@ -12,6 +13,7 @@ import {
   longestHeader,
   type NpyArray,
   type NpyData,
+  type NpyDtype,
   type NpyHeader,
   npyHeader,
   parseNpyHeader,
@@ -189,4 +191,49 @@ async function memberBytes(
     damaged(name, `holds ${bytes.length} bytes, ${entry.uncompressedSize} were claimed`);
   if (crc32(bytes) !== entry.crc32) damaged(name, "fails its CRC-32 check");
   return bytes;
+}
+
+/** An array written element by element: its whole shape is known, its data come later. */
+export interface NpyWriter {
+  append(data: NpyData): Promise<void>;
+  /** Flushes to the disk. @returns SHA-256 of the file, hexadecimal */
+  close(): Promise<string>;
+  /** Closes what is open; the file stays, unfinished. */
+  abandon(): Promise<void>;
+}
+
+/** Starts a little-endian C-order .npy file of known shape. */
+export async function createNpy(path: string, shape: readonly number[], dtype: NpyDtype): Promise<NpyWriter> {
+  const handle = await open(path, "wx");
+  const hash = createHash("sha256");
+  const header = npyHeader(shape, dtype);
+  let missing = shape.reduce((product, n) => product * n, 1);
+  const put = async (bytes: Uint8Array) => {
+    hash.update(bytes);
+    await handle.writeFile(bytes);
+  };
+  try {
+    await put(header);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return {
+    append: async (data) => {
+      if (dtypeOf(data) !== dtype) throw new TypeError(`${dtypeOf(data)} appended to ${path} of ${dtype}`);
+      missing -= data.length;
+      await put(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    },
+    close: async () => {
+      try {
+        if (missing !== 0)
+          throw new RangeError(`${path}: ${missing} elements short of (${shape.join(", ")})`);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      return hash.digest("hex");
+    },
+    abandon: () => handle.close(),
+  };
 }

@@ -1,0 +1,96 @@
+// set.json: what a prepared training set says about itself. It is written last, so a set without it is unfinished.
+
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { ClimaxError } from "../errors.ts";
+
+export const splitNames = ["train", "val", "test"] as const;
+export type SplitName = (typeof splitNames)[number];
+
+const finite = z.number();
+const shardSchema = z.strictObject({
+  /** Float32 [T, V, H, W], V the variables that vary in time, in the manifest's order. */
+  file: z.string().regex(/^(train|val|test)\/-?\d+\.npy$/, "must be SPLIT/YEAR.npy"),
+  steps: z.int().positive(),
+  firstTime: z.string(),
+  /** Float64 [T], seconds since 1970-01-01 in the set's calendar. */
+  times: z.string().regex(/^(train|val|test)\/-?\d+\.time\.npy$/, "must be SPLIT/YEAR.time.npy"),
+});
+const splitSchema = z.strictObject({
+  /** First and last state of the split. */
+  start: z.string(),
+  end: z.string(),
+  steps: z.int().positive(),
+  shards: z.array(shardSchema).min(1),
+});
+
+/** DIR/set.json. */
+export const manifestSchema = z.strictObject({
+  format: z.literal("climax-set"),
+  version: z.literal(1),
+  variables: z
+    .array(z.strictObject({ name: z.string().min(1), units: z.string(), constant: z.boolean() }))
+    .min(1),
+  grid: z.strictObject({ lat: z.array(finite).min(1), lon: z.array(finite).min(1) }),
+  calendar: z.enum(["standard", "proleptic_gregorian", "julian", "noleap", "all_leap", "360_day"]),
+  /** The usual step, hours; 0 when there is only one state. */
+  stepHours: z.number().nonnegative(),
+  splits: z.strictObject({
+    train: splitSchema,
+    val: splitSchema.optional(),
+    test: splitSchema.optional(),
+  }),
+  /** Over all cells and steps of `train`, without area weights; std is 1 for a field that does not vary. */
+  mean: z.record(z.string(), finite),
+  std: z.record(z.string(), z.number().positive()),
+  synthetic: z.boolean(),
+  source: z.string(),
+  notes: z.array(z.string()),
+  provenance: z.strictObject({
+    command: z.string(),
+    version: z.string(),
+    created: z.string(),
+    files: z.array(z.string()),
+  }),
+  /** SHA-256 by file. */
+  checksums: z.record(z.string(), z.string()),
+});
+export type Manifest = z.output<typeof manifestSchema>;
+
+/** Where a set is written before it takes its name. */
+export function partialPath(dir: string): string {
+  return `${dir.replace(/[/\\]+$/, "")}.partial`;
+}
+
+/** @throws ClimaxError (data) when set.json is missing (never written, or unfinished) or not as it should be */
+export async function readManifest(dir: string): Promise<Manifest> {
+  const path = join(dir, "set.json");
+  if (!existsSync(path)) {
+    const unfinished = existsSync(dir) ? dir : existsSync(partialPath(dir)) ? partialPath(dir) : undefined;
+    if (unfinished === undefined)
+      throw new ClimaxError("data", `${dir}: there is no such prepared set`, "make one with climax prepare");
+    throw new ClimaxError(
+      "data",
+      `${unfinished}: unfinished or not a prepared set: set.json is missing`,
+      "run climax prepare again, it writes set.json last",
+    );
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, "utf8"));
+  } catch (error) {
+    throw new ClimaxError("data", `${path} cannot be read: ${(error as Error).message}`, damagedHint, {
+      cause: error,
+    });
+  }
+  const { data, error } = manifestSchema.safeParse(json);
+  if (error) {
+    const { path: key, message } = error.issues[0]!;
+    throw new ClimaxError("data", `${path}: ${key.join(".") || "it"} is wrong: ${message}`, damagedHint);
+  }
+  return data;
+}
+
+export const damagedHint = "the set is damaged or of another version; run climax prepare again";
