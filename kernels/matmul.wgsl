@@ -1,0 +1,122 @@
+// Matrix product for GPUs: C = alpha op(A) op(B), then an epilogue.
+//
+//   forward    C[m, n] = alpha * sum over k of A[m, k] B[k, n]  (+ bias[n])  (gelu)  (+ residual[m, n])  (+ C[m, n])
+//   backward   made of the same products: dA = dC B^T, dB = A^T dC
+//
+// A workgroup owns a TILE x TILE block of C, a thread 4 x 4 of it in registers. DEPTH k's of A and B at a time pass
+// through workgroup memory, read from A and B in whichever direction is contiguous.
+//
+// Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C and residual [batch, M, N], bias [N];
+//             each with its own row length in floats and two strides over the batch (outer, inner); any sizes
+// Dispatch    one workgroup of 256 threads per block: (blocks of M, blocks of N, batch)
+// Called by   src/ops/matmul.ts
+// Checked by  test/ops/matmul.test.ts
+
+//@include erf
+
+const TILE = 64u;
+const DEPTH = 16u;
+const THREADS = 256u;
+const PITCH = 65u; // TILE + 1: threads that write a column hit different banks
+
+override BIAS = false;
+override GELU = false; // keeps what it was applied to in `before`
+override RESIDUAL = false;
+override ACCUMULATE = false;
+override A_TRANSPOSED = false;
+override B_TRANSPOSED = false;
+
+struct Params {
+  M: u32,
+  N: u32,
+  K: u32,
+  a_row: u32, // floats from one row of A as stored to the next
+  b_row: u32,
+  c_row: u32,
+  inner: u32, // batch = outer * inner
+  a_outer: u32,
+  a_inner: u32,
+  b_outer: u32,
+  b_inner: u32,
+  c_outer: u32,
+  c_inner: u32,
+  b_base: u32, // where B and C begin, floats: one of q, k, v in their common tensor
+  c_base: u32,
+  alpha: f32,
+}
+
+var<immediate> params: Params;
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> before: array<f32>;
+
+var<workgroup> a_tile: array<f32, 1040>; // [DEPTH, PITCH]
+var<workgroup> b_tile: array<f32, 1040>;
+
+@compute @workgroup_size(THREADS)
+fn forward_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let outer = group.z / params.inner;
+  let inner = group.z % params.inner;
+  let a_start = outer * params.a_outer + inner * params.a_inner;
+  let b_start = params.b_base + outer * params.b_outer + inner * params.b_inner;
+  let c_start = params.c_base + outer * params.c_outer + inner * params.c_inner;
+  let first_m = group.x * TILE;
+  let first_n = group.y * TILE;
+  let a_m = select(params.a_row, 1u, A_TRANSPOSED);
+  let a_k = select(1u, params.a_row, A_TRANSPOSED);
+  let b_n = select(1u, params.b_row, B_TRANSPOSED);
+  let b_k = select(params.b_row, 1u, B_TRANSPOSED);
+  let tm = 4u * (thread / 16u);
+  let tn = 4u * (thread % 16u);
+
+  var sums: array<vec4f, 4>;
+  for (var k0 = 0u; k0 < params.K; k0 += DEPTH) {
+    for (var e = thread; e < TILE * DEPTH; e += THREADS) {
+      var m = e / DEPTH;
+      var k = e % DEPTH;
+      if (A_TRANSPOSED) { m = e % TILE; k = e / TILE; }
+      let inside = first_m + m < params.M && k0 + k < params.K;
+      a_tile[k * PITCH + m] = select(0.0, a[select(0u, a_start + (first_m + m) * a_m + (k0 + k) * a_k, inside)], inside);
+    }
+    for (var e = thread; e < TILE * DEPTH; e += THREADS) {
+      var n = e % TILE;
+      var k = e / TILE;
+      if (B_TRANSPOSED) { n = e / DEPTH; k = e % DEPTH; }
+      let inside = first_n + n < params.N && k0 + k < params.K;
+      b_tile[k * PITCH + n] = select(0.0, b[select(0u, b_start + (first_n + n) * b_n + (k0 + k) * b_k, inside)], inside);
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < DEPTH; k++) {
+      let at_a = k * PITCH + tm;
+      let at_b = k * PITCH + tn;
+      let row = vec4f(b_tile[at_b], b_tile[at_b + 1u], b_tile[at_b + 2u], b_tile[at_b + 3u]);
+      sums[0] = fma(vec4f(a_tile[at_a]), row, sums[0]);
+      sums[1] = fma(vec4f(a_tile[at_a + 1u]), row, sums[1]);
+      sums[2] = fma(vec4f(a_tile[at_a + 2u]), row, sums[2]);
+      sums[3] = fma(vec4f(a_tile[at_a + 3u]), row, sums[3]);
+    }
+    workgroupBarrier();
+  }
+
+  for (var i = 0u; i < 4u; i++) {
+    let m = first_m + tm + i;
+    for (var j = 0u; j < 4u; j++) {
+      let n = first_n + tn + j;
+      if (m >= params.M || n >= params.N) { continue; }
+      let at = c_start + m * params.c_row + n;
+      var value = params.alpha * sums[i][j];
+      if (BIAS) { value += bias[n]; }
+      if (GELU) {
+        before[at] = value;
+        value = gelu(value);
+      }
+      if (RESIDUAL) { value += residual[at]; }
+      if (ACCUMULATE) { value += c[at]; }
+      c[at] = value;
+    }
+  }
+}

@@ -1,0 +1,286 @@
+// Matrix product for adapters with subgroups of 4 to 16 lanes, which are software: C = alpha op(A) op(B), then an epilogue.
+//
+//   forward    C[m, n] = alpha * sum over k of A[m, k] B[k, n]  (+ bias[n])  (gelu)  (+ residual[m, n])  (+ C[m, n])
+//   backward   made of the same products: dA = dC B^T, dB = A^T dC
+//
+// One subgroup owns ROWS x 4 LANES of C in registers. In each step of four k's a lane loads a vec4 of A once, and
+// every lane gets it by subgroupBroadcast with a constant lane, the one cheap way to make a scalar of a loaded value
+// on a CPU. No workgroup memory, no barrier, no branch in the loop.
+//
+// Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C and residual [batch, M, N], bias [N];
+//             each with its own row length in floats and two strides over the batch (outer, inner).
+//             nn, nt, tn: rows of vec4, so row lengths, strides, N, and the contracted or transposed axis in multiples of 4.
+//             strided: any shape.
+// Dispatch    one workgroup (one subgroup) per ROWS x 4 LANES block: (blocks of M, blocks of N, batch); M runs fastest
+//             to keep a panel of B in cache.  tn: 4 LANES rows instead of ROWS.
+// Called by   src/ops/matmul.ts
+// Checked by  test/ops/matmul.test.ts
+
+//@include lanes
+//@include erf
+
+const ROWS = 16u;
+const A_LOADS = ROWS / LANES; // vec4s of A per lane and step
+const TN_ROWS = 4 * LANES; // with A transposed a vec4 spans four rows
+
+override BIAS = false;
+override GELU = false; // keeps what it was applied to in `before`
+override RESIDUAL = false;
+override ACCUMULATE = false;
+override A_TRANSPOSED = false; // strided only
+override B_TRANSPOSED = false;
+
+struct Params {
+  M: u32,
+  N: u32,
+  K: u32,
+  a_row: u32, // floats from one row of A as stored to the next
+  b_row: u32,
+  c_row: u32,
+  inner: u32, // batch = outer * inner
+  a_outer: u32,
+  a_inner: u32,
+  b_outer: u32,
+  b_inner: u32,
+  c_outer: u32,
+  c_inner: u32,
+  b_base: u32, // where B and C begin, floats: one of q, k, v in their common tensor
+  c_base: u32,
+  alpha: f32,
+}
+
+var<immediate> params: Params;
+
+@group(0) @binding(0) var<storage, read> a4: array<vec4f>;
+@group(0) @binding(1) var<storage, read> b4: array<vec4f>;
+@group(0) @binding(2) var<storage, read> a: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> c: array<f32>;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read> residual: array<f32>;
+@group(0) @binding(7) var<storage, read_write> before: array<f32>;
+@group(0) @binding(8) var<storage, read_write> c4: array<vec4f>;
+@group(0) @binding(9) var<storage, read> bias4: array<vec4f>;
+@group(0) @binding(10) var<storage, read> residual4: array<vec4f>;
+@group(0) @binding(11) var<storage, read_write> before4: array<vec4f>;
+
+struct Block {
+  row: u32,
+  column: u32,
+  a: u32, // where this batch begins
+  b: u32,
+  c: u32,
+}
+
+fn block_of(group: vec3u, rows: u32) -> Block {
+  let outer = group.z / params.inner;
+  let inner = group.z % params.inner;
+  return Block(
+    group.x * rows,
+    group.y * 4u * LANES,
+    outer * params.a_outer + inner * params.a_inner,
+    params.b_base + outer * params.b_outer + inner * params.b_inner,
+    params.c_base + outer * params.c_outer + inner * params.c_inner,
+  );
+}
+
+fn gelu4(x: vec4f) -> vec4f { return vec4f(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)); }
+
+// Stores columns n .. n + 3 of row m.
+fn store4(at: u32, n: u32, sum: vec4f) {
+  var value = params.alpha * sum;
+  if (BIAS) { value += bias4[n / 4u]; }
+  if (GELU) {
+    before4[at / 4u] = value;
+    value = gelu4(value);
+  }
+  if (RESIDUAL) { value += residual4[at / 4u]; }
+  if (ACCUMULATE) { value += c4[at / 4u]; }
+  c4[at / 4u] = value;
+}
+
+fn store(at: u32, n: u32, sum: f32) {
+  var value = params.alpha * sum;
+  if (BIAS) { value += bias[n]; }
+  if (GELU) {
+    before[at] = value;
+    value = gelu(value);
+  }
+  if (RESIDUAL) { value += residual[at]; }
+  if (ACCUMULATE) { value += c[at]; }
+  c[at] = value;
+}
+
+// A as stored [M, K], B as stored [K, N].
+@compute @workgroup_size(LANES)
+fn nn_block(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let block = block_of(group, ROWS);
+  let n = block.column + 4u * lane;
+  let b_row = params.b_row / 4u;
+  var ib = (block.b + min(n, params.N - 4u)) / 4u;
+  var ia: array<u32, A_LOADS>;
+  //@unroll i < A_LOADS
+  ia[i] = (block.a + min(block.row + i * LANES + lane, params.M - 1u) * params.a_row) / 4u;
+  //@end
+  var sums: array<vec4f, ROWS>;
+  let steps = params.K / 4u;
+  for (var k = 0u; k < steps; k++) {
+    var va: array<vec4f, A_LOADS>;
+    //@unroll i < A_LOADS
+    va[i] = a4[ia[i]];
+    ia[i] += 1u;
+    //@end
+    let b0 = b4[ib];
+    let b1 = b4[ib + b_row];
+    let b2 = b4[ib + 2u * b_row];
+    let b3 = b4[ib + 3u * b_row];
+    ib += 4u * b_row;
+    //@unroll r < ROWS
+    let v = va[r / LANES];
+    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
+      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
+      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
+      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
+    //@end
+  }
+  if (n >= params.N) { return; }
+  var rolled = sums;
+  // A trip count no compiler can bound: keeps the stores rolled, which compiles five times faster.
+  let rows = min(ROWS * min(groups.x, 1u), params.M - block.row);
+  for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
+}
+
+// A as stored [M, K], B as stored [N, K]: y = x W^T. A lane owns columns LANES apart, so that its loads run along k.
+@compute @workgroup_size(LANES)
+fn nt_block(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let block = block_of(group, ROWS);
+  let n = block.column + lane;
+  let last = params.N - 1u;
+  var i0 = (block.b + min(n, last) * params.b_row) / 4u;
+  var i1 = (block.b + min(n + LANES, last) * params.b_row) / 4u;
+  var i2 = (block.b + min(n + 2u * LANES, last) * params.b_row) / 4u;
+  var i3 = (block.b + min(n + 3u * LANES, last) * params.b_row) / 4u;
+  var ia: array<u32, A_LOADS>;
+  //@unroll i < A_LOADS
+  ia[i] = (block.a + min(block.row + i * LANES + lane, params.M - 1u) * params.a_row) / 4u;
+  //@end
+  var sums: array<vec4f, ROWS>;
+  let steps = params.K / 4u;
+  for (var k = 0u; k < steps; k++) {
+    var va: array<vec4f, A_LOADS>;
+    //@unroll i < A_LOADS
+    va[i] = a4[ia[i]];
+    ia[i] += 1u;
+    //@end
+    let t0 = b4[i0 + k];
+    let t1 = b4[i1 + k];
+    let t2 = b4[i2 + k];
+    let t3 = b4[i3 + k];
+    let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
+    let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
+    let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
+    let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);
+    //@unroll r < ROWS
+    let v = va[r / LANES];
+    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
+      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
+      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
+      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
+    //@end
+  }
+  store_apart(block, groups.x, n, &sums);
+}
+
+// Stores rows whose four columns are LANES apart.
+fn store_apart(block: Block, groups: u32, n: u32, sums: ptr<function, array<vec4f, ROWS>>) {
+  var rolled = *sums;
+  let rows = min(ROWS * min(groups, 1u), params.M - block.row);
+  for (var r = 0u; r < rows; r++) {
+    let at = block.c + (block.row + r) * params.c_row;
+    for (var j = 0u; j < 4u; j++) {
+      let column = n + j * LANES;
+      if (column < params.N) { store(at + column, column, rolled[r][j]); }
+    }
+  }
+}
+
+// A as stored [K, M], B as stored [K, N]: dW = x^T dy. A lane's vec4 of A spans four rows.
+@compute @workgroup_size(LANES)
+fn tn_block(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let block = block_of(group, TN_ROWS);
+  let n = block.column + 4u * lane;
+  let a_row = params.a_row / 4u;
+  let b_row = params.b_row / 4u;
+  var ia = (block.a + min(block.row + 4u * lane, params.M - 4u)) / 4u;
+  var ib = (block.b + min(n, params.N - 4u)) / 4u;
+  var sums: array<vec4f, TN_ROWS>;
+  for (var k = 0u; k < params.K; k++) {
+    let va = a4[ia];
+    let vb = b4[ib];
+    ia += a_row;
+    ib += b_row;
+    //@unroll r < LANES
+    sums[4u * r] = fma(vec4f(subgroupBroadcast(va.x, r)), vb, sums[4u * r]);
+    sums[4u * r + 1u] = fma(vec4f(subgroupBroadcast(va.y, r)), vb, sums[4u * r + 1u]);
+    sums[4u * r + 2u] = fma(vec4f(subgroupBroadcast(va.z, r)), vb, sums[4u * r + 2u]);
+    sums[4u * r + 3u] = fma(vec4f(subgroupBroadcast(va.w, r)), vb, sums[4u * r + 3u]);
+    //@end
+  }
+  if (n >= params.N) { return; }
+  var rolled = sums;
+  let rows = min(TN_ROWS * min(groups.x, 1u), params.M - block.row);
+  for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
+}
+
+// Any shape and layout.
+@compute @workgroup_size(LANES)
+fn strided_block(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let block = block_of(group, ROWS);
+  let n = block.column + lane;
+  let last = params.N - 1u;
+  let a_m = select(params.a_row, 1u, A_TRANSPOSED);
+  let a_k = select(1u, params.a_row, A_TRANSPOSED);
+  let b_n = select(1u, params.b_row, B_TRANSPOSED);
+  let b_k = select(params.b_row, 1u, B_TRANSPOSED);
+  var i0 = block.b + min(n, last) * b_n;
+  var i1 = block.b + min(n + LANES, last) * b_n;
+  var i2 = block.b + min(n + 2u * LANES, last) * b_n;
+  var i3 = block.b + min(n + 3u * LANES, last) * b_n;
+  var ia: array<u32, A_LOADS>;
+  //@unroll i < A_LOADS
+  ia[i] = block.a + min(block.row + i * LANES + lane, params.M - 1u) * a_m;
+  //@end
+  var sums: array<vec4f, ROWS>;
+  for (var k = 0u; k < params.K; k++) {
+    var va: array<f32, A_LOADS>;
+    //@unroll i < A_LOADS
+    va[i] = a[ia[i]];
+    ia[i] += a_k;
+    //@end
+    let vb = vec4f(b[i0], b[i1], b[i2], b[i3]);
+    i0 += b_k;
+    i1 += b_k;
+    i2 += b_k;
+    i3 += b_k;
+    //@unroll r < ROWS
+    sums[r] = fma(vec4f(subgroupBroadcast(va[r / LANES], r % LANES)), vb, sums[r]);
+    //@end
+  }
+  store_apart(block, groups.x, n, &sums);
+}

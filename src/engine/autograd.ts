@@ -1,0 +1,191 @@
+// Reverse-mode differentiation on a tape. Ops note what they did; `gradients` plays it backwards.
+import type { Gpu } from "./device.ts";
+import { kernel, quads, run } from "./kernel.ts";
+import type { Storage } from "./pool.ts";
+import { adopt, empty, noting, owning, size, type Tensor, tensor } from "./tensor.ts";
+
+/** Given dL/dy, returns dL/dx for each input x, in order; `null` where none flows. */
+export type Backward = (dy: Tensor) => readonly (Tensor | null)[];
+
+interface Step {
+  readonly y: Tensor;
+  readonly inputs: readonly Tensor[];
+  readonly backward: Backward;
+  /** How many storages the forward pass had made when this step was noted: y and what its backward saved are below. */
+  readonly made: number;
+}
+
+const add = kernel("elementwise.wgsl", "add");
+const accumulate = kernel("elementwise.wgsl", "accumulate");
+
+let tape: { readonly steps: Step[]; readonly made: Set<Storage> } | undefined;
+
+/** Notes on the tape how `y` was made. Outside `gradients` this costs nothing. */
+export function record(y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
+  tape?.steps.push({ y, inputs, backward, made: tape.made.size });
+  return y;
+}
+
+/** Whether ops are being noted; what only the backward pass needs can be skipped when not. */
+export function isRecording(): boolean {
+  return tape !== undefined;
+}
+
+/** Runs `fn` without noting anything: its result is a constant to the tape. */
+export function noGrad<T>(fn: () => T): T {
+  const outer = tape;
+  tape = undefined;
+  try {
+    return fn();
+  } finally {
+    tape = outer;
+  }
+}
+
+/** Another view of a tensor's memory, with other axes; gradients pass through. */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  if (size(shape) !== size(x.shape)) throw new Error(`cannot reshape [${x.shape}] to [${shape}]`);
+  const { gpu, storage, offset } = x;
+  return record({ gpu, storage, offset, shape }, [x], (dy) => [{ ...dy, shape: x.shape }]);
+}
+
+/**
+ * Runs `forward` and differentiates what it returns. Gradients of parameters (tensors with `grad`) are added to their
+ * `grad`, so that several calls accumulate. Memory is given back while the tape is played: once a step's backward is
+ * done, nothing needs what its forward made. Only y survives of the forward pass.
+ *
+ * @param forward  builds y from ops; must not await
+ * @param wrt      other tensors to differentiate by
+ * @param seed     dL/dy, of y's shape; by default 1 for a y of one element
+ * @returns        y, and dL/dw for each w of `wrt`, in order
+ */
+export function gradients(
+  forward: () => Tensor,
+  wrt: readonly Tensor[] = [],
+  seed?: Tensor,
+): { y: Tensor; grads: Tensor[] } {
+  if (tape) throw new Error("gradients cannot be nested");
+  const steps: Step[] = [];
+  const made = new Set<Storage>();
+  tape = { steps, made };
+  let y: Tensor;
+  try {
+    y = owning(made, forward);
+  } finally {
+    tape = undefined;
+  }
+  const { gpu } = y;
+  const saved = [...made]; // in the order they were made
+  const release = (from: number): void => {
+    for (const storage of saved.splice(from)) if (storage !== y.storage) gpu.pool.giveBack(storage);
+  };
+
+  const grads = new GradientMap(gpu);
+  grads.add(y, seed ?? one(gpu, y));
+  release(steps.at(-1)?.made ?? 0);
+  // The tape is in the order of execution, so its reverse visits every y after all its uses.
+  for (let i = steps.length - 1; i >= 0; i--) {
+    const step = steps[i]!;
+    const dy = grads.get(step.y);
+    if (dy) {
+      const fresh = new Set<Storage>();
+      noting(fresh, () => {
+        for (const [k, dx] of step.backward(dy).entries()) if (dx) grads.add(step.inputs[k]!, dx);
+      });
+      grads.drop(step.y);
+      for (const storage of fresh) if (!grads.holds(storage)) gpu.pool.giveBack(storage);
+      grads.sweep();
+    }
+    release(steps[i - 1]?.made ?? 0);
+  }
+
+  const result = wrt.map((w, i) => {
+    const dw = grads.get(w);
+    if (!dw) throw new Error(`wrt[${i}] plays no part in the result`);
+    return dw;
+  });
+  adopt(
+    [y.storage, ...result.map(({ storage }) => storage)].filter(
+      (storage) => made.has(storage) || grads.holds(storage),
+    ),
+  );
+  return { y, grads: result };
+}
+
+/** dL/dx for the tensors on the way, with a count of who still holds each storage. */
+class GradientMap {
+  readonly #gpu: Gpu;
+  readonly #grads = new Map<Tensor, Tensor>();
+  readonly #holders = new Map<Storage, number>();
+  readonly #unheld = new Set<Storage>();
+  /** Seeds belong to the caller. */
+  #seed: Storage | undefined;
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  get(x: Tensor): Tensor | undefined {
+    return this.#grads.get(x);
+  }
+
+  holds(storage: Storage): boolean {
+    return (this.#holders.get(storage) ?? 0) > 0 || this.#unheld.has(storage);
+  }
+
+  add(x: Tensor, dx: Tensor): void {
+    this.#seed ??= dx.storage;
+    if (x.grad) {
+      const length = size(x.shape);
+      run(accumulate, { y: x.grad, a: dx }, { length, factor: 1 }, quads(length));
+      return;
+    }
+    const sum = this.#grads.get(x);
+    if (sum) this.#release(sum.storage);
+    const total = sum ? plus(sum, dx) : dx;
+    this.#grads.set(x, total);
+    this.#holders.set(total.storage, (this.#holders.get(total.storage) ?? 0) + 1);
+    this.#unheld.delete(total.storage);
+  }
+
+  /** Forgets the gradient of a tensor whose backward is done. */
+  drop(x: Tensor): void {
+    const dx = this.#grads.get(x);
+    if (!dx) return;
+    this.#grads.delete(x);
+    this.#release(dx.storage);
+  }
+
+  #release(storage: Storage): void {
+    const left = (this.#holders.get(storage) ?? 0) - 1;
+    this.#holders.set(storage, left);
+    if (left === 0) this.#unheld.add(storage);
+  }
+
+  /** Gives back what nobody holds any more. */
+  sweep(): void {
+    for (const storage of this.#unheld) {
+      this.#holders.delete(storage);
+      if (storage !== this.#seed) this.#gpu.pool.giveBack(storage);
+    }
+    this.#unheld.clear();
+  }
+}
+
+/** A new tensor, never in place: an op may hand one and the same dy to two inputs. */
+function plus(a: Tensor, b: Tensor): Tensor {
+  const y = empty(a.gpu, a.shape);
+  const length = size(a.shape);
+  run(add, { a, b, y }, { length, factor: 1 }, quads(length));
+  return y;
+}
+
+const ones = new WeakMap<Gpu, Tensor>();
+
+/** dL/dL, made once for each device. */
+function one(gpu: Gpu, y: Tensor): Tensor {
+  if (size(y.shape) !== 1) throw new Error(`gradients of [${y.shape}] need a seed`);
+  const known = ones.get(gpu) ?? noting(new Set(), () => tensor(gpu, [1], [1]));
+  ones.set(gpu, known);
+  return { ...known, shape: y.shape };
+}

@@ -1,0 +1,165 @@
+// Finds, expands, compiles and dispatches the kernels of kernels/*.wgsl.
+import { ClimaxError } from "../errors.ts";
+import type { Gpu } from "./device.ts";
+import { loadShader, type Shader } from "./shader.ts";
+import { type Shape, size, type Tensor } from "./tensor.ts";
+
+/** One entry point of one file in kernels/, e.g. `layernorm.wgsl` `forward_rows`. */
+export interface Kernel {
+  readonly file: string;
+  readonly entry: string;
+  /** Values of the file's `override`s. */
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+/** Threads of a workgroup in the kernels that own one element, or four, per thread. */
+export const WORKGROUP = 64;
+
+interface Compiled {
+  readonly id: number;
+  readonly shader: Shader;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly words: DataView<ArrayBuffer>;
+  readonly bindGroups: Map<string, GPUBindGroup>;
+}
+
+const cache = new WeakMap<Gpu, Map<Kernel, Compiled>>();
+const bufferIds = new WeakMap<GPUBuffer, number>();
+let lastId = 0;
+
+/** Names a kernel; it is compiled on first use. `constants` set the file's `override`s. */
+export function kernel(file: string, entry: string, constants: Record<string, number> = {}): Kernel {
+  return { file, entry, constants };
+}
+
+/** Workgroups for one thread to each of `count` elements. */
+export function threads(count: number): number {
+  return Math.ceil(count / WORKGROUP);
+}
+
+/** Workgroups for one thread to every four of `count` elements. */
+export function quads(count: number): number {
+  return Math.ceil(count / (4 * WORKGROUP));
+}
+
+/**
+ * Records one dispatch. Nothing waits for it until a tensor is read.
+ *
+ * @param tensors     one tensor per binding the entry point uses, under its WGSL name
+ * @param params      one number per field of the file's `Params`
+ * @param workgroups  how many: one number is folded into a second dimension beyond the device's limit, three are
+ *                    taken as they are
+ */
+export function run(
+  kernel: Kernel,
+  tensors: Readonly<Record<string, Tensor>>,
+  params: Readonly<Record<string, number>>,
+  workgroups: number | readonly [number, number, number],
+): void {
+  const { gpu } = Object.values(tensors)[0]!;
+  const compiled = compile(gpu, kernel);
+  const { shader, words, pipeline } = compiled;
+  for (const [i, { name, type }] of shader.params.entries()) {
+    const value = params[name];
+    if (value === undefined) throw new Error(`${kernel.file} wants params.${name}`);
+    if (type === "f32") words.setFloat32(4 * i, value, true);
+    else words.setUint32(4 * i, value, true);
+  }
+  const [x, y, z] = typeof workgroups === "number" ? fold(gpu, workgroups) : workgroups;
+  if (x === 0 || y === 0 || z === 0) return;
+  const { pass } = gpu.commands;
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bindGroup(gpu, kernel, compiled, tensors));
+  if (shader.params.length > 0) pass.setImmediates(0, words.buffer);
+  pass.dispatchWorkgroups(x, y, z);
+  gpu.commands.recorded();
+}
+
+/** A long row of workgroups as a rectangle no wider than the device allows; kernels count y * groups.x + x. */
+function fold({ device }: Gpu, workgroups: number): [number, number, number] {
+  const limit = device.limits.maxComputeWorkgroupsPerDimension;
+  const rows = Math.max(1, Math.ceil(workgroups / limit));
+  return [Math.ceil(workgroups / rows), rows, 1];
+}
+
+/** Bind groups are cached: the pool hands a step the same buffers as the step before. */
+function bindGroup(
+  gpu: Gpu,
+  { file, entry }: Kernel,
+  { layout, shader, bindGroups }: Compiled,
+  tensors: Readonly<Record<string, Tensor>>,
+): GPUBindGroup {
+  let key = "";
+  const names = Object.keys(tensors);
+  for (const name of names) {
+    const { storage, offset, shape } = tensors[name]!;
+    key += `${idOf(storage.buffer)}.${offset}.${size(shape)} `;
+  }
+  const known = bindGroups.get(key);
+  if (known) return known;
+  const entries = names.map((name) => {
+    const binding = shader.bindings.get(name);
+    if (binding === undefined) {
+      throw new Error(`${file} declares no "${name}"; it has ${[...shader.bindings.keys()]}`);
+    }
+    const { storage, offset, shape } = tensors[name]!;
+    return { binding, resource: { buffer: storage.buffer, offset, size: 16 * Math.ceil(size(shape) / 4) } };
+  });
+  const group = gpu.device.createBindGroup({ label: `${file}:${entry}`, layout, entries });
+  bindGroups.set(key, group);
+  return group;
+}
+
+function idOf(buffer: GPUBuffer): number {
+  const known = bufferIds.get(buffer);
+  if (known !== undefined) return known;
+  bufferIds.set(buffer, ++lastId);
+  return lastId;
+}
+
+function compile(gpu: Gpu, kernel: Kernel): Compiled {
+  let kernels = cache.get(gpu);
+  if (!kernels) cache.set(gpu, (kernels = new Map()));
+  const known = kernels.get(kernel);
+  if (known) return known;
+
+  const { file, entry, constants } = kernel;
+  const shader = loadShader(file, gpu.subgroupSize);
+  const module = shaderModule(gpu, file, shader);
+  const pipeline = gpu.device.createComputePipeline({
+    label: `${file}:${entry}`,
+    layout: "auto", // keeps only the bindings this entry point uses
+    compute: { module, entryPoint: entry, constants: { ...constants } },
+  });
+  const fresh: Compiled = {
+    id: ++lastId,
+    shader,
+    pipeline,
+    layout: pipeline.getBindGroupLayout(0),
+    words: new DataView(new ArrayBuffer(4 * Math.max(1, shader.params.length))),
+    bindGroups: new Map(),
+  };
+  kernels.set(kernel, fresh);
+  return fresh;
+}
+
+const modules = new WeakMap<Gpu, Map<string, GPUShaderModule>>();
+
+function shaderModule(gpu: Gpu, file: string, { code }: Shader): GPUShaderModule {
+  let known = modules.get(gpu);
+  if (!known) modules.set(gpu, (known = new Map()));
+  const module = known.get(file) ?? gpu.device.createShaderModule({ label: file, code });
+  known.set(file, module);
+  return module;
+}
+
+/** Throws a `shape` error unless the tensor has exactly this shape. */
+export function expectShape(op: string, name: string, { shape }: { shape: Shape }, wanted: Shape): void {
+  if (shape.length === wanted.length && shape.every((n, i) => n === wanted[i])) return;
+  throw new ClimaxError(
+    "shape",
+    `${op}: ${name} is [${shape}], expected [${wanted}]`,
+    `reshape ${name}, or check which axis it was made from`,
+  );
+}

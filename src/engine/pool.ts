@@ -1,0 +1,59 @@
+// GPU buffers by size class, used again instead of made again.
+
+const MIN_BYTES = 256;
+
+/** A buffer on loan from the pool. Views of one tensor share it. */
+export interface Storage {
+  readonly buffer: GPUBuffer;
+  /** The size class, >= what was asked for. */
+  readonly bytes: number;
+}
+
+/**
+ * The queue runs in order, so a buffer may be lent again as soon as the last command that uses it is recorded:
+ * whoever borrows it next records later commands.
+ */
+export class Pool {
+  readonly #device: GPUDevice;
+  readonly #free = new Map<number, Storage[]>();
+  #lent = 0;
+  #peak = 0;
+  #made = 0;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /** Bytes on loan now, the most there ever were, and all that the pool has made. */
+  get bytes(): { lent: number; peak: number; made: number } {
+    return { lent: this.#lent, peak: this.#peak, made: this.#made };
+  }
+
+  borrow(bytes: number): Storage {
+    const size = sizeClass(bytes);
+    const storage = this.#free.get(size)?.pop() ?? this.#make(size);
+    this.#lent += size;
+    this.#peak = Math.max(this.#peak, this.#lent);
+    return storage;
+  }
+
+  giveBack(storage: Storage): void {
+    this.#lent -= storage.bytes;
+    const list = this.#free.get(storage.bytes);
+    if (list) list.push(storage);
+    else this.#free.set(storage.bytes, [storage]);
+  }
+
+  #make(bytes: number): Storage {
+    this.#made += bytes;
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    return { buffer: this.#device.createBuffer({ size: bytes, usage }), bytes };
+  }
+}
+
+/** The next of 1, 1.25, 1.5 or 1.75 times a power of two: at most a fifth is wasted. */
+function sizeClass(bytes: number): number {
+  if (bytes <= MIN_BYTES) return MIN_BYTES;
+  const step = 2 ** Math.max(2, Math.ceil(Math.log2(bytes)) - 3);
+  return Math.ceil(bytes / step) * step;
+}

@@ -1,0 +1,162 @@
+// Dense row-major f32 arrays in GPU memory, and the scopes that give their memory back.
+import { ClimaxError } from "../errors.ts";
+import { type Gpu, throwFault } from "./device.ts";
+import type { Storage } from "./pool.ts";
+import { wait } from "./wait.ts";
+
+export type Shape = readonly number[];
+
+/** A dense, row-major array of f32 in GPU memory. */
+export interface Tensor {
+  readonly gpu: Gpu;
+  readonly shape: Shape;
+  readonly storage: Storage;
+  /** Where it begins in the storage, bytes. */
+  readonly offset: number;
+  /** Where the gradients of a parameter add up, of the same shape; only parameters have it. */
+  readonly grad?: Tensor;
+}
+
+export function size(shape: Shape): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/** Where new storages are noted, so that someone gives them back; innermost last. */
+const scopes: Set<Storage>[] = [];
+
+/** An uninitialised tensor. */
+export function empty(gpu: Gpu, shape: Shape): Tensor {
+  const storage = gpu.pool.borrow(4 * size(shape));
+  scopes.at(-1)?.add(storage);
+  return { gpu, shape, storage, offset: 0 };
+}
+
+/** A tensor of zeros. */
+export function zeros(gpu: Gpu, shape: Shape): Tensor {
+  const t = empty(gpu, shape);
+  clear(t);
+  return t;
+}
+
+/** Sets every element to zero. */
+export function clear(t: Tensor): void {
+  t.gpu.commands.encoder.clearBuffer(t.storage.buffer, t.offset, 4 * size(t.shape));
+}
+
+/** Copies `data` to the GPU as a tensor of the given shape. */
+export function tensor(gpu: Gpu, shape: Shape, data: ArrayLike<number>): Tensor {
+  const t = empty(gpu, shape);
+  write(t, data);
+  return t;
+}
+
+/** Overwrites a tensor with `data`, in row-major order. */
+export function write(t: Tensor, data: ArrayLike<number>): void {
+  if (data.length !== size(t.shape)) {
+    throw new ClimaxError(
+      "shape",
+      `shape [${t.shape}] holds ${size(t.shape)} values, but ${data.length} were given`,
+      "pass one value per element, in row-major order",
+    );
+  }
+  const values = data instanceof Float32Array ? data : Float32Array.from(data);
+  t.gpu.commands.flush(); // writeBuffer would overtake what is recorded but not submitted
+  t.gpu.device.queue.writeBuffer(
+    t.storage.buffer,
+    t.offset,
+    values.buffer,
+    values.byteOffset,
+    values.byteLength,
+  );
+}
+
+/** Copies a tensor to the CPU as it is at this point of the recorded commands. */
+export async function read(t: Tensor): Promise<Float32Array> {
+  const bytes = 4 * size(t.shape);
+  const { device, commands } = t.gpu;
+  const staging = device.createBuffer({
+    size: Math.max(4, bytes),
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
+  commands.encoder.copyBufferToBuffer(t.storage.buffer, t.offset, staging, 0, bytes);
+  commands.flush();
+  try {
+    await wait(staging.mapAsync(GPUMapMode.READ));
+    throwFault(t.gpu);
+    return new Float32Array(staging.getMappedRange().slice(0, bytes));
+  } catch (error) {
+    throwFault(t.gpu); // the device's own words say more than "mapping failed"
+    throw error;
+  } finally {
+    staging.destroy();
+  }
+}
+
+/** Copies `source` into `target` on the device; same number of elements. */
+export function copy(source: Tensor, target: Tensor): void {
+  source.gpu.commands.encoder.copyBufferToBuffer(
+    source.storage.buffer,
+    source.offset,
+    target.storage.buffer,
+    target.offset,
+    4 * size(target.shape),
+  );
+}
+
+/** Gives a tensor's memory back to the pool. Views of it are dead too. */
+export function free(t: Tensor): void {
+  for (const scope of scopes) scope.delete(t.storage);
+  t.gpu.pool.giveBack(t.storage);
+}
+
+type Kept = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>> | undefined;
+
+/**
+ * Runs `fn` and gives back the memory of every tensor made in it, except of those it returns.
+ * `fn` must not await: scopes are a stack. Under `gradients` it frees nothing: there the tape owns what is made.
+ */
+export function scope<T extends Kept>(gpu: Gpu, fn: () => T): T {
+  if (scopes.at(-1) === owned) return fn();
+  const made = new Set<Storage>();
+  const value = noting(made, fn);
+  const kept = storagesOf(value);
+  for (const storage of made) {
+    if (kept.has(storage)) scopes.at(-1)?.add(storage);
+    else gpu.pool.giveBack(storage);
+  }
+  return value;
+}
+
+/** Runs `fn` and notes in `made` every storage it borrows and does not free. Only the engine calls it. */
+export function noting<T>(made: Set<Storage>, fn: () => T): T {
+  scopes.push(made);
+  try {
+    return fn();
+  } finally {
+    scopes.pop();
+  }
+}
+
+/** The set of the tape that is being recorded, if any. */
+let owned: Set<Storage> | undefined;
+
+/** Like `noting`, for a forward pass whose memory the tape looks after: scopes inside it free nothing. */
+export function owning<T>(made: Set<Storage>, fn: () => T): T {
+  owned = made;
+  try {
+    return noting(made, fn);
+  } finally {
+    owned = undefined;
+  }
+}
+
+/** Hands storages to the scope around the caller. Only the engine calls it. */
+export function adopt(storages: Iterable<Storage>): void {
+  for (const storage of storages) scopes.at(-1)?.add(storage);
+}
+
+function storagesOf(value: Kept): Set<Storage> {
+  if (value === undefined) return new Set();
+  const list = Array.isArray(value) ? value : "storage" in value ? [value] : Object.values(value);
+  return new Set((list as Tensor[]).map(({ storage }) => storage));
+}
