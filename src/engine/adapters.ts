@@ -36,6 +36,9 @@ export interface AdapterOptions {
  */
 const FAST = "enable-dawn-features=disable_robustness,disable_workgroup_init";
 
+/** What Dawn holds back on GPUs unless asked: subgroup matrices, and f16 on NVIDIA. */
+const EXPERIMENTAL = "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia";
+
 const FIXES =
   "install a Vulkan driver (the GPU's own, or mesa-vulkan-drivers for the CPU), or run npm ci with optional packages " +
   "on linux-x64, which brings a software adapter; climax doctor says more";
@@ -62,11 +65,14 @@ export async function chooseAdapter({ name }: AdapterOptions = {}): Promise<Chos
   throw new ClimaxError("device", `no WebGPU adapter found (${machine()})`, hint);
 }
 
-/** Every adapter of the machine, the system's first. */
-export async function listAdapters(): Promise<AdapterEntry[]> {
+/** Every adapter of the machine, the system's first. With `experimental`, GPUs show the features not yet in WebGPU. */
+export async function listAdapters({ experimental = false } = {}): Promise<AdapterEntry[]> {
   const entries: AdapterEntry[] = [];
-  for (const { backend, name } of await systemNames()) {
-    const opened = await open([`backend=${backend}`, `adapter=${name}`, ...toggles(name)], name);
+  const names = await systemNames();
+  for (const { backend, name } of names) {
+    const which = names.length > 1 ? [`backend=${backend}`, `adapter=${name}`] : [];
+    const toggles = isSoftwareName(name) ? [FAST] : experimental ? [EXPERIMENTAL] : [];
+    const opened = await open([...which, ...toggles], name);
     if (opened) entries.push(entry(opened, backend, "system"));
   }
   const listed = entries.some(({ name }) => /swiftshader/i.test(name));
@@ -155,10 +161,8 @@ function systemMayHaveAdapters(): boolean {
 /** Backend and name of each of the system's adapters, in Dawn's order. */
 async function systemNames(): Promise<{ backend: string; name: string }[]> {
   if (!systemMayHaveAdapters()) return [];
-  const { create } = await loadWebgpu();
-  const instance = keep(create(["adapter=__list__"]));
   try {
-    await instance.requestAdapter();
+    await (await dawn(["adapter=__list__"])).requestAdapter();
     return [];
   } catch (error) {
     // dawn.node has no other way to list: it rejects an unknown name with all the names it knows.
@@ -170,8 +174,15 @@ async function systemNames(): Promise<{ backend: string; name: string }[]> {
 
 /** The SwiftShader of npm, whatever drivers the system has. */
 async function openSwiftShader(): Promise<ChosenAdapter | undefined> {
-  const { icd, loader } = softwareDriver();
-  if (systemLoaderMissing()) loadLibrary(loader);
+  const { folder, icd, loader, library } = softwareDriver();
+  const refusal = (systemLoaderMissing() && loadLibrary(loader)) ?? loadLibrary(library);
+  if (refusal) {
+    throw new ClimaxError(
+      "device",
+      `the software adapter in ${folder} cannot be loaded: ${refusal}`,
+      "set XDG_CACHE_HOME to a folder on a disk that programs may be run from (not mounted noexec)",
+    );
+  }
   const { VK_DRIVER_FILES } = process.env;
   process.env.VK_DRIVER_FILES = icd; // read by the loader while Dawn makes its Vulkan instance
   try {
@@ -185,11 +196,9 @@ async function openSwiftShader(): Promise<ChosenAdapter | undefined> {
 const instanceOf = new WeakMap<GPUAdapter, GPU>();
 
 async function open(options: string[], name?: string): Promise<ChosenAdapter | undefined> {
-  const { create } = await loadWebgpu();
-  const instance = keep(create(options));
+  const instance = await dawn(options);
   const adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return undefined;
-  keep(adapter);
   instanceOf.set(adapter, instance);
   const { info } = adapter;
   const software = info.isFallbackAdapter || info.architecture === "software" || isSoftwareName(info.device);
@@ -197,10 +206,6 @@ async function open(options: string[], name?: string): Promise<ChosenAdapter | u
   return software
     ? { instance, adapter, name: info.description, kind: "software" }
     : { instance, adapter, name: name ?? info.description, kind: "hardware" };
-}
-
-function toggles(name: string): string[] {
-  return isSoftwareName(name) ? [FAST] : [];
 }
 
 function isSoftwareName(name: string): boolean {
@@ -212,13 +217,18 @@ function identifier(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]+/g, "-");
 }
 
-/** Collecting the object `create` returned crashes the process, even at its exit: hold all of them for good. */
-function keep<T extends object>(object: T): T {
-  const store = globalThis as { [key: symbol]: object[] | undefined };
-  const key = Symbol.for("climax.gpu");
-  store[key] ??= [];
-  store[key].push(object);
-  return object;
+/**
+ * Dawn with these options; one for each set of options and drivers. Collecting the object `create` returned crashes
+ * the process, even at its exit, so a global holds all of them for good.
+ */
+async function dawn(options: string[]): Promise<GPU> {
+  const { create } = await loadWebgpu();
+  const key = [...options, chosenDrivers()].join(" ");
+  const store = globalThis as { [name: symbol]: Map<string, GPU> | undefined };
+  const instances = (store[Symbol.for("climax.gpu")] ??= new Map());
+  const known = instances.get(key) ?? create(options);
+  instances.set(key, known);
+  return known;
 }
 
 /** Loads dawn.node, and puts WebGPU's constants (GPUBufferUsage, ...) on the global object. */

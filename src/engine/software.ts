@@ -22,6 +22,8 @@ export interface SoftwareDriver {
   readonly folder: string;
   /** The description to put in VK_DRIVER_FILES. */
   readonly icd: string;
+  /** SwiftShader itself. */
+  readonly library: string;
   /** A Vulkan loader, for machines that have none. */
   readonly loader: string;
 }
@@ -106,7 +108,12 @@ export function cacheHome(): string {
 }
 
 function driver(folder: string): SoftwareDriver {
-  return { folder, icd: join(folder, "vk_swiftshader_icd.json"), loader: join(folder, "libvulkan.so.1") };
+  return {
+    folder,
+    icd: join(folder, "vk_swiftshader_icd.json"),
+    library: join(folder, "libvk_swiftshader.so"),
+    loader: join(folder, "libvulkan.so.1"),
+  };
 }
 
 function isLink(path: string): boolean {

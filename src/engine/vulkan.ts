@@ -52,9 +52,8 @@ function jsonFiles(path: string): string[] {
  * @returns undefined, or why it cannot be loaded
  */
 export function loadLibrary(path: string): string | undefined {
-  const { RTLD_NOW, RTLD_GLOBAL } = constants.dlopen;
   try {
-    process.dlopen({ exports: {} }, path, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
     return undefined;
   } catch (error) {
     const { message } = error as Error;
