@@ -1,0 +1,212 @@
+// A checkpoint: one safetensors file that holds all a forecast needs, and all a run needs to go on.
+//
+//   <name>                          every parameter, under the reference's name
+//   optimiser.exp_avg.<name>        AdamW's moments, for --resume
+//   optimiser.exp_avg_sq.<name>
+//   __metadata__.climax             CheckpointInfo as JSON
+//   __metadata__.training           whatever the training loop needs to go on, as JSON
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { z } from "zod";
+import { ClimaxError } from "../errors.ts";
+import { ModelConfig } from "./config.ts";
+import { parameterShapes } from "./parameters.ts";
+import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors.ts";
+
+const hours = z.number().nonnegative();
+
+/** What the model was made for: its variables and how they were normalised, its grid and its lead times. */
+export const CheckpointInfo = z
+  .object({
+    format: z.literal("climax-checkpoint"),
+    version: z.literal(1),
+    model: ModelConfig,
+    variables: z
+      .array(
+        z.object({
+          name: z.string(),
+          units: z.string(),
+          /** Of the training period, in `units`; the network sees (x - mean) / std. */
+          mean: z.number(),
+          std: z.number().positive(),
+        }),
+      )
+      .describe("those it was trained with; the model may know more"),
+    outputs: z.array(z.string()).min(1).describe("the variables it was trained to predict"),
+    grid: z
+      .object({ lat: z.array(z.number()), lon: z.array(z.number()) })
+      .describe("degrees north, degrees east"),
+    leads: z
+      .union([z.object({ min: hours, max: hours, step: z.number().positive() }), z.array(hours).min(1)])
+      .describe("lead times it was trained with, hours"),
+    synthetic: z.boolean().describe("trained on a simulated atmosphere"),
+    provenance: z.record(z.string(), z.unknown()),
+  })
+  .superRefine(({ model, variables, outputs, grid }, ctx) => {
+    const issue = (path: string, message: string) => ctx.addIssue({ code: "custom", path: [path], message });
+    const known = new Set(variables.map(({ name }) => name));
+    if (known.size < variables.length) issue("variables", "a variable is listed twice");
+    const strange = variables.find(({ name }) => !model.variables.includes(name));
+    if (strange) issue("variables", `the model has no variable "${strange.name}"`);
+    const output = outputs.find((name) => !known.has(name));
+    if (output) issue("outputs", `"${output}" is not among the variables`);
+    if (grid.lat.length !== model.gridShape[0] || grid.lon.length !== model.gridShape[1]) {
+      issue(
+        "grid",
+        `${grid.lat.length} x ${grid.lon.length} points, but the model has ${model.gridShape.join(" x ")}`,
+      );
+    }
+  });
+
+export type CheckpointInfo = z.output<typeof CheckpointInfo>;
+
+/** The state of AdamW, by parameter name. */
+export interface Moments {
+  readonly expAvg: (name: string) => Float32Array | Promise<Float32Array>;
+  readonly expAvgSq: (name: string) => Float32Array | Promise<Float32Array>;
+}
+
+export interface Checkpoint {
+  readonly path: string;
+  readonly info: CheckpointInfo;
+  /** The training loop's own state; undefined in a checkpoint that cannot be resumed. */
+  readonly training: unknown;
+  /** Reads one parameter. */
+  parameter(name: string): Promise<Float32Array>;
+  readonly moments: Moments | undefined;
+  /** Of the whole file, in hexadecimal: what a forecast made with it is labelled with. */
+  sha256(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/**
+ * Writes a checkpoint; it appears whole or not at all.
+ *
+ * @param parameter  reads one parameter, e.g. from the GPU; called for one name after the other
+ * @param resume     AdamW's moments and the loop's own state, as JSON
+ * @throws           ClimaxError "checkpoint" if the place cannot be written
+ */
+export async function writeCheckpoint(
+  path: string,
+  info: CheckpointInfo,
+  parameter: (name: string) => Float32Array | Promise<Float32Array>,
+  resume?: { readonly moments: Moments; readonly training: unknown },
+): Promise<void> {
+  const checked = CheckpointInfo.parse(info); // to write what cannot be read back would be our fault
+  const shapes = [...parameterShapes(checked.model)];
+  const tensors: TensorSource[] = shapes.map(([name, shape]) => ({
+    name,
+    shape,
+    values: () => parameter(name),
+  }));
+  const metadata: Record<string, string> = { climax: JSON.stringify(checked) };
+  if (resume) {
+    const { expAvg, expAvgSq } = resume.moments;
+    metadata.training = JSON.stringify(resume.training);
+    for (const [name, shape] of shapes) {
+      tensors.push({ name: `optimiser.exp_avg.${name}`, shape, values: () => expAvg(name) });
+      tensors.push({ name: `optimiser.exp_avg_sq.${name}`, shape, values: () => expAvgSq(name) });
+    }
+  }
+  await writeSafetensors(path, tensors, metadata);
+}
+
+/**
+ * Opens a checkpoint and checks that it is complete: every parameter of its model is there in its shape, and nothing
+ * else. Values are read on demand. The caller closes it.
+ *
+ * @throws ClimaxError "checkpoint" that says what is missing or wrong
+ */
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const file = await openSafetensors(path);
+  try {
+    const info = readInfo(file);
+    const shapes = parameterShapes(info.model);
+    const resumable = file.metadata.has("training");
+    checkTensors(file, shapes, resumable);
+    return {
+      path,
+      info,
+      training: resumable ? parseJson(path, "training", file.metadata.get("training")!) : undefined,
+      parameter: (name) => readFinite(file, name),
+      moments: resumable
+        ? {
+            expAvg: (name) => readFinite(file, `optimiser.exp_avg.${name}`),
+            expAvgSq: (name) => readFinite(file, `optimiser.exp_avg_sq.${name}`),
+          }
+        : undefined,
+      sha256: () => sha256(path),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function refuse(path: string, what: string, hint = "train it again, or take another checkpoint"): never {
+  throw new ClimaxError("checkpoint", `${path} is no usable climax checkpoint: ${what}`, hint);
+}
+
+function parseJson(path: string, key: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return refuse(path, `its metadata "${key}" is not JSON`);
+  }
+}
+
+function readInfo({ path, metadata }: SafetensorsFile): CheckpointInfo {
+  const text = metadata.get("climax");
+  if (text === undefined) {
+    refuse(
+      path,
+      "it has weights only, without variables, normalisation and grid",
+      "use a checkpoint that climax pretrain or finetune wrote",
+    );
+  }
+  const json = parseJson(path, "climax", text);
+  const { version } = (json ?? {}) as { version?: unknown };
+  if (typeof version === "number" && version > 1) {
+    refuse(path, `it has format version ${version}, and this climax reads version 1`, "use a newer climax");
+  }
+  const parsed = CheckpointInfo.safeParse(json);
+  if (!parsed.success) refuse(path, z.prettifyError(parsed.error));
+  return parsed.data;
+}
+
+function checkTensors(
+  { path, tensors }: SafetensorsFile,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  resumable: boolean,
+): void {
+  const prefixes = resumable ? ["", "optimiser.exp_avg.", "optimiser.exp_avg_sq."] : [""];
+  const left = new Set(tensors.keys());
+  for (const prefix of prefixes) {
+    for (const [name, shape] of shapes) {
+      const entry = tensors.get(prefix + name);
+      if (!entry) refuse(path, `"${prefix + name}" is missing`);
+      if (entry.shape.join() !== shape.join()) {
+        refuse(path, `"${prefix + name}" is [${entry.shape}], expected [${shape}]`);
+      }
+      left.delete(prefix + name);
+    }
+  }
+  const [strange] = left;
+  if (strange !== undefined) refuse(path, `"${strange}" is no parameter of its model`);
+}
+
+/** A NaN in the weights would spoil every forecast without a word. */
+async function readFinite(file: SafetensorsFile, name: string): Promise<Float32Array> {
+  const values = await file.read(name);
+  if (!values.every(Number.isFinite)) {
+    refuse(file.path, `"${name}" holds values that are not finite`, "take an earlier checkpoint of that run");
+  }
+  return values;
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
