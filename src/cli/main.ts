@@ -1,8 +1,10 @@
 /** The `climax` command line: finds the subcommand, runs it, and turns errors into text and an exit code. */
-import { readFileSync } from "node:fs";
 import { ClimaxError, unknownName } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { Interrupted } from "./interrupt.ts";
+import { version } from "./version.ts";
+
+export { version };
 
 /** A subcommand as `climax --help` lists it; its file is loaded only when it is wanted. */
 export interface CommandEntry {
@@ -120,14 +122,6 @@ async function dispatch([first = "--help", ...rest]: readonly string[]): Promise
     );
   const command = await entry.load();
   return command.run(rest);
-}
-
-/** The version of this program, from its package.json. */
-export function version(): string {
-  const manifest: { version: string } = JSON.parse(
-    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-  );
-  return manifest.version;
 }
 
 function usage(): string {
