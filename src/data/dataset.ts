@@ -1,0 +1,173 @@
+// The raw, lazy face of one file of gridded data, whatever its format: names, shapes, attributes, and
+// hyperslabs read when asked for. What the names mean is the archive's business, not this file's.
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { ClimaxError } from "../errors.ts";
+import { openHdf5 } from "./hdf5.ts";
+import type { NumericArray } from "./hyperslab.ts";
+import { openNetcdf3 } from "./netcdf3.ts";
+
+/** Attributes of one element are scalars; 64-bit integers become numbers; several strings are joined by ", ". */
+export type AttributeValue = string | number | number[];
+
+/** Type of the numbers as stored. "other": compound, opaque, reference...: listed, but cannot be read. */
+export type Dtype =
+  | "int8"
+  | "uint8"
+  | "int16"
+  | "uint16"
+  | "int32"
+  | "uint32"
+  | "int64"
+  | "uint64"
+  | "float16"
+  | "float32"
+  | "float64"
+  | "char"
+  | "string"
+  | "other";
+
+export interface DatasetVariable {
+  name: string;
+  /** Names of the dimensions, slowest first. */
+  dimensions: string[];
+  /** Lengths of those dimensions. */
+  shape: number[];
+  dtype: Dtype;
+  attributes: Map<string, AttributeValue>;
+  /**
+   * Numbers of a hyperslab as they are stored (packed), row-major; whole variable by default.
+   * @throws RangeError outside the shape; ClimaxError "data" when the file cannot give them.
+   */
+  read(start?: readonly number[], count?: readonly number[]): Promise<NumericArray>;
+  /** The same, unpacked by the CF rules of packing.ts; missing values are NaN. */
+  readUnpacked(start?: readonly number[], count?: readonly number[]): Promise<Float32Array | Float64Array>;
+  /** Strings of a "string" variable, or of a "char" variable along its last dimension; row-major. */
+  readText(): Promise<string[]>;
+}
+
+export interface Dataset {
+  path: string;
+  /** "NetCDF-4", "HDF5", "NetCDF classic (CDF-1)", "NetCDF 64-bit offset (CDF-2)", "NetCDF 64-bit data (CDF-5)". */
+  format: string;
+  dimensions: Map<string, number>;
+  /** Names of the dimensions that can grow. */
+  unlimited: Set<string>;
+  attributes: Map<string, AttributeValue>;
+  variables: Map<string, DatasetVariable>;
+  close(): Promise<void>;
+}
+
+const known = "NetCDF-3 (CDF-1, CDF-2, CDF-5) and NetCDF-4 / HDF5";
+
+/**
+ * Opens a file by its first bytes, never by its name.
+ * @throws ClimaxError "data" that says what the file is instead, and how to convert it.
+ */
+export async function openDataset(path: string): Promise<Dataset> {
+  const absolute = resolve(path);
+  const info = await stat(absolute).catch((error: NodeJS.ErrnoException) => fail(path, error));
+  if (info.isDirectory()) return refuseFolder(path, absolute);
+  if (!info.isFile()) {
+    throw new ClimaxError(
+      "data",
+      `${path} is not a regular file`,
+      `copy it to a file first. Known: ${known}`,
+    );
+  }
+  if (info.size === 0) {
+    throw new ClimaxError(
+      "data",
+      `${path} is empty (0 bytes)`,
+      "the download or the program that wrote it failed: fetch or write it again",
+    );
+  }
+  const handle = await open(absolute, "r").catch((error: NodeJS.ErrnoException) => fail(path, error));
+  let keep = false;
+  try {
+    const head = Buffer.alloc(Math.min(info.size, 512));
+    await handle.read(head, 0, head.length, 0);
+    if (head.toString("latin1", 0, 3) === "CDF" && [1, 2, 5].includes(head[3] ?? 0)) {
+      const dataset = await openNetcdf3(path, handle, info.size);
+      keep = true;
+      return dataset;
+    }
+    if (await isHdf5(handle, info.size)) return await openHdf5(path, absolute, info.size);
+    return refuse(path, info.size, head);
+  } finally {
+    if (!keep) await handle.close();
+  }
+}
+
+/** HDF5 allows a user block before the signature: 512 bytes or any power of two above that. */
+async function isHdf5(handle: FileHandle, size: number): Promise<boolean> {
+  const signature = Buffer.from("\x89HDF\r\n\x1a\n", "latin1");
+  const found = Buffer.alloc(signature.length);
+  for (let at = 0; at + signature.length <= size; at = at === 0 ? 512 : at * 2) {
+    const { bytesRead } = await handle.read(found, 0, found.length, at);
+    if (bytesRead === found.length && found.equals(signature)) return true;
+  }
+  return false;
+}
+
+function fail(path: string, error: NodeJS.ErrnoException): never {
+  const hints: Record<string, [string, string]> = {
+    ENOENT: ["there is no such file", "check the name and the folder"],
+    ENOTDIR: ["a part of the path is a file, not a folder", "check the path"],
+    EACCES: ["you may not read it", `ask its owner, or: chmod +r ${path}`],
+    EMFILE: ["too many files are open", "raise the limit: ulimit -n 4096"],
+  };
+  const [what, hint] = hints[error.code ?? ""] ?? [error.message, "check the file and its disk"];
+  throw new ClimaxError("data", `cannot open ${path}: ${what}`, hint, { cause: error });
+}
+
+async function refuseFolder(path: string, absolute: string): Promise<never> {
+  const names = await readdir(absolute).catch((error: NodeJS.ErrnoException) => fail(path, error));
+  if (names.some((name) => [".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"].includes(name))) {
+    const out = `${basename(absolute).replace(/\.zarr$/, "")}.nc`;
+    throw new ClimaxError(
+      "data",
+      `${path} is a Zarr store; this program reads ${known}`,
+      `convert it: python3 -c "import xarray; xarray.open_zarr('${path}').to_netcdf('${out}')"`,
+    );
+  }
+  const files = names.filter((name) => /\.(nc4?|cdf|h5|hdf5)$/i.test(name));
+  throw new ClimaxError(
+    "data",
+    `${path} is a folder of ${names.length} entries (${files.length} look like NetCDF), not a file`,
+    `name the files: ${join(path, "*.nc")}`,
+  );
+}
+
+/** What else people hand over, by first bytes, and the way from there. */
+function refuse(path: string, size: number, head: Buffer): never {
+  const text = head.toString("latin1");
+  const say = (what: string, hint: string): never => {
+    throw new ClimaxError("data", `${path} (${size} bytes) ${what}; this program reads ${known}`, hint);
+  };
+  const out = `${basename(path).replace(/\.[^.]*$/, "")}.nc`;
+  if (text.includes("GRIB")) return say("is a GRIB file", `convert it: cdo -f nc4 copy ${path} ${out}`);
+  if (text.startsWith("\x1f\x8b")) return say("is compressed by gzip", `unpack it: gunzip -k ${path}`);
+  if (text.startsWith("BZh")) return say("is compressed by bzip2", `unpack it: bunzip2 -k ${path}`);
+  if (text.startsWith("PK\x03\x04")) {
+    return say("is a zip archive (a download, or .npz)", `unpack it: unzip ${path}`);
+  }
+  if (text.startsWith("\x93NUMPY"))
+    return say("is a NumPy array without coordinates", "give the NetCDF file");
+  if (text.startsWith("\x0e\x03\x13\x01")) return say("is an HDF4 file", `convert it: h4toh5 ${path}`);
+  if (text.startsWith("BUFR")) return say("is a BUFR file of observations", "give a gridded file");
+  if (/^\s*<(!doctype|html|\?xml)/i.test(text)) {
+    return say(
+      "is a web page",
+      "the download gave a page, perhaps a login or an error: open it, then fetch again",
+    );
+  }
+  if (text.startsWith("CDF")) {
+    return say(`is a NetCDF classic file of unknown version ${head[3] ?? "(cut off)"}`, "fetch it again");
+  }
+  if (/^\0+$/.test(text)) return say("begins with zeros only", "its download was cut off: fetch it again");
+  return say(
+    `is of no known format (first bytes: ${head.subarray(0, 8).toString("hex")})`,
+    "convert it to NetCDF, for example by cdo -f nc4 copy",
+  );
+}

@@ -1,0 +1,360 @@
+// Writes NetCDF-4 files through the HDF5 library, so that NetCDF-C, xarray and CDO read them as their own.
+// The file grows under a temporary name beside its target and gets its name when it is complete.
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { ClimaxError } from "../errors.ts";
+import { Hdf5Failure, type Hdf5Library, hdf5Library } from "./hdf5library.ts";
+import {
+  bytesOf,
+  chunkFor,
+  createVariable,
+  type OpenFile,
+  resize,
+  stored,
+  type WrittenAttributes,
+  type WrittenDtype,
+  writeAttributes,
+  writeBox,
+} from "./hdf5write.ts";
+import { elements } from "./hyperslab.ts";
+import { defaultFill } from "./packing.ts";
+
+export type { WrittenAttributes, WrittenDtype } from "./hdf5write.ts";
+
+export interface WrittenVariable {
+  name: string;
+  /** Names from `dimensions`, slowest first. A variable with the name of its one dimension is its coordinate. */
+  dimensions: readonly string[];
+  dtype: WrittenDtype;
+  attributes?: WrittenAttributes;
+  /** Chunk lengths; by default one time step (all but the last two axes cut to 1). */
+  chunk?: readonly number[];
+  /** gzip level 0 to 9; by default 1 for fields of more than 1 kB, 0 for coordinates and small things. */
+  deflate?: number;
+  /** All values, to be written at once. */
+  data?: ArrayLike<number>;
+}
+
+export interface NetcdfContents {
+  /** Lengths; null is unlimited. Dimensions without a variable of their name are allowed. */
+  dimensions: Record<string, number | null>;
+  attributes?: WrittenAttributes;
+  variables: readonly WrittenVariable[];
+}
+
+export interface NetcdfWriter {
+  /** Where the data are until close(). */
+  readonly temporaryPath: string;
+  /**
+   * Writes a box of a variable. Unlimited dimensions grow as needed. If `count` is left out, the data fill the
+   * trailing dimensions from `start` to their ends first. What is never written is fill: `_FillValue`, else NaN
+   * for floats and NetCDF's default for integers.
+   */
+  write(
+    name: string,
+    start: readonly number[],
+    data: ArrayLike<number>,
+    count?: readonly number[],
+  ): Promise<void>;
+  /** Completes the file and gives it its name; replaces a file that was there. */
+  close(): Promise<void>;
+  /** Removes what was written. Does nothing after close(). */
+  abort(): Promise<void>;
+}
+
+/**
+ * Starts a NetCDF-4 file at `path`.
+ * @throws ClimaxError "data" if the folder is missing, cannot be written, or is full; nothing is left behind.
+ */
+export async function createNetcdf(path: string, contents: NetcdfContents): Promise<NetcdfWriter> {
+  const writer = new Writer(path, await hdf5Library());
+  writer.begin(contents);
+  return writer;
+}
+
+/** What is known of a variable while the file is open. */
+interface Track {
+  name: string;
+  dtype: WrittenDtype;
+  dimensions: readonly string[];
+  /** Present extent. */
+  shape: number[];
+  growing: boolean[];
+  fill: number;
+  /** The first `outer` axes count slices; the axes behind them never grow. */
+  outer: number;
+  /** Outer indices ("3,0") of the slices that hold values everywhere; undefined when all do from the start. */
+  written: Set<string> | undefined;
+}
+
+/** Temporary files of unfinished writers: removed if the process ends before them. */
+const unfinished = new Set<string>();
+process.on("exit", () => {
+  for (const file of unfinished) rmSync(file, { force: true });
+});
+
+class Writer implements NetcdfWriter {
+  readonly temporaryPath: string;
+  readonly #path: string;
+  readonly #target: string;
+  readonly #file: OpenFile;
+  readonly #tracks: Track[] = [];
+  #state: "new" | "open" | "closed" | "aborted" = "new";
+
+  constructor(path: string, library: Hdf5Library) {
+    this.#path = path;
+    this.#target = resolve(path);
+    this.temporaryPath = `${this.#target}.partial-${process.pid}`;
+    this.#file = { library, id: -1n };
+  }
+
+  begin(contents: NetcdfContents): void {
+    this.#guard(() => {
+      this.#claim();
+      const { library } = this.#file;
+      // Creation order is what NetCDF-C wants; the version cap keeps HDF5 1.10 able to read.
+      this.#file.id = library.call((h5) =>
+        h5.open(this.temporaryPath, h5.H5F_ACC_TRUNC, true, h5.H5F_LIBVER_V18, h5.H5F_LIBVER_V110),
+      );
+      const properties = { _NCProperties: "version=2,h5wasm=0.10.3,hdf5=2.0.0" };
+      writeAttributes(this.#file, "/", { ...properties, ...contents.attributes });
+      this.#define(contents);
+    });
+  }
+
+  async write(
+    name: string,
+    start: readonly number[],
+    data: ArrayLike<number>,
+    count?: readonly number[],
+  ): Promise<void> {
+    if (this.#state !== "open") throw new Error(`${this.#path}: write after the file was ${this.#state}`);
+    this.#guard(() => this.#write(name, start, data, count));
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#guard(() => {
+      for (const track of this.#tracks) {
+        // All variables end where the longest along an unlimited dimension ends.
+        this.#grow(
+          track,
+          track.dimensions.map((dimension) => this.#length(dimension)),
+        );
+        const slices = elements(track.shape.slice(0, track.outer));
+        if (!track.written || track.written.size === slices) continue;
+        for (const index of indices(track.shape.slice(0, track.outer))) {
+          if (!track.written.has(String(index))) this.#fill(track, index);
+        }
+      }
+      const { library, id } = this.#file;
+      library.call((h5) => h5.flush(id));
+      library.call((h5) => h5.close_file(id));
+      this.#file.id = -1n;
+      // The library checks the size against the header when it opens a file: a full disk shows here at the latest.
+      const again = library.call((h5) => h5.open(this.temporaryPath, h5.H5F_ACC_RDONLY, false, -1, -1));
+      library.call((h5) => h5.close_file(again));
+      const descriptor = openSync(this.temporaryPath, "r");
+      try {
+        fsyncSync(descriptor);
+      } finally {
+        closeSync(descriptor);
+      }
+      renameSync(this.temporaryPath, this.#target);
+      this.#state = "closed";
+      unfinished.delete(this.temporaryPath);
+    });
+  }
+
+  async abort(): Promise<void> {
+    this.#abandon();
+  }
+
+  /** Makes the temporary file by plain system calls, whose errors say what is wrong. */
+  #claim(): void {
+    if (statSync(this.#target, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new ClimaxError("data", `cannot write ${this.#path}: it is a folder`, "name a file inside it");
+    }
+    if (unfinished.has(this.temporaryPath)) {
+      const what = `cannot write ${this.#path}: this run is writing it already`;
+      throw new ClimaxError("data", what, "give each output its own name");
+    }
+    rmSync(this.temporaryPath, { force: true });
+    closeSync(openSync(this.temporaryPath, "wx"));
+    unfinished.add(this.temporaryPath);
+    this.#state = "open";
+  }
+
+  #define({ dimensions, variables }: NetcdfContents): void {
+    for (const [name, length] of Object.entries(dimensions)) {
+      const coordinate = variables.find((variable) => variable.name === name);
+      if (coordinate && (coordinate.dimensions.length !== 1 || coordinate.dimensions[0] !== name)) {
+        throw new RangeError(`variable "${name}" has the name of a dimension but is not its coordinate`);
+      }
+      if (coordinate) this.#create(coordinate, dimensions);
+      else this.#create({ name, dimensions: [name], dtype: "float32" }, dimensions);
+      // NetCDF-C knows a dimension without a variable by this very text.
+      const bare = `This is a netCDF dimension but not a netCDF variable.${String(length ?? 0).padStart(10)}`;
+      const { library, id } = this.#file;
+      library.call((h5) => h5.set_scale(id, `/${name}`, coordinate ? name : bare));
+    }
+    for (const variable of variables) {
+      if (variable.name in dimensions) continue;
+      this.#create(variable, dimensions);
+      const { library, id } = this.#file;
+      for (const [axis, dimension] of variable.dimensions.entries()) {
+        library.call((h5) => h5.attach_scale(id, `/${variable.name}`, `/${dimension}`, axis));
+      }
+    }
+  }
+
+  #create(variable: WrittenVariable, dimensions: NetcdfContents["dimensions"]): void {
+    const { name, dtype, attributes = {}, data } = variable;
+    for (const dimension of variable.dimensions) {
+      if (!(dimension in dimensions))
+        throw new RangeError(`"${name}": no dimension "${dimension}" is defined`);
+    }
+    const growing = variable.dimensions.map((dimension) => dimensions[dimension] === null);
+    const shape = variable.dimensions.map((dimension) => dimensions[dimension] ?? 0);
+    const rank = shape.length;
+    const bytes = elements(shape) * bytesOf(dtype);
+    const field = rank > 1 && (growing.includes(true) || bytes > 1024);
+    const deflate = variable.deflate ?? (field ? 1 : 0);
+    const empty = shape.some((n, axis) => n === 0 && !growing[axis]);
+    const chunked =
+      !empty && rank > 0 && (growing.includes(true) || variable.chunk || deflate > 0 || bytes > 2 ** 24);
+    const chunk = chunked ? (variable.chunk ?? chunkFor(shape, growing, bytesOf(dtype))) : undefined;
+    const given = attributes._FillValue;
+    const fill =
+      typeof given === "number" ? given : dtype.startsWith("int") ? (defaultFill[dtype] ?? 0) : Number.NaN;
+    createVariable(this.#file, name, { dtype, shape, growing, chunk, deflate }, fill);
+    writeAttributes(this.#file, `/${name}`, attributes, dtype);
+    const outer = rank === 0 ? 0 : Math.max(1, rank - 2, growing.lastIndexOf(true) + 1);
+    const written = chunk ? new Set<string>() : undefined;
+    this.#tracks.push({ name, dtype, dimensions: variable.dimensions, shape, growing, fill, outer, written });
+    if (data) {
+      const start = shape.map(() => 0);
+      this.#write(name, start, data);
+    }
+  }
+
+  #write(name: string, start: readonly number[], data: ArrayLike<number>, count?: readonly number[]): void {
+    const track = this.#tracks.find((candidate) => candidate.name === name);
+    if (!track) throw new RangeError(`${this.#path} has no variable "${name}" to write`);
+    const box = count ?? boxFor(track, start, data.length);
+    const fits = track.shape.every(
+      (n, axis) => start[axis]! >= 0 && (track.growing[axis] || start[axis]! + box[axis]! <= n),
+    );
+    if (!fits || elements(box) !== data.length || box.length !== track.shape.length) {
+      throw new RangeError(
+        `${data.length} values do not fit "${name}" [${track.shape}] at [${start}] as a box of [${box}]`,
+      );
+    }
+    const values = stored(track.dtype, data, track.fill);
+    this.#grow(
+      track,
+      track.shape.map((n, axis) => Math.max(n, start[axis]! + box[axis]!)),
+    );
+    const whole = track.shape.every(
+      (n, axis) => axis < track.outer || (start[axis] === 0 && box[axis] === n),
+    );
+    for (const index of indices(box.slice(0, track.outer))) {
+      const slice = index.map((i, axis) => start[axis]! + i);
+      if (!whole && !track.written?.has(String(slice))) this.#fill(track, slice);
+      track.written?.add(String(slice));
+    }
+    writeBox(this.#file, name, start, box, values);
+  }
+
+  /** Present length of a dimension: that of its longest variable. */
+  #length(dimension: string): number {
+    return Math.max(
+      ...this.#tracks.flatMap((track) =>
+        track.dimensions.flatMap((name, axis) => (name === dimension ? [track.shape[axis]!] : [])),
+      ),
+    );
+  }
+
+  #grow(track: Track, shape: number[]): void {
+    if (shape.every((n, axis) => n === track.shape[axis])) return;
+    resize(this.#file, track.name, shape);
+    track.shape = shape;
+  }
+
+  #fill(track: Track, slice: readonly number[]): void {
+    const count = track.shape.map((n, axis) => (axis < track.outer ? 1 : n));
+    const start = count.map((_, axis) => slice[axis] ?? 0);
+    const values = stored(track.dtype, new Float64Array(elements(count)).fill(track.fill), track.fill);
+    writeBox(this.#file, track.name, start, count, values);
+  }
+
+  #abandon(): void {
+    if (this.#state !== "open") return;
+    this.#state = "aborted";
+    const { library, id } = this.#file;
+    try {
+      if (id > 0n) library.call((h5) => h5.close_file(id));
+    } catch {
+      // The library would keep what it cannot write, and the descriptor: give the instance up.
+      library.discard();
+    }
+    rmSync(this.temporaryPath, { force: true });
+    unfinished.delete(this.temporaryPath);
+  }
+
+  /** Runs a step. If it fails, the temporary file goes and the user is told why. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#abandon();
+      throw this.#mendable(error);
+    }
+  }
+
+  #mendable(error: unknown): unknown {
+    const folder = dirname(this.#target);
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    const say = (what: string, hint: string): ClimaxError =>
+      new ClimaxError("data", `cannot write ${this.#path}: ${what}`, hint, { cause: error });
+    if (
+      /ENOSPC|EDQUOT/.test(code) ||
+      (error instanceof Hdf5Failure && /no space left|quota/i.test(message))
+    ) {
+      return say("the disk is full", `free some space in ${folder}, or write elsewhere`);
+    }
+    if (error instanceof Hdf5Failure)
+      return say(message, `check that the disk of ${folder} works and has room`);
+    if (code === "ENOENT") return say(`the folder ${folder} does not exist`, `make it: mkdir -p ${folder}`);
+    if (code === "ENOTDIR") return say(`${folder} is not a folder`, "check the path");
+    if (["EACCES", "EPERM", "EROFS"].includes(code)) {
+      return say(`you may not write in ${folder}`, "choose another output folder, or change its permissions");
+    }
+    return code && !(error instanceof ClimaxError) ? say(message, `check the disk of ${folder}`) : error;
+  }
+}
+
+/** The box that `length` values fill from `start` on, last axes first. */
+function boxFor(track: Track, start: readonly number[], length: number): number[] {
+  const box = track.shape.map(() => 1);
+  let rest = length;
+  for (let axis = box.length - 1; axis >= 0; axis--) {
+    const room = track.growing[axis] ? rest : track.shape[axis]! - start[axis]!;
+    box[axis] = Math.min(rest, room);
+    rest /= Math.max(1, box[axis]!);
+  }
+  return box;
+}
+
+/** All index vectors below `shape`, row-major; one empty vector for no axes. */
+function* indices(shape: readonly number[]): Generator<number[]> {
+  const total = elements(shape);
+  const index = shape.map(() => 0);
+  for (let n = 0; n < total; n++) {
+    yield [...index];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      if (++index[axis]! < shape[axis]!) break;
+      index[axis] = 0;
+    }
+  }
+}
