@@ -1,0 +1,76 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+
+/** Which folders of src/ each folder may import from. The picture in the README, enforced. */
+const allowed: Record<string, readonly string[]> = {
+  errors: [],
+  grid: ["errors"],
+  planet: ["errors", "grid"],
+  data: ["errors", "grid"],
+  eval: ["errors", "grid", "data"],
+  engine: ["errors"],
+  ops: ["errors", "engine"],
+  model: ["errors", "engine", "ops"],
+  train: ["errors", "engine", "ops", "model", "grid", "data"],
+  infer: ["errors", "engine", "ops", "model", "grid", "data"],
+  plot: ["errors", "grid", "data", "eval"],
+  cli: ["errors", "engine", "ops", "model", "grid", "planet", "data", "train", "infer", "eval", "plot"],
+};
+
+/** The one folder that may load WebGPU itself: the world knows nothing of GPUs. */
+const packages: Record<string, readonly string[]> = {
+  webgpu: ["engine"],
+  commander: ["cli"],
+  "cli-progress": ["cli"],
+  picocolors: ["cli"],
+  h5wasm: ["data"],
+  "h5wasm-plugins": ["data"],
+};
+
+const sources = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) =>
+  name.endsWith(".ts"),
+);
+
+const layer = (path: string) => path.split(/[/.]/)[0]!;
+
+/** What a file imports, by `from`, `import` or `import()`. */
+function imports(code: string): string[] {
+  return [...code.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(([, path]) => path!);
+}
+
+/** The imports of a file of src/ that the table forbids. */
+function trespasses(file: string, code: string): string[] {
+  const here = layer(file);
+  return imports(code).filter((path) => {
+    if (path.startsWith("../")) return !allowed[here]!.includes(layer(path.replace(/^(\.\.\/)+/, "")));
+    const name = path.startsWith("@") ? path : path.split("/")[0]!;
+    return packages[name] !== undefined && !packages[name].includes(here);
+  });
+}
+
+test.for(sources)("src/%s imports only from the layers beneath it", (file) => {
+  expect(allowed, `a new folder of src needs a row in this table`).toHaveProperty(layer(file));
+  expect(trespasses(file, readFileSync(`src/${file}`, "utf8"))).toEqual([]);
+});
+
+test.for(sources)("src/%s is at most one folder deep and 400 lines long", (file) => {
+  expect(file.split("/").length).toBeLessThanOrEqual(2);
+  expect(readFileSync(`src/${file}`, "utf8").split("\n").length).toBeLessThanOrEqual(401);
+});
+
+test("the check sees each form of import", () => {
+  const code = `
+    import { openGpu } from "../engine/device.ts";
+    import type { Grid } from "../grid/grid.ts";
+    export { x } from "../train/loop.ts";
+    const { create } = await import("webgpu");
+    import {
+      matmul,
+    } from "../ops/matmul.ts";`;
+  expect(trespasses("data/archive.ts", code)).toEqual([
+    "../engine/device.ts",
+    "../train/loop.ts",
+    "webgpu",
+    "../ops/matmul.ts",
+  ]);
+});
