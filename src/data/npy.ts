@@ -193,47 +193,37 @@ async function memberBytes(
   return bytes;
 }
 
-/** An array written element by element: its whole shape is known, its data come later. */
-export interface NpyWriter {
-  append(data: NpyData): Promise<void>;
-  /** Flushes to the disk. @returns SHA-256 of the file, hexadecimal */
-  close(): Promise<string>;
-  /** Closes what is open; the file stays, unfinished. */
-  abandon(): Promise<void>;
-}
-
-/** Starts a little-endian C-order .npy file of known shape. */
-export async function createNpy(path: string, shape: readonly number[], dtype: NpyDtype): Promise<NpyWriter> {
+/**
+ * Writes a little-endian C-order .npy file of known shape piece by piece, and flushes it to the disk.
+ *
+ * @param path  must not exist
+ * @param fill  appends all elements, in order
+ * @returns SHA-256 of the file, hexadecimal
+ */
+export async function streamNpy(
+  path: string,
+  shape: readonly number[],
+  dtype: NpyDtype,
+  fill: (append: (data: NpyData) => Promise<void>) => Promise<void>,
+): Promise<string> {
   const handle = await open(path, "wx");
-  const hash = createHash("sha256");
-  const header = npyHeader(shape, dtype);
-  let missing = shape.reduce((product, n) => product * n, 1);
-  const put = async (bytes: Uint8Array) => {
-    hash.update(bytes);
-    await handle.writeFile(bytes);
-  };
   try {
-    await put(header);
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
-  return {
-    append: async (data) => {
-      if (dtypeOf(data) !== dtype) throw new TypeError(`${dtypeOf(data)} appended to ${path} of ${dtype}`);
+    const hash = createHash("sha256");
+    const put = async (bytes: Uint8Array) => {
+      hash.update(bytes);
+      await handle.writeFile(bytes);
+    };
+    let missing = shape.reduce((product, n) => product * n, 1);
+    await put(npyHeader(shape, dtype));
+    await fill(async (data) => {
+      if (dtypeOf(data) !== dtype) throw new TypeError(`${dtypeOf(data)} for ${path}, which holds ${dtype}`);
       missing -= data.length;
       await put(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    },
-    close: async () => {
-      try {
-        if (missing !== 0)
-          throw new RangeError(`${path}: ${missing} elements short of (${shape.join(", ")})`);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      return hash.digest("hex");
-    },
-    abandon: () => handle.close(),
-  };
+    });
+    if (missing !== 0) throw new RangeError(`${path}: ${missing} elements short of (${shape.join(", ")})`);
+    await handle.sync();
+    return hash.digest("hex");
+  } finally {
+    await handle.close();
+  }
 }

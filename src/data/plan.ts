@@ -1,0 +1,130 @@
+// Which steps of an archive go to which split and shard of a prepared set, and which steps are not there.
+
+import { ClimaxError } from "../errors.ts";
+import { type SplitName, splitNames } from "./manifest.ts";
+import { type CfTime, formatTime, isWithin, type Period, parsePeriod, timeParts } from "./time.ts";
+
+/** One file of a split: a calendar year, so that every shard of a set holds about as much. */
+export interface PlannedShard {
+  split: SplitName;
+  year: number;
+  /** Indices into the archive's times. */
+  steps: number[];
+}
+
+export interface Plan {
+  shards: PlannedShard[];
+  /** The most frequent distance between states, hours; 0 when there is one state. */
+  stepHours: number;
+  /** Missing steps, periods not covered, steps not used: for people to read. */
+  notes: string[];
+}
+
+/**
+ * @param periods  as people write them, "1979..2015"; both ends included
+ * @throws ClimaxError (config) when periods overlap, (data) when a period has no state
+ */
+export function planSplits(
+  times: readonly CfTime[],
+  periods: { [split in SplitName]?: string | undefined },
+): Plan {
+  const [first, last] = [times[0], times.at(-1)];
+  if (!first || !last)
+    throw new ClimaxError(
+      "data",
+      "the files have no time axis, so there is nothing to divide into train, val and test",
+      "give files of states in time as well as those of constants",
+    );
+  const wanted = splitNames.flatMap((name) => {
+    const text = periods[name];
+    return text === undefined ? [] : [{ name, text, period: parsePeriod(text, first.calendar) }];
+  });
+  refuseOverlap(wanted);
+
+  const shards: PlannedShard[] = [];
+  const notes: string[] = [];
+  for (const { name, text, period } of wanted) {
+    const steps = times.flatMap((time, step) => (isWithin(time, period) ? [step] : []));
+    if (steps.length === 0)
+      throw new ClimaxError(
+        "data",
+        `--${name} ${text} has no state: the files go from ${formatTime(first)} to ${formatTime(last)}`,
+        "choose a period within the files, or give the files of that period",
+      );
+    let shard: PlannedShard | undefined;
+    for (const step of steps) {
+      const { year } = timeParts(times[step]!);
+      if (shard?.year !== year) shards.push((shard = { split: name, year, steps: [] }));
+      shard.steps.push(step);
+    }
+  }
+  const stepHours = usualStep(times, shards);
+  for (const { name, text, period } of wanted) {
+    const own = shards.filter(({ split }) => split === name).flatMap(({ steps }) => steps);
+    notes.push(...missingSteps(times, own, stepHours, name, text, period));
+  }
+  const used = shards.reduce((sum, { steps }) => sum + steps.length, 0);
+  if (used < times.length) notes.push(`${times.length - used} of ${times.length} states lie in no split`);
+  return { shards, stepHours, notes };
+}
+
+/** Two periods that share a moment would test a model on what trained it. */
+function refuseOverlap(wanted: readonly { name: SplitName; text: string; period: Period }[]): void {
+  const ordered = wanted.toSorted((a, b) => a.period.start.seconds - b.period.start.seconds);
+  for (const [i, after] of ordered.entries()) {
+    // The earlier one that lasts longest: a short period within a long one need not be its neighbour.
+    const before = ordered.slice(0, i).toSorted((a, b) => b.period.end.seconds - a.period.end.seconds)[0];
+    if (before && after.period.start.seconds <= before.period.end.seconds)
+      throw new ClimaxError(
+        "config",
+        `--${before.name} ${before.text} and --${after.name} ${after.text} overlap: both hold ` +
+          formatTime(after.period.start),
+        "give periods that share no date: what a model is tested on must not train it",
+      );
+  }
+}
+
+const hoursAfter = (times: readonly CfTime[], a: number, b: number) =>
+  (times[b]!.seconds - times[a]!.seconds) / 3600;
+
+function usualStep(times: readonly CfTime[], shards: readonly PlannedShard[]): number {
+  const counts = new Map<number, number>();
+  for (const { steps } of shards)
+    for (let i = 1; i < steps.length; i++) {
+      const hours = hoursAfter(times, steps[i - 1]!, steps[i]!);
+      counts.set(hours, (counts.get(hours) ?? 0) + 1);
+    }
+  // Of equally frequent ones the shorter: a gap then shows as a gap.
+  return [...counts].sort(([a, m], [b, n]) => n - m || a - b)[0]?.[0] ?? 0;
+}
+
+const listed = 5;
+
+function missingSteps(
+  times: readonly CfTime[],
+  steps: readonly number[],
+  stepHours: number,
+  name: SplitName,
+  text: string,
+  period: Period,
+): string[] {
+  const [first, last] = [times[steps[0]!]!, times[steps.at(-1)!]!];
+  const notes: string[] = [];
+  const slack = stepHours * 3600;
+  if (slack > 0 && first.seconds - period.start.seconds >= slack)
+    notes.push(`${name}: asked for ${text}, the files begin at ${formatTime(first)}`);
+  if (slack > 0 && period.end.seconds - last.seconds >= slack)
+    notes.push(`${name}: asked for ${text}, the files end at ${formatTime(last)}`);
+  const gaps = steps.flatMap((step, i) => {
+    const hours = i === 0 ? stepHours : hoursAfter(times, steps[i - 1]!, step);
+    return hours === stepHours ? [] : [{ from: steps[i - 1]!, to: step, hours }];
+  });
+  if (gaps.length === 0) return notes;
+  const lines = gaps.slice(0, listed).map(({ from, to, hours }) => {
+    const missing = Math.round(hours / stepHours) - 1;
+    const what = missing > 0 ? `${missing} missing` : "irregular";
+    return `${formatTime(times[from]!)} to ${formatTime(times[to]!)} (${hours} h, ${what})`;
+  });
+  const more = gaps.length > listed ? ` and ${gaps.length - listed} more` : "";
+  return [...notes, `${name}: not every ${stepHours} h: ${lines.join("; ")}${more}`];
+}
