@@ -1,0 +1,396 @@
+// Where a file's numbers lie: which of its variables are coordinates, what each dimension means, and from that
+// the grid, the times and the levels of a variable. By units, standard name, axis and name, in that order (CF 4).
+import { ClimaxError } from "../errors.ts";
+import { type Grid, makeGrid } from "../grid/grid.ts";
+import type { Dataset, DatasetVariable } from "./dataset.ts";
+import { text } from "./recognise.ts";
+import { addHours, type CfTime, decodeTimes } from "./time.ts";
+import { parseUnit } from "./units.ts";
+
+/** What a coordinate measures. `reference` is the initial time of a forecast, `lead` the time since it. */
+export type CoordinateKind =
+  | "latitude"
+  | "longitude"
+  | "time"
+  | "reference"
+  | "lead"
+  | "month"
+  | "pressure"
+  | "height"
+  | "model"
+  | "rotated";
+
+interface Coordinate {
+  kind: CoordinateKind;
+  variable: DatasetVariable;
+}
+
+export interface Coordinates {
+  dataset: Dataset;
+  /** The coordinate of each dimension that has one, by the dimension's name. */
+  axes: Map<string, Coordinate>;
+  /** All coordinate variables by name: axes, scalars, and latitudes and longitudes of two dimensions. */
+  all: Map<string, Coordinate>;
+  /** What was assumed, for the user. */
+  notes: Set<string>;
+}
+
+/** A variable's place on the sphere: file row of each grid row, file column of each grid column. */
+export interface Horizontal {
+  grid: Grid;
+  /** [H] */
+  rows: Int32Array;
+  /** [W] */
+  columns: Int32Array;
+  /** Positions of latitude and longitude among the variable's dimensions. */
+  latitudeAxis: number;
+  longitudeAxis: number;
+}
+
+/** A variable's place in the vertical. `axis` is the position among its dimensions; absent for a scalar coordinate. */
+export type Vertical =
+  | { kind: "pressure"; axis?: number /** hPa */; levels: number[] }
+  | { kind: "height" /** m */; height: number }
+  | { kind: "refused"; what: string; hint: string }
+  | { kind: "none" };
+
+const latitudeUnits = /^degrees?_?n(orth)?$/i;
+const longitudeUnits = /^degrees?_?e(ast)?$/i;
+const pressureNames = /^(p|lev|levels?|levelist|plevs?|pressure(_level)?s?|isobaric\w*|air_pressure|pfull)$/i;
+const modelNames = /^(hybrid|model_?levels?|mlev|nhym|ilev|sigma|eta)$/i;
+
+/** What a variable of at most two dimensions measures as a coordinate; undefined when it is data. */
+export function coordinateKind(variable: DatasetVariable): CoordinateKind | undefined {
+  const { name, attributes } = variable;
+  const units = text(attributes, "units");
+  const standard = text(attributes, "standard_name");
+  const axis = text(attributes, "axis").toUpperCase();
+  if (/^grid_(lat|long)itude$/.test(standard) || /^r(lat|lon)$/i.test(name)) return "rotated";
+  if (/^projection_[xy]_coordinate$/.test(standard)) return "rotated";
+  const degrees = units === "" || /^deg(rees?)?$/i.test(units);
+  if (standard === "latitude" || latitudeUnits.test(units)) return "latitude";
+  if (standard === "longitude" || longitudeUnits.test(units)) return "longitude";
+  if (degrees && /^lat(s|itudes?)?$/i.test(name)) return "latitude";
+  if (degrees && /^lon(s|g|gitudes?)?$/i.test(name)) return "longitude";
+  if (standard === "forecast_reference_time") return "reference";
+  if (standard === "forecast_period" || /^(prediction_timedelta|lead_?time|step)$/i.test(name)) return "lead";
+  if (standard === "time" || axis === "T" || / since |^day as %Y/.test(units)) return "time";
+  if (/^(valid_)?time$/i.test(name)) return "time";
+  if (/^months?$/i.test(name)) return "month";
+  if (variable.dimensions.length > 1) return undefined;
+  return verticalKind(variable, units, standard, axis);
+}
+
+function verticalKind(
+  variable: DatasetVariable,
+  units: string,
+  standard: string,
+  axis: string,
+): CoordinateKind | undefined {
+  const { name, attributes } = variable;
+  if (standard.startsWith("atmosphere_") || attributes.has("formula_terms")) return "model";
+  if (modelNames.test(name) || standard === "model_level_number") return "model";
+  const unit = parseUnit(units)?.dimension.join();
+  const pascals = units !== "" && unit === parseUnit("Pa")!.dimension.join();
+  // A scalar in Pa may be a constant of the model, such as CESM's P0: it must be named as a level.
+  const named = variable.dimensions.length === 1 || pressureNames.test(name);
+  if (standard === "air_pressure" || (pascals && named)) return "pressure";
+  const vertical = axis === "Z" || attributes.has("positive") || pressureNames.test(name);
+  if (standard === "height" || standard === "altitude" || /^height(_?\d+m?)?$/i.test(name)) return "height";
+  if (vertical && unit === parseUnit("m")!.dimension.join()) return "height";
+  if (pressureNames.test(name) && units === "") return "pressure";
+  return vertical ? "model" : undefined;
+}
+
+/** Finds the coordinates of a file. Reads attributes only. */
+export function findCoordinates(dataset: Dataset): Coordinates {
+  const all = new Map<string, Coordinate>();
+  const axes = new Map<string, Coordinate>();
+  const onDimension = new Map<string, Coordinate[]>();
+  for (const variable of dataset.variables.values()) {
+    if (variable.dimensions.length > 2 || isBounds(dataset, variable.name)) continue;
+    const kind = coordinateKind(variable);
+    if (kind === undefined) continue;
+    const coordinate = { kind, variable };
+    if (variable.dimensions.length === 2 && kind !== "latitude" && kind !== "longitude") continue;
+    all.set(variable.name, coordinate);
+    if (variable.dimensions.length === 1) {
+      const dimension = variable.dimensions[0]!;
+      onDimension.set(dimension, [...(onDimension.get(dimension) ?? []), coordinate]);
+    }
+  }
+  for (const [dimension, list] of onDimension) {
+    // The variable named as its dimension comes first (CF 2.4); else a lone latitude, time... along it.
+    const own = list.find((coordinate) => coordinate.variable.name === dimension);
+    const valid = list.find((coordinate) => coordinate.kind === "time");
+    const cells = list.some((c) => c.kind === "latitude") && list.some((c) => c.kind === "longitude");
+    if (own && !cells) axes.set(dimension, own);
+    else if (!cells) axes.set(dimension, valid ?? list[0]!);
+  }
+  return { dataset, axes, all, notes: new Set() };
+}
+
+/** Whether it holds cell bounds of another variable: no data, though it has that variable's dimensions. */
+export function isBounds(dataset: Dataset, name: string): boolean {
+  if (/_(bnds|bounds|vertices)$|^vertices_|^(bounds|bnds)_/i.test(name)) return true;
+  return [...dataset.variables.values()].some(({ attributes }) =>
+    ["bounds", "climatology"].some((key) => text(attributes, key) === name),
+  );
+}
+
+/** A coordinate without a dimension of this variable: named by its `coordinates`, or else any scalar of the file. */
+function scalarOf(
+  { all, dataset }: Coordinates,
+  variable: DatasetVariable,
+  kinds: CoordinateKind[],
+): Coordinate | undefined {
+  const listed = [variable.attributes, dataset.attributes].map((from) => text(from, "coordinates")).join(" ");
+  const names = text(variable.attributes, "coordinates") === "" ? [...all.keys()] : listed.split(/\s+/);
+  for (const kind of kinds) {
+    for (const name of names) {
+      const found = all.get(name);
+      if (found?.kind !== kind) continue;
+      const single = found.variable.shape.every((n) => n === 1);
+      if (single && !found.variable.dimensions.some((d) => variable.dimensions.includes(d))) return found;
+    }
+  }
+  return undefined;
+}
+
+const values = (coordinate: Coordinate) => coordinate.variable.readUnpacked();
+
+/** Position among the variable's dimensions of the one of that kind; -1 when it has none. */
+function axisOf({ axes }: Coordinates, variable: DatasetVariable, ...kinds: CoordinateKind[]): number {
+  return variable.dimensions.findIndex((dimension) => {
+    const kind = axes.get(dimension)?.kind;
+    return kind !== undefined && kinds.includes(kind);
+  });
+}
+
+/**
+ * The grid of a variable, south to north and eastward from 0.
+ * @throws ClimaxError "grid" for curvilinear, unstructured and rotated grids and for a file without latitudes.
+ */
+export async function horizontalOf(coordinates: Coordinates, variable: DatasetVariable): Promise<Horizontal> {
+  const latitudeAxis = axisOf(coordinates, variable, "latitude");
+  const longitudeAxis = axisOf(coordinates, variable, "longitude");
+  if (latitudeAxis < 0 || longitudeAxis < 0) return refuseGrid(coordinates, variable);
+  const { axes, dataset, notes } = coordinates;
+  const [latitude, longitude] = [latitudeAxis, longitudeAxis].map(
+    (at) => axes.get(variable.dimensions[at]!)!,
+  );
+  for (const { kind, variable: axis } of [latitude!, longitude!]) {
+    if (text(axis.attributes, "units") === "")
+      notes.add(`${axis.name} has no units; taken as ${kind} by its name`);
+  }
+  const where = `${dataset.path}`;
+  const { lat, rows } = orderLatitudes(await values(latitude!), where);
+  const { lon, columns } = orderLongitudes(await values(longitude!), where, notes);
+  return { grid: makeGrid(lat, lon), rows, columns, latitudeAxis, longitudeAxis };
+}
+
+function orderLatitudes(raw: ArrayLike<number>, path: string): { lat: Float64Array; rows: Int32Array } {
+  const n = raw.length;
+  const down = n > 1 && raw[0]! > raw[n - 1]!;
+  const rows = Int32Array.from({ length: n }, (_, i) => (down ? n - 1 - i : i));
+  // float32 poles may read 90.00000001.
+  const lat = Float64Array.from(rows, (row) => (Math.abs(raw[row]!) < 90.001 ? clamp(raw[row]!) : raw[row]!));
+  if (lat.some((value, i) => i > 0 && !(value > lat[i - 1]!))) {
+    throw new ClimaxError(
+      "grid",
+      `the latitudes of ${path} neither rise nor fall throughout`,
+      "put its rows in order: cdo -f nc4 remapnn,r360x180 in.nc out.nc",
+    );
+  }
+  return { lat, rows };
+}
+
+const clamp = (latitude: number) => Math.min(90, Math.max(-90, latitude));
+
+function orderLongitudes(raw: ArrayLike<number>, path: string, notes: Set<string>) {
+  const circle = Array.from(raw, (value, column) => {
+    const east = value - 360 * Math.floor(value / 360);
+    return { east: east > 360 - 1e-5 ? 0 : east, value, column };
+  }).sort((a, b) => a.east - b.east || a.column - b.column);
+  const kept = circle.filter(({ east, value }, i) => {
+    const before = circle[i - 1];
+    if (i === 0 || east - before!.east > 1e-5) return true;
+    if (Math.abs(Math.abs(value - before!.value) - 360) > 1e-4) {
+      throw new ClimaxError(
+        "grid",
+        `${path} has the longitude ${value} twice`,
+        "leave out one of the two columns: cdo selindexbox",
+      );
+    }
+    notes.add(
+      `longitude ${Math.max(value, before!.value)} repeats ${Math.min(value, before!.value)}; dropped`,
+    );
+    return false;
+  });
+  return { lon: kept.map(({ east }) => east), columns: Int32Array.from(kept, ({ column }) => column) };
+}
+
+/** Says what the grid is instead, by the file's own coordinates. */
+function refuseGrid({ all, axes, dataset }: Coordinates, variable: DatasetVariable): never {
+  const describe = ({ variable: v }: Coordinate) => `${v.name}(${v.dimensions.join(", ")})`;
+  const near = [...all.values()].filter(
+    ({ kind, variable: v }) =>
+      (kind === "latitude" || kind === "longitude") &&
+      v.dimensions.length > 0 &&
+      v.dimensions.every((dimension) => variable.dimensions.includes(dimension)),
+  );
+  const shape = `${variable.name}(${variable.dimensions.join(", ")}) in ${dataset.path}`;
+  const wanted = "wanted latitudes and longitudes of one dimension each";
+  const rotated = variable.dimensions.map((d) => axes.get(d)).filter((axis) => axis?.kind === "rotated");
+  const twoDimensional = near.some(({ variable: v }) => v.dimensions.length === 2);
+  if (rotated.length > 0 || twoDimensional) {
+    const what = rotated.length > 0 ? "a rotated or projected" : "a curvilinear";
+    const list = [...rotated.map((axis) => describe(axis!)), ...near.map(describe)].join(", ");
+    throw new ClimaxError(
+      "grid",
+      `${shape} lies on ${what} grid: ${list}; ${wanted}`,
+      `remap it first: cdo -f nc4 remapbil,r360x180 ${dataset.path} out.nc`,
+    );
+  }
+  if (near.length > 1) {
+    const n = dataset.dimensions.get(near[0]!.variable.dimensions[0]!);
+    throw new ClimaxError(
+      "grid",
+      `${shape} lies on an unstructured grid of ${n} cells: ${near.map(describe).join(", ")}; ${wanted}`,
+      `remap it first: cdo -f nc4 remapdis,r360x180 ${dataset.path} out.nc`,
+    );
+  }
+  const missing = near[0]?.kind === "latitude" ? "longitude" : "latitude";
+  const found = [...all.values()].map(describe).join(", ") || "none";
+  throw new ClimaxError(
+    "grid",
+    `${shape} has no ${missing}: none of its dimensions has a coordinate of units degrees_${missing === "latitude" ? "north" : "east"} (coordinates found: ${found})`,
+    `give it one, for example by a grid description of cdo: cdo -f nc4 setgrid,r360x180 ${dataset.path} out.nc`,
+  );
+}
+
+/** The levels of a variable, in hPa. Model and height levels are not refused here but described. */
+export async function verticalOf(coordinates: Coordinates, variable: DatasetVariable): Promise<Vertical> {
+  const { axes, dataset, notes } = coordinates;
+  const axis = axisOf(coordinates, variable, "pressure", "height", "model");
+  const coordinate =
+    axis < 0 ? scalarOf(coordinates, variable, ["pressure", "height"]) : axes.get(variable.dimensions[axis]!);
+  if (!coordinate) return { kind: "none" };
+  const raw = await values(coordinate);
+  const { name, attributes } = coordinate.variable;
+  if (coordinate.kind === "height" && raw.length === 1) return { kind: "height", height: raw[0]! };
+  if (coordinate.kind === "pressure") {
+    const levels = pressureLevels(raw, text(attributes, "units"), name, notes);
+    if (levels) return axis < 0 ? { kind: "pressure", levels } : { kind: "pressure", axis, levels };
+  }
+  if (raw.length === 1) return { kind: "none" }; // one level that is neither: the ground, the top, the air's column
+  const long = text(attributes, "standard_name") || text(attributes, "long_name") || "no standard name";
+  return {
+    kind: "refused",
+    what: `its vertical axis ${name}(${coordinate.variable.shape[0]}) is no pressure (${long}, units "${text(attributes, "units")}")`,
+    hint: `bring it to pressure levels first: cdo -f nc4 ml2pl,5000,25000,50000,60000,70000,85000,92500 ${dataset.path} out.nc (needs the surface pressure in the file)`,
+  };
+}
+
+/** Levels in hPa; undefined when numbers without units look like counts of model levels. */
+function pressureLevels(
+  raw: ArrayLike<number>,
+  units: string,
+  name: string,
+  notes: Set<string>,
+): number[] | undefined {
+  const list = Array.from(raw);
+  if (units !== "") {
+    const factor = parseUnit(units)?.factor ?? 100; // standard name air_pressure with strange units: seldom, hPa
+    return list.map((value) => (value * factor) / 100);
+  }
+  const counted = list.every((value, i) => value === list[0]! + i) && list[0]! <= 1 && list.length > 1;
+  if (counted) return undefined;
+  // The highest pressure at the ground is 1085 hPa; the lowest level in use, 1000 Pa = 10 hPa, is below that in Pa.
+  const pascals = Math.max(...list) > 1100;
+  notes.add(
+    `${name} has no units; taken as ${pascals ? "Pa" : "hPa"} by its values, ${Math.min(...list)} to ${Math.max(...list)}`,
+  );
+  return pascals ? list.map((value) => value / 100) : list;
+}
+
+/**
+ * Valid times of a variable's steps: `axis` among its dimensions, or none for a scalar time coordinate; undefined
+ * when the file gives it no time at all.
+ */
+export async function timesOf(
+  coordinates: Coordinates,
+  variable: DatasetVariable,
+): Promise<{ axis?: number; times: CfTime[] } | undefined> {
+  const { axes, dataset, notes } = coordinates;
+  const axis = axisOf(coordinates, variable, "time", "reference", "month");
+  const coordinate =
+    axis < 0 ? scalarOf(coordinates, variable, ["time", "reference"]) : axes.get(variable.dimensions[axis]!);
+  if (!coordinate) return undefined;
+  const place = axis < 0 ? {} : { axis };
+  const raw = await values(coordinate);
+  if (coordinate.kind === "month")
+    return { ...place, times: months(raw, coordinate.variable, dataset, notes) };
+  let times = decode(coordinate, raw, dataset);
+  if (coordinate.kind === "reference") {
+    const leadAxis = axisOf(coordinates, variable, "lead");
+    const lead =
+      leadAxis < 0 ? scalarOf(coordinates, variable, ["lead"]) : axes.get(variable.dimensions[leadAxis]!);
+    const hours = lead?.variable.shape.every((n) => n === 1) ? await leadHours(lead) : undefined;
+    if (hours) {
+      times = times.map((time) => addHours(time, hours));
+      notes.add(`valid time is ${coordinate.variable.name} plus ${lead!.variable.name}, ${hours} h`);
+    }
+  }
+  return { ...place, times };
+}
+
+function decode({ variable }: Coordinate, raw: ArrayLike<number>, dataset: Dataset): CfTime[] {
+  const units = text(variable.attributes, "units");
+  const calendar = text(variable.attributes, "calendar") || undefined;
+  if (units === "") {
+    throw new ClimaxError(
+      "data",
+      `${variable.name} in ${dataset.path} has no units, so its steps have no dates`,
+      `set them: cdo -r settaxis,2001-01-01,00:00,6hour ${dataset.path} out.nc`,
+    );
+  }
+  try {
+    return decodeTimes(raw, units, calendar);
+  } catch (error) {
+    if (!(error instanceof ClimaxError)) throw error;
+    throw new ClimaxError(error.kind, `${variable.name} in ${dataset.path}: ${error.message}`, error.hint, {
+      cause: error,
+    });
+  }
+}
+
+async function leadHours(lead: Coordinate): Promise<number> {
+  const [value = 0] = await values(lead);
+  const seconds = parseUnit(text(lead.variable.attributes, "units") || "hours")?.factor ?? 3600;
+  return (value * seconds) / 3600;
+}
+
+/** Months of no year in particular, such as a climatology's: the middle of each month of year 1. */
+function months(
+  raw: ArrayLike<number>,
+  variable: DatasetVariable,
+  dataset: Dataset,
+  notes: Set<string>,
+): CfTime[] {
+  const list = Array.from(raw);
+  const valid = list.every(
+    (m, i) => Number.isInteger(m) && m >= 1 && m <= 12 && (i === 0 || m > list[i - 1]!),
+  );
+  if (!valid) {
+    throw new ClimaxError(
+      "data",
+      `${variable.name} in ${dataset.path} holds ${list.slice(0, 12).join(", ")}; wanted rising months 1 to 12, or a time with units`,
+      `set real dates: cdo -r settaxis,2001-01-16,00:00,1month ${dataset.path} out.nc`,
+    );
+  }
+  notes.add(
+    `${variable.name} names months without a year (${list.join(", ")}); dated to the 16th of each in year 1`,
+  );
+  return list.map((month) => decodeTimes([0], `days since 0001-${month}-16`, "proleptic_gregorian")[0]!);
+}
