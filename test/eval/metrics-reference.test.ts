@@ -49,7 +49,10 @@ function expectClose(value: number, reference: number, allowed = tolerance * Mat
  * in the 24th bit of the mean, once for each of the two and once for their difference's own sum.
  */
 function cancellation(v: number) {
-  const mean = samples(v).reduce((sum, { truth }) => sum + truth.reduce((s, x) => s + x, 0) / 512 / 6, 0);
+  const mean = samples(v).reduce(
+    (sum, { truth }) => sum + Float64Array.from(truth).reduce((s, x) => s + x, 0) / 512 / 6,
+    0,
+  );
   return 3 * 2 ** -24 * Math.abs(mean);
 }
 
