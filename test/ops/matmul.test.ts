@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { Gpu } from "../../src/engine/device.ts";
 import { read, tensor } from "../../src/engine/tensor.ts";
 import { linear, matmul } from "../../src/ops/matmul.ts";
+import { geluOf } from "../support/gelu.ts";
 import { checkOp, gpu } from "../support/gradcheck.ts";
 
 /** op(a) op(b) over a batch, in f64. */
@@ -32,49 +34,52 @@ const sizes = [
   [2, 65, 66, 17],
 ];
 
-describe.each([
+const layouts = [
   [false, false],
   [false, true],
   [true, false],
   [true, true],
-])("matmul, a transposed %s, b transposed %s", (transposeA, transposeB) => {
-  test.for(sizes)("batch, M, N, K = %s, %s, %s, %s", async ([batch, M, N, K]) => {
-    await checkOp(
-      (a, b) => matmul(a!, b!, { transposeA, transposeB }),
-      (a, b) => reference(a!, b!, [batch!, M!, N!, K!], transposeA, transposeB),
-      [transposeA ? [batch!, K!, M!] : [batch!, M!, K!], transposeB ? [batch!, N!, K!] : [batch!, K!, N!]],
-    );
-  });
-});
+] as const;
 
-const erfTable = (x: number): number => {
-  // erf by its Maclaurin series: exact to 1e-15 for the |x| < 4 that occur here
-  let term = x;
-  let sum = x;
-  for (let n = 1; n < 120; n++) {
-    term *= (-x * x) / n;
-    sum += term / (2 * n + 1);
-  }
-  return (2 / Math.sqrt(Math.PI)) * sum;
-};
+// The products of adapters with small subgroups, where this is one, and the register tiles of all others.
+const devices: [string, Gpu][] = [
+  ["the adapter's kernels", gpu],
+  ["register tiles", { ...gpu, subgroupSize: 0 }],
+];
+const cases = devices.flatMap(([name, device]) => layouts.map((layout) => ({ name, device, layout })));
+
+describe.each(cases)(
+  "matmul by $name, transposed $layout",
+  ({ device, layout: [transposeA, transposeB] }) => {
+    test.for(sizes)("batch, M, N, K = %s, %s, %s, %s", async ([batch, M, N, K]) => {
+      await checkOp(
+        (a, b) => matmul(a!, b!, { transposeA, transposeB }),
+        (a, b) => reference(a!, b!, [batch!, M!, N!, K!], transposeA, transposeB),
+        [transposeA ? [batch!, K!, M!] : [batch!, M!, K!], transposeB ? [batch!, N!, K!] : [batch!, K!, N!]],
+        { device },
+      );
+    });
+  },
+);
 
 test.for([
   [5, 8, 12],
   [33, 36, 3],
 ])("linear with bias, gelu and residual, M, N, K = %s, %s, %s", async ([M, N, K]) => {
+  for (const [, device] of devices) await checkLinear(device, M!, N!, K!);
+});
+
+async function checkLinear(device: Gpu, M: number, N: number, K: number): Promise<void> {
   await checkOp(
     (x, weight, bias, residual) => linear(x!, weight!, bias!, { gelu: true, residual: residual! }),
     (x, weight, bias, residual) => {
-      const y = reference(x!, weight!, [1, M!, N!, K!], false, true);
-      return y.map((sum, i) => {
-        const h = sum + bias![i % N!]!;
-        const erf = Math.abs(h) > 5 ? Math.sign(h) : erfTable(h / Math.SQRT2);
-        return 0.5 * h * (1 + erf) + residual![i]!;
-      });
+      const y = reference(x!, weight!, [1, M, N, K], false, true);
+      return y.map((sum, i) => geluOf(sum + bias![i % N]!) + residual![i]!);
     },
-    [[M!, K!], [N!, K!], [N!], [M!, N!]],
+    [[M, K], [N, K], [N], [M, N]],
+    { device },
   );
-});
+}
 
 test("linear with three axes and no bias", async () => {
   await checkOp(

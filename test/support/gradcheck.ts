@@ -1,6 +1,7 @@
 // The one check that every op passes: its kernel against f64, its backward against central differences of that f64.
 import { expect } from "vitest";
 import { gradients } from "../../src/engine/autograd.ts";
+import type { Gpu } from "../../src/engine/device.ts";
 import { read, type Shape, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { gpu } from "./gpu.ts";
 
@@ -13,6 +14,8 @@ export interface CheckOptions {
   /** Largest error allowed, relative to the largest entry: f32 rounding of sums of a few hundred terms by default. */
   readonly tolerance?: number;
   readonly seed?: number;
+  /** Another view of the adapter: one that claims to have no subgroups, for the kernels of such adapters. */
+  readonly device?: Gpu;
 }
 
 /**
@@ -26,11 +29,11 @@ export async function checkOp(
   op: (...inputs: readonly Tensor[]) => Tensor,
   reference: Reference,
   shapes: readonly Shape[],
-  { tolerance = 1e-5, seed = 1 }: CheckOptions = {},
+  { tolerance = 1e-5, seed = 1, device = gpu }: CheckOptions = {},
 ): Promise<void> {
   const random = uniform(seed);
   const inputs = shapes.map((s) => Float64Array.from({ length: size(s) }, random));
-  const tensors = inputs.map((data, i) => tensor(gpu, shapes[i]!, data));
+  const tensors = inputs.map((data, i) => tensor(device, shapes[i]!, data));
 
   const plain = op(...tensors);
   const wanted = reference(...inputs);
@@ -39,7 +42,7 @@ export async function checkOp(
   // L = sum of r * y for a fixed random r, so that dL/dy = r.
   const r = Float64Array.from(wanted, random);
   const loss = (): number => reference(...inputs).reduce((sum, value, i) => sum + r[i]! * value, 0);
-  const { y, grads } = gradients(() => op(...tensors), tensors, tensor(gpu, plain.shape, r));
+  const { y, grads } = gradients(() => op(...tensors), tensors, tensor(device, plain.shape, r));
   expectClose("y while recording", await read(y), new Map(wanted.entries()), tolerance);
   for (const [i, x] of inputs.entries()) {
     expectClose(`gradient of input ${i}`, await read(grads[i]!), centralDifferences(loss, x), tolerance);
@@ -49,9 +52,9 @@ export async function checkOp(
   const before = 0.5;
   const parameters = tensors.map((x) => ({
     ...x,
-    grad: tensor(gpu, x.shape, new Float32Array(size(x.shape)).fill(before)),
+    grad: tensor(device, x.shape, new Float32Array(size(x.shape)).fill(before)),
   }));
-  gradients(() => op(...parameters), [], tensor(gpu, plain.shape, r));
+  gradients(() => op(...parameters), [], tensor(device, plain.shape, r));
   for (const [i, { grad }] of parameters.entries()) {
     const alone = await read(grads[i]!);
     const sum = new Map([...alone.entries()].map(([k, value]) => [k, value + before]));

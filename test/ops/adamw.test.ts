@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import { read, tensor } from "../../src/engine/tensor.ts";
+import { adamw } from "../../src/ops/adamw.ts";
+import { gpu, uniform } from "../support/gradcheck.ts";
+
+const settings = { rate: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8 };
+
+/** The published update in f64, with the gradient already clipped. */
+function reference(
+  p: Float64Array,
+  m: Float64Array,
+  v: Float64Array,
+  g: Float64Array,
+  t: number,
+  decay: number,
+): void {
+  for (let i = 0; i < p.length; i++) {
+    m[i] = settings.beta1 * m[i]! + (1 - settings.beta1) * g[i]!;
+    v[i] = settings.beta2 * v[i]! + (1 - settings.beta2) * g[i]! ** 2;
+    const mHat = m[i]! / (1 - settings.beta1 ** t);
+    const vHat = v[i]! / (1 - settings.beta2 ** t);
+    p[i] = p[i]! * (1 - settings.rate * decay) - (settings.rate * mHat) / (Math.sqrt(vHat) + settings.eps);
+  }
+}
+
+test.for([
+  { clip: 0, lengths: [4, 4000] },
+  { clip: 0.5, lengths: [256, 20] },
+])("three steps agree with the reference: %o", async ({ clip, lengths }) => {
+  const random = uniform(5);
+  const groups = lengths.map((length, i) => {
+    const p = Float64Array.from({ length }, random);
+    const [m, v] = [new Float64Array(length), new Float64Array(length)];
+    const [value, grad] = [tensor(gpu, [length], p), tensor(gpu, [length], p)];
+    return {
+      p,
+      m,
+      v,
+      decay: i === 0 ? 0.1 : 0,
+      value,
+      grad,
+      state: [tensor(gpu, [length], m), tensor(gpu, [length], v)],
+    };
+  });
+  for (let t = 1; t <= 3; t++) {
+    const gradients = groups.map(({ p }) => Float64Array.from(p, random));
+    const norm = Math.sqrt(gradients.reduce((s, g) => s + g.reduce((a, x) => a + x * x, 0), 0));
+    const factor = clip > 0 ? Math.min(1, clip / (norm + 1e-6)) : 1;
+    const step = groups.map(({ value, decay, state, p, m, v }, i) => {
+      reference(
+        p,
+        m,
+        v,
+        gradients[i]!.map((x) => factor * x),
+        t,
+        decay,
+      );
+      return { value, grad: tensor(gpu, value.shape, gradients[i]!), m: state[0]!, v: state[1]!, decay };
+    });
+    const [gpuNorm, gpuFactor] = await read(adamw(gpu, step, { ...settings, clip, t }));
+    expect(gpuNorm! / norm).toBeCloseTo(1, 5);
+    expect(gpuFactor! / factor).toBeCloseTo(1, 5);
+  }
+  for (const { value, p } of groups) {
+    const actual = await read(value);
+    const worst = Math.max(...p.map((x, i) => Math.abs(x - actual[i]!)));
+    expect(worst).toBeLessThan(1e-6); // values of size 2 moved by steps of 0.01: a few f32 roundings
+  }
+});
+
+test("a gradient that is not finite changes nothing", async () => {
+  const value = tensor(gpu, [4], [1, 2, 3, 4]);
+  const [m, v] = [tensor(gpu, [4], [1, 1, 1, 1]), tensor(gpu, [4], [1, 1, 1, 1])];
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const grad = tensor(gpu, [4], [1, bad, 1, 1]);
+    const state = await read(adamw(gpu, [{ value, grad, m, v, decay: 0.1 }], { ...settings, clip: 1, t: 1 }));
+    expect(state[1]).toBe(0);
+    expect([...(await read(value)), ...(await read(m))]).toEqual([1, 2, 3, 4, 1, 1, 1, 1]);
+  }
+});

@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { gradients } from "../../src/engine/autograd.ts";
+import { read, tensor } from "../../src/engine/tensor.ts";
+import { weightedMse } from "../../src/ops/loss.ts";
+import { checkOp, gpu } from "../support/gradcheck.ts";
+
+const shapes = [
+  [1, 1, 1, 1],
+  [2, 3, 4, 5],
+  [3, 2, 5, 70],
+];
+
+test.for(shapes)("the loss of [%s, %s, %s, %s] agrees with the reference", async ([B, V, H, W]) => {
+  const weights = Float64Array.from({ length: H! }, (_, h) => 0.5 + h);
+  const truth = Float64Array.from({ length: B! * V! * H! * W! }, (_, i) => Math.fround(Math.sin(i)));
+  const weight = tensor(gpu, [H!], weights);
+  const y = tensor(gpu, [B!, V!, H!, W!], truth);
+  await checkOp(
+    (pred) => weightedMse(pred!, y, weight).loss,
+    (pred) => {
+      const sum = pred!.reduce(
+        (s, value, i) => s + weights[Math.floor(i / W!) % H!]! * (value - truth[i]!) ** 2,
+        0,
+      );
+      return Float64Array.of(sum / pred!.length);
+    },
+    [[B!, V!, H!, W!]],
+  );
+});
+
+test("a mask takes cells out of the sum and of the count, whatever they hold", async () => {
+  const pred = tensor(gpu, [1, 2, 1, 2], [1, 5, 3, 7]);
+  const y = tensor(gpu, [1, 2, 1, 2], [0, Number.NaN, 1, Number.NaN]);
+  const weight = tensor(gpu, [1], [1]);
+  const mask = tensor(gpu, [1, 1, 2], [1, 0]);
+  const { y: loss, grads } = gradients(() => weightedMse(pred, y, weight, mask).loss, [pred]);
+  expect([...(await read(loss))]).toEqual([(1 + 4) / 2]);
+  expect([...(await read(grads[0]!))]).toEqual([1, 0, 2, 0]);
+});
+
+test("the losses of the variables average to the loss", async () => {
+  const pred = tensor(gpu, [2, 2, 1, 1], [1, 2, 3, 4]);
+  const y = tensor(gpu, [2, 2, 1, 1], [0, 0, 0, 0]);
+  const { loss, losses } = weightedMse(pred, y, tensor(gpu, [1], [1]));
+  expect([...(await read(losses))]).toEqual([(1 + 9) / 2, (4 + 16) / 2]);
+  expect([...(await read(loss))]).toEqual([7.5]);
+});
