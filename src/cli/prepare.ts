@@ -39,7 +39,7 @@ export const prepareCommand = command({
       .optional()
       .describe(
         "what to store, e.g. geopotential_500,t2m; a pressure-level variable without a level means all its levels; " +
-          "lattitude [sic] is made from the grid when asked for; default: all that the files have",
+          "lattitude [sic] is made from the grid; default: all that the files have",
       ),
     nanFill: z
       .union([z.literal("mean"), z.number()])

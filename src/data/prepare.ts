@@ -90,14 +90,14 @@ function chooseFields(archive: Archive, wanted: readonly string[] | undefined): 
       `none of the variables (${ordered.join(", ") || "no file has one"}) varies in time`,
       "give files of states in time as well as those of constants",
     );
-  return ordered.map((name) => archive.variables.get(name) ?? latitudeField(archive));
+  return ordered.map((name) => archive.variables.get(name)!);
 
   function namesOf(text: string): string[] {
     const { name, info, level } = parseName(text);
     const found =
       info.levels === "pressure" && level === undefined
         ? there.filter((variable) => variable.info.name === info.name).map((variable) => variable.name)
-        : there.some((variable) => variable.name === name) || name === "lattitude"
+        : archive.variables.has(name)
           ? [name]
           : [];
     if (found.length > 0) return found;
@@ -107,16 +107,6 @@ function chooseFields(archive: Archive, wanted: readonly string[] | undefined): 
       "leave it out of --variables, or give the files that have it",
     );
   }
-}
-
-/** The latitude of every cell: a constant that no file needs to hold. */
-function latitudeField({ grid: { lat, lon } }: Archive): SetField {
-  const field = Float32Array.from(
-    { length: lat.length * lon.length },
-    (_, cell) => lat[Math.floor(cell / lon.length)]!,
-  );
-  const { info } = parseName("lattitude");
-  return { name: info.name, info, units: info.units, constant: true, read: async () => field };
 }
 
 async function refuseExisting(target: string, force: boolean): Promise<void> {

@@ -35,18 +35,19 @@ export function fakeArchive(options: FakeArchiveOptions = {}): Archive {
   );
   const variables = new Map<string, ArchiveVariable>();
   for (const name of [...constants, ...names]) {
-    const { info, level } = parseName(name);
+    const { info } = parseName(name);
     variables.set(name, {
       name,
       info,
-      ...(level === undefined ? {} : { level }),
       units: info.units,
       constant: constants.includes(name),
+      attributes: new Map(),
       read: async (step) =>
         Float32Array.from({ length: fakeCells }, (_, cell) => value(name, times[step] ?? first, cell)),
     });
   }
   return {
+    paths: [],
     grid: fakeGrid,
     times,
     variables,
