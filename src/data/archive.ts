@@ -63,7 +63,11 @@ export async function openArchive(paths: readonly string[], options: ArchiveOpti
   }
   const names = options.variables?.map(parseName);
   const wanted = (info: VariableInfo, level: number | undefined) =>
-    !names || names.some((name) => name.info === info && (name.level === undefined || name.level === level));
+    !names ||
+    names.some((name) => {
+      const anyLevel = name.level === undefined || level === undefined;
+      return name.info === info && (anyLevel || name.level === level);
+    });
   const datasets: Dataset[] = [];
   const close = async () => {
     for (const dataset of datasets) await dataset.close();

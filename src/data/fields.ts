@@ -9,10 +9,11 @@ import {
   horizontalOf,
   isBounds,
   timesOf,
+  type Vertical,
   verticalOf,
 } from "./coordinates.ts";
 import type { Dataset, DatasetVariable } from "./dataset.ts";
-import { recognise, text } from "./recognise.ts";
+import { type Candidate, recognise, text } from "./recognise.ts";
 import type { CfTime } from "./time.ts";
 import { type UnitsConverter, unitsConverter } from "./units.ts";
 import { fieldName, type VariableInfo } from "./variables.ts";
@@ -58,13 +59,13 @@ export async function fieldsOf(
   const taken = new Map<string, string>();
   for (const variable of dataset.variables.values()) {
     if (!isData(coordinates, variable)) continue;
-    const vertical = await verticalOf(coordinates, variable);
-    const found = recognise({
-      name: variable.name,
-      attributes: variable.attributes,
-      onPressure: vertical.kind === "pressure" || vertical.kind === "refused",
-      height: vertical.kind === "height" ? vertical.height : undefined,
-    });
+    let vertical = await verticalOf(coordinates, variable);
+    let found = recognise(candidate(variable, vertical));
+    if ("reason" in found && vertical.kind === "pressure" && vertical.axis === undefined) {
+      // A scalar pressure in the file need not be this variable's.
+      vertical = { kind: "none" };
+      found = recognise(candidate(variable, vertical));
+    }
     if ("reason" in found) {
       if (variable.dimensions.length > 1) {
         result.unrecognised.push({ name: variable.name, reason: found.reason });
@@ -74,12 +75,18 @@ export async function fieldsOf(
     const { info } = found;
     const levels = levelsOf(variable, vertical.kind === "pressure" ? vertical.levels : [found.level], result);
     result.holds.push(...levels.map(({ level }) => fieldName(info, level)));
-    const kept = levels.filter(({ level }) => wanted(info, level));
+    const kept = levels.filter(({ level }) => wanted(info, level)); // without a level: an axis that is refused below
     if (kept.length === 0) continue;
     try {
       if (vertical.kind === "refused") throw refusal(dataset, variable, vertical.what, vertical.hint);
       if (found.note) result.notes.push(`${variable.name} ${found.note}`);
-      const reader = await readerOf(coordinates, variable, info, vertical);
+      const reader = await readerOf(
+        coordinates,
+        variable,
+        info,
+        vertical.kind === "pressure" ? vertical.axis : undefined,
+        kept.map(({ index }) => index),
+      );
       if (reader.note) result.notes.push(`${variable.name}: ${reader.note}`);
       for (const { level, index } of kept) {
         const name = fieldName(info, level);
@@ -102,6 +109,13 @@ export async function fieldsOf(
   result.notes.push(...coordinates.notes);
   return result;
 }
+
+const candidate = ({ name, attributes }: DatasetVariable, vertical: Vertical): Candidate => ({
+  name,
+  attributes,
+  onPressure: vertical.kind === "pressure" || vertical.kind === "refused",
+  height: vertical.kind === "height" ? vertical.height : undefined,
+});
 
 /** Whether a variable can be a field at all: numbers with a dimension, neither coordinate nor bounds. */
 function isData({ all, dataset }: Coordinates, variable: DatasetVariable): boolean {
@@ -140,13 +154,14 @@ async function readerOf(
   coordinates: Coordinates,
   variable: DatasetVariable,
   info: VariableInfo,
-  vertical: { kind: string; axis?: number },
+  levelAxis: number | undefined,
+  levels: number[],
 ): Promise<Reader> {
   const { dataset, notes } = coordinates;
   const place = await horizontalOf(coordinates, variable);
   const time = await timesOf(coordinates, variable);
   const { latitudeAxis, longitudeAxis, grid } = place;
-  const known = [latitudeAxis, longitudeAxis, time?.axis, vertical.axis];
+  const known = [latitudeAxis, longitudeAxis, time?.axis, levelAxis];
   variable.dimensions.forEach((dimension, at) => {
     const length = variable.shape[at]!;
     if (known.includes(at) || length === 1) return;
@@ -160,16 +175,8 @@ async function readerOf(
 
   const units = text(variable.attributes, "units");
   const converter = unitsConverter(units, info, `${variable.name} in ${dataset.path}`);
-  const slab = (step: number, level: number) => {
-    const start = variable.shape.map((_, at) =>
-      at === time?.axis ? step : at === vertical.axis ? level : 0,
-    );
-    const count = variable.shape.map((n, at) => (at === latitudeAxis || at === longitudeAxis ? n : 1));
-    return variable.readUnpacked(start, count);
-  };
-  const orient = orientation(place, variable, converter);
-  const read = async (step: number, level: number) => orient(await slab(step, level));
-  if (units === "") checkPlausible(await read(0, 0), variable, info, dataset);
+  const read = stepReader(variable, place, { time: time?.axis, level: levelAxis }, levels, converter);
+  if (units === "") checkPlausible(await read(0, levels[0]!), variable, info, dataset);
 
   let times = time?.times;
   if (info.role === "constant") {
@@ -184,25 +191,60 @@ async function readerOf(
   return { grid, times, note: converter.note, read };
 }
 
-/** Puts the numbers of a one-step slab in order, south to north and eastward, and converts them. */
-function orientation(
-  { rows, columns, latitudeAxis, longitudeAxis }: Horizontal,
+/** A slab of one step of all levels is kept in memory up to this size, elements: 64 MiB of float32. */
+const keptSlab = 2 ** 24;
+
+/**
+ * Reads [H, W] of one step and one level index, south to north and eastward, converted. The second level that is
+ * asked for of a step brings the others along, for files whose compressed chunks hold all levels.
+ */
+function stepReader(
   variable: DatasetVariable,
+  { rows, columns, latitudeAxis, longitudeAxis }: Horizontal,
+  axes: { time: number | undefined; level: number | undefined },
+  levels: number[],
   { scale, offset }: UnitsConverter,
-) {
-  const latitudeFirst = latitudeAxis < longitudeAxis;
-  const rowStride = latitudeFirst ? variable.shape[longitudeAxis]! : 1;
-  const columnStride = latitudeFirst ? 1 : variable.shape[latitudeAxis]!;
-  const [height, width] = [rows.length, columns.length];
-  return (slab: ArrayLike<number>) => {
-    const field = new Float32Array(height * width); // [H, W]
-    for (let row = 0; row < height; row++) {
-      const from = rows[row]! * rowStride;
-      for (let column = 0; column < width; column++) {
-        field[row * width + column] = slab[from + columns[column]! * columnStride]! * scale + offset;
-      }
+): Reader["read"] {
+  const lowest = Math.min(...levels);
+  const range = Math.max(...levels) - lowest + 1;
+  const horizontal = variable.shape[latitudeAxis]! * variable.shape[longitudeAxis]!;
+  const together = range > 1 && levels.length * 2 >= range && range * horizontal <= keptSlab;
+
+  const load = (step: number, level: number, depth: number) => {
+    const start = variable.shape.map((_, at) => (at === axes.time ? step : at === axes.level ? level : 0));
+    const count = variable.shape.map((n, at) => {
+      if (at === axes.level) return depth;
+      return at === latitudeAxis || at === longitudeAxis ? n : 1;
+    });
+    return variable.readUnpacked(start, count);
+  };
+  const orient = (slab: ArrayLike<number>, level: number, depth: number) => {
+    const lengths = variable.shape.map((n, at) => (at === axes.level ? depth : n));
+    // Of a slab, only these three axes are longer than 1.
+    const stride = (axis: number | undefined) =>
+      [latitudeAxis, longitudeAxis, axes.level ?? -1]
+        .filter((other) => axis !== undefined && other > axis)
+        .reduce((product, other) => product * lengths[other]!, 1);
+    const [rowStride, columnStride] = [stride(latitudeAxis), stride(longitudeAxis)];
+    const first = axes.level === undefined ? 0 : level * stride(axes.level);
+    const field = new Float32Array(rows.length * columns.length); // [H, W]
+    let to = 0;
+    for (const row of rows) {
+      const from = first + row * rowStride;
+      for (const column of columns) field[to++] = slab[from + column * columnStride]! * scale + offset;
     }
     return field;
+  };
+
+  let before = -1;
+  let kept: { step: number; slab: ReturnType<typeof load> } | undefined;
+  return async (step, level) => {
+    if (!together) return orient(await load(step, level, 1), 0, 1);
+    if (kept?.step !== step) {
+      kept = before === step ? { step, slab: load(step, lowest, range) } : undefined;
+      before = step;
+    }
+    return kept ? orient(await kept.slab, level - lowest, range) : orient(await load(step, level, 1), 0, 1);
   };
 }
 

@@ -123,7 +123,7 @@ const phrases: [RegExp, string][] = [
   [/¹/g, "1"],
   [/\*\*|\^/g, "^"],
   [/[·⋅*]/g, " "],
-  [/([A-Za-z])\.(?=[A-Za-z])/g, "$1 "], // kg.m-2.s-1
+  [/([A-Za-z\d])\.(?=[A-Za-z])/g, "$1 "], // kg.m-2.s-1
 ];
 
 /** The unit that a text means, or undefined. Reads products of powers: "m**2 s**-2", "kg/(m2 s)", "mm day-1". */
