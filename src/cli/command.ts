@@ -86,8 +86,10 @@ export function command<Config extends z.ZodType>(spec: CommandSpec<Config>): Co
         return 0;
       }
       const { success, data, error } = await spec.config.safeParseAsync(given);
-      if (!success)
-        throw new ClimaxError("config", explain(error, given, file, positional, flags), seeHelp(name));
+      if (!success) {
+        const message = explain(error, { values: given, file, schema, flags, positional });
+        throw new ClimaxError("config", message, seeHelp(name));
+      }
       return (await spec.run(data, context)) ?? 0;
     },
   };

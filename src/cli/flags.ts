@@ -72,6 +72,15 @@ export function flagsOf(schema: JsonSchema, path: readonly string[] = [], requir
   return flags;
 }
 
+/** The keys that the object at a path may have, through lists and alternatives. */
+export function keysAt(schema: JsonSchema, [step, ...rest]: readonly (string | number)[]): string[] {
+  const known = alternatives(schema);
+  if (step === undefined)
+    return [...new Set(known.flatMap(({ properties = {} }) => Object.keys(properties)))];
+  const inner = known.flatMap(({ properties, items }) => properties?.[step] ?? items ?? []);
+  return inner.flatMap((one) => keysAt(one, rest));
+}
+
 /** The schemas a value may follow, `null` left out. */
 function alternatives(schema: JsonSchema): readonly JsonSchema[] {
   const among = schema.anyOf ?? schema.oneOf;
@@ -118,7 +127,11 @@ function isEmpty(value: unknown): boolean {
 }
 
 function show(value: unknown): string {
-  if (Array.isArray(value)) return value.map(show).join(",");
+  if (Array.isArray(value)) {
+    const items = value.map(show);
+    // As it is typed, unless it must be broken over lines to be read.
+    return items.join(items.join().length > 40 ? ", " : ",");
+  }
   if (typeof value === "boolean") return value ? "yes" : "no";
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

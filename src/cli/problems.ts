@@ -1,41 +1,54 @@
 /** Says what is wrong with a config: the flag or the place in the file, what was found, what was wanted. */
+import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
 import { type ClimaxError, unknownName } from "../errors.ts";
 import type { ConfigFile, Path } from "./configfile.ts";
-import type { Flag, Positional } from "./flags.ts";
+import { type Flag, type JsonSchema, keysAt, type Positional } from "./flags.ts";
+
+interface Given {
+  /** What flags and file together say, before defaults. */
+  readonly values: Record<string, unknown>;
+  readonly file: ConfigFile | undefined;
+  readonly schema: JsonSchema;
+  readonly flags: readonly Flag[];
+  readonly positional: Positional | undefined;
+}
 
 /** One line per problem that zod found in what the user gave. */
-export function explain(
-  error: z.ZodError,
-  given: Record<string, unknown>,
-  file: ConfigFile | undefined,
-  positional: Positional | undefined,
-  flags: readonly Flag[],
-): string {
-  const problems = error.issues.flatMap(unfold).map((issue) => {
-    const path = issue.path.filter((step) => typeof step !== "symbol");
-    if (issue.code === "unrecognized_keys") {
-      return issue.keys
-        .map((key) => `${place(path, key)}: ${unknownKey(key, path, flags, positional)}`)
-        .join("\n");
-    }
-    if (path.length === 0) return issue.message;
-    const value = valueAt(given, path);
-    const name = nameOf(path, flags, positional);
-    if (value === undefined) return `${name} is required`;
-    const wanted = issue.message
-      .replace(/^Invalid (input|option|string): /, "")
-      .replace(/^[A-Z](?=[a-z])/, lower);
-    const where = file?.where(path);
-    const fromFile =
-      where !== undefined && JSON.stringify(valueAt(file?.values, path)) === JSON.stringify(value);
-    return `${fromFile ? `${where}: ${path.join(".")}` : name} is ${JSON.stringify(value)}: ${wanted}`;
-  });
-  return problems.join("\n       ");
+export function explain(error: z.ZodError, given: Given): string {
+  return error.issues
+    .flatMap(unfold)
+    .flatMap((issue) => problems(issue, given))
+    .join("\n       ");
+}
 
-  function place(path: Path, key: string): string {
-    return file?.where([...path, key], "key") ?? (path.join(".") || "config");
+function problems(issue: z.core.$ZodIssue, given: Given): string[] {
+  const { values, file, schema } = given;
+  const path = issue.path.filter((step) => typeof step !== "symbol");
+  if (issue.code === "unrecognized_keys") {
+    const known = keysAt(schema, path);
+    return issue.keys.map((key) => {
+      const where = file?.where([...path, key], "key") ?? nameOf(path, given);
+      return `${where}: ${unknownKey(key, known)}`;
+    });
   }
+  if (path.length === 0) return [issue.message];
+  const value = valueAt(values, path);
+  if (value === undefined) {
+    const parent = path.length > 1 ? file?.where(path.slice(0, -1)) : undefined;
+    return [parent ? `${parent}: ${path.join(".")} is required` : `${nameOf(path, given)} is required`];
+  }
+  const where = file?.where(path);
+  const same = where !== undefined && isDeepStrictEqual(valueAt(file?.values, path), value);
+  const name = same ? `${where}: ${path.join(".")}` : nameOf(path, given);
+  const wanted = issue.message
+    .replace(/^Invalid (input|option|string): /, "")
+    .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
+  return [`${name} is ${short(JSON.stringify(value))}: ${wanted}`];
+}
+
+function short(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
 /** The issues of the alternative of a union that came nearest. */
@@ -44,24 +57,16 @@ function unfold(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   const inside = issue.errors.map((issues) =>
     issues.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })).flatMap(unfold),
   );
-  const deeper = inside.filter((issues) => issues.every(({ path }) => path.length > issue.path.length));
+  // The alternative whose kind of value (list, object, number) it is, and only its content is wrong.
+  const deeper = inside.filter((issues) =>
+    issues.every(({ path, code }) => path.length > issue.path.length || code === "unrecognized_keys"),
+  );
   if (deeper.length > 0) return deeper.toSorted((a, b) => a.length - b.length)[0]!;
   const messages = inside.flat().map(({ message }) => message.replace(/^Invalid input: /, ""));
   return [{ ...issue, message: [...new Set(messages)].join(", or ") }];
 }
 
-function unknownKey(
-  key: string,
-  path: Path,
-  flags: readonly Flag[],
-  positional: Positional | undefined,
-): string {
-  const depth = path.length;
-  const beside = flags.filter(
-    (flag) => path.every((step, i) => flag.path[i] === step) && flag.path.length > depth,
-  );
-  const known = [...new Set(beside.map((flag) => flag.path[depth]!))];
-  if (positional && depth === 0) known.push(positional.key);
+function unknownKey(key: string, known: readonly string[]): string {
   if (known.length === 0) return `unknown setting "${key}"`;
   try {
     return unknownName("setting", key, known);
@@ -71,21 +76,17 @@ function unknownKey(
   }
 }
 
-function nameOf(path: Path, flags: readonly Flag[], positional: Positional | undefined): string {
-  if (path[0] === positional?.key) return positional!.name;
+/** The flag that gives the value at a path: `--leads[1]`, `IN...`. */
+function nameOf(path: Path, { flags, positional }: Given): string {
+  if (positional && path[0] === positional.key) return positional.name;
   const flag = flags.find((one) => one.path.every((step, i) => path[i] === step));
-  return flag
-    ? `--${flag.name}${path
-        .slice(flag.path.length)
-        .map((step) => `[${step}]`)
-        .join("")}`
-    : path.join(".");
+  if (!flag) return path.join(".") || "config";
+  const inside = path
+    .slice(flag.path.length)
+    .map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`));
+  return `--${flag.name}${inside.join("")}`;
 }
 
 function valueAt(value: unknown, path: Path): unknown {
   return path.reduce<unknown>((inner, step) => (inner as Record<string, unknown> | undefined)?.[step], value);
-}
-
-function lower(letter: string): string {
-  return letter.toLowerCase();
 }
