@@ -99,7 +99,7 @@ export function command<Config extends z.ZodType>(spec: CommandSpec<Config>): Co
 function makeParser(spec: CommandSpec<z.ZodType>, schema: JsonSchema, flags: readonly Flag[]): Commander {
   const { name, aliases = [], summary, description, positional, allowConfigFile = true } = spec;
   const parser = new Commander(`climax ${name}`)
-    .description(description ?? `${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+    .description(reflow(description ?? `${summary[0]?.toUpperCase()}${summary.slice(1)}.`))
     .helpOption(false)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
@@ -138,6 +138,11 @@ function term(option: Option, flags: readonly Flag[]): string {
   if (option.required) return option.flags.replace("<", "").replace(">", "");
   const { schema } = flags.find(({ name }) => option.long === `--${name}`) ?? {};
   return schema && schema.default !== false ? option.flags.replace("--", "--[no-]") : option.flags;
+}
+
+/** Joins the lines of a paragraph, so that they break where the terminal ends. */
+function reflow(text: string): string {
+  return text.replace(/(?<=\S)\n(?=\S)/g, " ");
 }
 
 function heading({ path }: Flag, schema: JsonSchema): string {

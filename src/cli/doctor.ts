@@ -86,7 +86,8 @@ export const doctorCommand = command({
     reference: z
       .string()
       .optional()
-      .describe("folder of reference cases to compute on the adapter and compare, instead of the report"),
+      .describe("folder of reference cases to compute on the adapter and compare, instead of the report")
+      .meta({ value: "DIR" }),
     json: z.boolean().default(false).describe("print JSON"),
   }),
 

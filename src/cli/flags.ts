@@ -39,6 +39,8 @@ export interface JsonSchema {
   readonly required?: readonly string[];
   /** One-letter flag, from `.meta({ short: "o" })`. */
   readonly short?: string;
+  /** What stands for the value in the help, from `.meta({ value: "FILE" })`. */
+  readonly value?: string;
 }
 
 /** The schema as JSON Schema, of what a user gives (before defaults and transforms). */
@@ -93,6 +95,7 @@ export function isBoolean(schema: JsonSchema): boolean {
 
 /** What stands for the value in the help: `N`, `NAME,...`. */
 export function placeholder(schema: JsonSchema): string {
+  if (schema.value) return schema.value;
   const first = alternatives(schema)[0] ?? {};
   if (first.type === "array") return `${placeholder(first.items ?? {})},...`;
   if (first.type === "number" || first.type === "integer") return "N";

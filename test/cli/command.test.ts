@@ -17,13 +17,14 @@ beforeEach(() => {
 const demo = command({
   name: "demo",
   summary: "try every kind of flag",
+  description: "Tries every kind\nof flag.\n\nAnd no other.",
   aliases: ["dm"],
   examples: ["climax demo a.nc -o b.nc"],
   positional: { key: "inputs", name: "IN...", variadic: true },
   config: z
     .strictObject({
       inputs: z.array(z.string()).min(1).describe("files to read"),
-      output: z.string().describe("file to write").meta({ short: "o" }),
+      output: z.string().describe("file to write").meta({ short: "o", value: "FILE" }),
       leadTime: z.number().positive().default(6).describe("how far ahead, hours"),
       method: z.enum(["bilinear", "nearest"]).default("bilinear").describe("how to regrid"),
       leads: z.array(z.number().int()).default([6, 12]).describe("lead times, hours"),
@@ -160,7 +161,7 @@ describe("mistakes in flags", () => {
   });
 
   test("a flag without its value", async () => {
-    expect((await failure("a.nc", "--output")).message).toBe("option '-o, --output <TEXT>' argument missing");
+    expect((await failure("a.nc", "--output")).message).toBe("option '-o, --output <FILE>' argument missing");
   });
 });
 
@@ -204,9 +205,9 @@ describe("help", () => {
 
   test("lists every flag with its text, choices and default", () => {
     expect(help).toContain("Usage: climax demo|dm IN... [flags]");
-    expect(help).toContain("Try every kind of flag.");
+    expect(help).toContain("\nTries every kind of flag.\n\nAnd no other.\n");
     expect(help).toMatch(/^ {2}IN +files to read$/m);
-    expect(help).toMatch(/^ {2}-o, --output TEXT +file to write \(required\)$/m);
+    expect(help).toMatch(/^ {2}-o, --output FILE +file to write \(required\)$/m);
     expect(help).toMatch(/^ {2}--lead-time N +how far ahead, hours \(default: 6\)$/m);
     expect(help).toMatch(
       /^ {2}--method NAME +how to regrid \(one of: bilinear, nearest; default: bilinear\)$/m,
