@@ -55,6 +55,23 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
   return shapes;
 }
 
+/**
+ * Names of the parameters on which predictions from these variables depend. The rest gets no gradient, and the
+ * reference's optimiser leaves it alone: no decay either.
+ *
+ * @param variables  places in the model's list
+ */
+export function usedParameters(config: ModelConfig, variables: readonly number[]): Set<string> {
+  const used = new Set(parameterShapes(config).keys());
+  for (let v = 0; v < config.variables.length && !config.parallelPatchEmbed; v++) {
+    if (variables.includes(v)) continue;
+    const { weight, bias } = tokenNames(config, v);
+    used.delete(weight);
+    used.delete(bias);
+  }
+  return used;
+}
+
 /** Whether AdamW decays this parameter: all but the embeddings of variables, positions and time. */
 export function decays(name: string): boolean {
   return name !== "var_embed" && name !== "pos_embed" && name !== "time_pos_embed";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ModelConfig } from "../../src/model/config.ts";
-import { decays, initialise, parameterShapes } from "../../src/model/parameters.ts";
+import { decays, initialise, parameterShapes, usedParameters } from "../../src/model/parameters.ts";
 
 const variables = ["a", "b", "c"];
 const small = ModelConfig.parse({ variables, gridShape: [8, 16], embedDim: 128, heads: 4, depth: 2 });
@@ -85,4 +85,15 @@ test("only embeddings go undecayed", () => {
     "var_embed",
     "pos_embed",
   ]);
+});
+
+test("tokens of absent variables are not used, but in the parallel form, where they share a tensor", () => {
+  const all = [...parameterShapes(small).keys()];
+  const used = usedParameters(small, [0, 2]);
+  expect(all.filter((name) => !used.has(name))).toEqual([
+    "token_embeds.1.proj.weight",
+    "token_embeds.1.proj.bias",
+  ]);
+  const parallel = { ...small, parallelPatchEmbed: true };
+  expect(usedParameters(parallel, [0]).size).toBe(parameterShapes(parallel).size);
 });

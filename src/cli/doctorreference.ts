@@ -1,0 +1,111 @@
+/** climax doctor --reference: computes the cases of a reference implementation on an adapter and compares. */
+import { readdir } from "node:fs/promises";
+import { openGpu } from "../engine/device.ts";
+import { ClimaxError } from "../errors.ts";
+import type { Context } from "./command.ts";
+import { type CaseResult, checkCase } from "./referencecase.ts";
+import { table } from "./table.ts";
+
+/** What float32 can hold to: the reference itself is within 5e-7 and 6e-6 of its own float64. */
+const TOLERANCE = { predictions: 1e-5, loss: 1e-5, gradient: 1e-4, parameter: 1e-4 };
+
+export interface ReferenceOptions {
+  readonly adapter?: string | undefined;
+  readonly json?: boolean;
+}
+
+/**
+ * Computes every case of a folder and prints how far each is off. A case is `<case>.npz` beside `<case>.json`.
+ *
+ * @returns  exit code: 1 if a case is beyond tolerance or none could be computed
+ * @throws   ClimaxError "data" if the folder or a case cannot be read
+ */
+export async function runReference(
+  folder: string,
+  context: Context,
+  { adapter, json = false }: ReferenceOptions = {},
+): Promise<number> {
+  const names = await caseNames(folder);
+  const gpu = await openGpu({ adapter });
+  const results: CaseResult[] = [];
+  for (const name of names) {
+    context.info(`${name} ...`);
+    results.push(await checkCase(gpu, folder, name));
+  }
+  const wrong = results.filter((result) => !result.notCovered && !isRight(result));
+  const covered = results.filter(({ notCovered }) => !notCovered);
+  const verdict = {
+    adapter: gpu.name,
+    tolerance: TOLERANCE,
+    right: covered.length - wrong.length,
+    of: covered.length,
+  };
+  context.print(json ? JSON.stringify({ ...verdict, cases: results }, null, 2) : describe(verdict, results));
+  return wrong.length === 0 && covered.length > 0 ? 0 : 1;
+}
+
+/** Whether every number of a computed case is within tolerance. NaN is not. */
+export function isRight({ predictions = 0, loss = 0, gradient, steps = [] }: CaseResult): boolean {
+  return (
+    predictions <= TOLERANCE.predictions &&
+    loss <= TOLERANCE.loss &&
+    (gradient?.error ?? 0) <= TOLERANCE.gradient &&
+    steps.every(({ error }) => error <= TOLERANCE.parameter)
+  );
+}
+
+async function caseNames(folder: string): Promise<string[]> {
+  let files: string[];
+  try {
+    files = await readdir(folder);
+  } catch (error) {
+    throw new ClimaxError(
+      "data",
+      `cannot read the folder ${folder}: ${(error as Error).message}`,
+      "check the path",
+      {
+        cause: error,
+      },
+    );
+  }
+  const names = files.filter((file) => file.endsWith(".npz")).map((file) => file.slice(0, -".npz".length));
+  if (names.length === 0) {
+    throw new ClimaxError(
+      "data",
+      `${folder} has no reference case`,
+      "name a folder of <case>.npz files with a <case>.json beside each",
+    );
+  }
+  return names.sort();
+}
+
+function describe(
+  { adapter, right, of }: { adapter: string; right: number; of: number },
+  results: readonly CaseResult[],
+): string {
+  const off = (error: number | undefined, allowed: number): string =>
+    error === undefined ? "-" : `${error.toExponential(1)}${error <= allowed ? "" : " WRONG"}`;
+  const rows = results.map(({ name, notCovered, predictions, loss, gradient, steps = [] }) =>
+    notCovered
+      ? [name, `not covered: ${notCovered}`]
+      : [
+          name,
+          off(predictions, TOLERANCE.predictions),
+          off(loss, TOLERANCE.loss),
+          gradient ? `${off(gradient.error, TOLERANCE.gradient)}  ${gradient.name}` : "-",
+          steps
+            .map(({ after, error, name }) => `${after}: ${off(error, TOLERANCE.parameter)}  ${name}`)
+            .join("\n") || "-",
+        ],
+  );
+  return [
+    `Reference cases on ${adapter}; each number is the norm of the difference over the norm.`,
+    table([
+      ["case", "predictions", "loss", "worst gradient", "parameters after steps"],
+      ...rows.filter(([, second]) => !second?.startsWith("not covered")),
+      ["allowed", "1e-5", "1e-5", "1e-4", "1e-4"],
+    ]),
+    ...rows.filter(([, second]) => second?.startsWith("not covered")).map((row) => row.join(", ")),
+    `${right} of ${of} computed cases are right.`,
+  ].join("\n\n");
+}
