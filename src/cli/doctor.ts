@@ -208,12 +208,19 @@ function describe({ versions, machine, adapters, trial, problems }: Report): str
         `${TOLERANCE.toExponential(0)} allowed; ${milliseconds.toFixed(0)} ms with compiling`,
     );
   }
-  const wrong = problems.map(({ what, mend }) => `- ${what}\n  mend: ${mend}`);
-  parts.push(
-    wrong.length > 0
-      ? `Wrong with this machine:\n${wrong.join("\n")}`
-      : "Nothing is wrong with this machine.",
+  const list = (title: string, some: readonly Problem[]) => {
+    if (some.length === 0) return;
+    parts.push(`${title}:\n${some.map(({ what, mend }) => `- ${what}\n  mend: ${mend}`).join("\n")}`);
+  };
+  list(
+    "Wrong with this machine",
+    problems.filter(({ fatal }) => fatal),
   );
+  list(
+    "Could be better",
+    problems.filter(({ fatal }) => !fatal),
+  );
+  if (problems.length === 0) parts.push("Nothing is wrong with this machine.");
   if (adapters.some(({ name }) => name.includes("llvmpipe"))) {
     parts.push("Warnings about maxDynamic...PerPipelineLayout come with llvmpipe and are harmless.");
   }

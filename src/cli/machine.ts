@@ -125,7 +125,7 @@ function adapterProblems(
   if (process.platform === "linux" && adapters.every(({ name }) => /swiftshader/i.test(name))) {
     problems.push({
       what: "the only adapter is SwiftShader, the slower of the two software drivers",
-      mend: "install mesa-vulkan-drivers 23 or newer for lavapipe, about 5 times as fast",
+      mend: "install lavapipe, about 5 times as fast: mesa-vulkan-drivers of Debian 13, Ubuntu 24.04 or newer",
     });
   }
   return problems;
