@@ -1,4 +1,5 @@
 /** The `climax` command line: finds the subcommand, runs it, and turns errors into text and an exit code. */
+import colours from "picocolors";
 import { ClimaxError, unknownName } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { Interrupted } from "./interrupt.ts";
@@ -41,12 +42,12 @@ export const commandGroups: readonly { title: string; commands: readonly Command
     commands: [
       {
         name: "pretrain",
-        summary: "train a ClimaX model on one or several sources",
+        summary: "train a model from nothing on prepared sets",
         load: async () => (await import("./pretrain.ts")).pretrainCommand,
       },
       {
         name: "finetune",
-        summary: "train a checkpoint further on chosen lead times and variables",
+        summary: "train a checkpoint on for chosen lead times and variables",
         load: async () => (await import("./finetune.ts")).finetuneCommand,
       },
       {
@@ -150,17 +151,20 @@ A first run, with synthetic weather:
 function report(error: unknown): number {
   const debug = process.env.CLIMAX_DEBUG === "1";
   const say = (text: string) => void process.stderr.write(`${text}\n`);
+  const { red, bold } = colours.createColors(process.stderr.isTTY && !process.env.NO_COLOR);
   if (error instanceof Interrupted) {
     say(error.message);
     return error.exitCode;
   }
   const mendable = error instanceof ClimaxError ? error : systemError(error);
   if (mendable) {
-    say(`error: ${mendable.message}\nhint:  ${mendable.hint}`);
+    say(`${red("error:")} ${mendable.message}\n${bold("hint:")}  ${mendable.hint}`);
     if (debug) say((error as Error).stack ?? "");
     return 2;
   }
-  say(`error: a bug in climax ${version()}\n${error instanceof Error ? error.stack : String(error)}`);
+  say(
+    `${red("error:")} a bug in climax ${version()}\n${error instanceof Error ? error.stack : String(error)}`,
+  );
   return 1;
 }
 
