@@ -4,7 +4,7 @@
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
 import { type AttributeValue, type Dataset, openDataset } from "./dataset.ts";
-import { type Field, type FileFields, fieldsOf } from "./fields.ts";
+import { type Field, type FileFields, fieldsOf, gridOf } from "./fields.ts";
 import { type Calendar, type CfTime, formatTime, parseTime } from "./time.ts";
 import { type FieldName, findVariable, parseName, type VariableInfo } from "./variables.ts";
 
@@ -85,10 +85,8 @@ export async function openArchive(paths: readonly string[], options: ArchiveOpti
     }
     const fields = files.flatMap((file) => file.fields);
     const asksLatitude = names?.some(({ info }) => info === latitude) ?? false;
-    const gridFields =
-      fields.length > 0 || !asksLatitude ? fields : (await fieldsOf(datasets[0]!, () => true)).fields;
     const { variables, times } = join(fields, notes);
-    const grid = gridFields.length > 0 ? commonGrid(gridFields) : undefined;
+    const grid = commonGrid(fields) ?? (asksLatitude ? await gridOf(datasets[0]!) : undefined);
     if (asksLatitude && grid && !variables.has(latitude.name))
       variables.set(latitude.name, latitudeField(grid));
     if (names && options.missing !== "skip") {
@@ -161,17 +159,17 @@ function mustHoldSomething({ path, variables }: Dataset, found: FileFields): voi
   );
 }
 
-function commonGrid(fields: Field[]): Grid {
-  const [first] = fields as [Field];
+function commonGrid(fields: Field[]): Grid | undefined {
+  const first = fields[0];
   for (const field of fields) {
-    if (sameGrid(first.grid, field.grid)) continue;
+    if (!first || sameGrid(first.grid, field.grid)) continue;
     throw new ClimaxError(
       "grid",
       `the grids differ: ${first.name} in ${first.path} is ${describeGrid(first.grid)}, ${field.name} in ${field.path} is ${describeGrid(field.grid)}`,
       "bring the files to one grid first: climax regrid --res 5.625, each on its own",
     );
   }
-  return first.grid;
+  return first?.grid;
 }
 
 /** Each cell's own latitude: the reference's input variable of that (misspelt) name. */

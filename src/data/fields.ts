@@ -110,6 +110,16 @@ export async function fieldsOf(
   return result;
 }
 
+/** The grid of the first variable that has one; for what needs no field of the file. */
+export async function gridOf(dataset: Dataset): Promise<Grid | undefined> {
+  const coordinates = findCoordinates(dataset);
+  const kinds = (variable: DatasetVariable) => variable.dimensions.map((d) => coordinates.axes.get(d)?.kind);
+  const variable = [...dataset.variables.values()].find(
+    (each) => kinds(each).includes("latitude") && kinds(each).includes("longitude"),
+  );
+  return variable && (await horizontalOf(coordinates, variable)).grid;
+}
+
 const candidate = ({ name, attributes }: DatasetVariable, vertical: Vertical): Candidate => ({
   name,
   attributes,
