@@ -1,23 +1,14 @@
 /** `climax evaluate`: scores forecast files of any system, beside persistence, climatology and published rows. */
-import { createHash } from "node:crypto";
-import { createReadStream, statSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { formatTime } from "../data/time.ts";
-import { parseName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
-import {
-  baselineNames,
-  type Climatology,
-  evaluationClimatology,
-  openClimatology,
-  trainingClimatology,
-} from "../eval/baselines.ts";
-import { type Bench, bench, benches } from "../eval/benches.ts";
+import { baselineNames, chooseClimatology } from "../eval/baselines.ts";
+import { bench, benches, chooseVariables } from "../eval/benches.ts";
 import { type Definition, definition, definitionNames } from "../eval/definitions.ts";
 import { evaluate } from "../eval/evaluate.ts";
 import { dimensionless, metricNames } from "../eval/metrics.ts";
 import { publishedRows } from "../eval/published.ts";
+import { remarks } from "../eval/remarks.ts";
 import {
   publishedBeside,
   type ReportRow,
@@ -26,22 +17,28 @@ import {
   toCsv,
   toJson,
 } from "../eval/report.ts";
-import { findSamples, type Samples } from "../eval/samples.ts";
+import { findSamples } from "../eval/samples.ts";
+import { checkOutput, fileRecords, writeWhole } from "../eval/scorefile.ts";
 import { type ForecastSystem, openSystems } from "../eval/systems.ts";
 import { isPreparedSet, manifestOf, openTruth, type Truth } from "../eval/truth.ts";
 import { describeGrid, sameGrid } from "../grid/grid.ts";
 import { type Context, command } from "./command.ts";
-import { version } from "./main.ts";
 import { progress } from "./progress.ts";
 import { table } from "./table.ts";
+import { version } from "./version.ts";
 
 const config = z.strictObject({
   forecast: z
     .array(z.string())
     .default([])
-    .describe("forecast files of one system or several, ours or anyone's: NetCDF with initial time and lead"),
+    .describe("forecast files of one system or several, ours or anyone's: NetCDF with initial time and lead")
+    .meta({ value: "FILE" }),
   files: z.array(z.string()).default([]).describe("more forecast files"),
-  truth: z.array(z.string()).min(1).describe("what happened: the folder of a prepared set, or NetCDF files"),
+  truth: z
+    .array(z.string())
+    .min(1)
+    .describe("what happened: the folder of a prepared set, or NetCDF files")
+    .meta({ value: "PATH" }),
   bench: z
     .enum(benches.map(({ name }) => name))
     .default("weatherbench")
@@ -86,8 +83,12 @@ const config = z.strictObject({
     .describe(
       "show published scores too; unless given, those on the same grid, and none beside synthetic weather",
     ),
-  json: z.string().optional().describe("write the scores and where they come from to this file"),
-  csv: z.string().optional().describe("write the scores to this file"),
+  json: z
+    .string()
+    .optional()
+    .describe("write the scores and where they come from to this file")
+    .meta({ value: "FILE" }),
+  csv: z.string().optional().describe("write the scores to this file").meta({ value: "FILE" }),
 });
 type Config = z.output<typeof config>;
 
@@ -113,6 +114,7 @@ async function run(config: Config, context: Context): Promise<void> {
   if (paths.length === 0) {
     throw new ClimaxError("config", "no forecast file was given", "name one: --forecast forecast.nc");
   }
+  for (const path of [config.json, config.csv]) if (path !== undefined) await checkOutput(path);
   const chosen = bench(config.bench);
   const by = definition(config.definition ?? chosen.definition);
   const baselines = baselineNames.filter((name) => config.baselines.includes(name));
@@ -127,7 +129,8 @@ async function run(config: Config, context: Context): Promise<void> {
     keep({ close });
     for (const system of systems) checkGrid(system, truth);
     for (const note of [...truth.notes, ...notes]) context.info(note);
-    const variables = chooseVariables(config.variables, chosen, systems, truth, context);
+    const { variables, left } = chooseVariables(config.variables, chosen, systems, truth);
+    if (left.length > 0) context.warn(`of the variables of ${chosen.name}, left out: ${left.join(", ")}`);
     const samples = findSamples({
       systems,
       truth,
@@ -136,9 +139,14 @@ async function run(config: Config, context: Context): Promise<void> {
       baselines,
       missing: config.missing,
     });
-    const { climatology, anomalies } = await chooseClimatology(config, by, truth, samples, keep);
-    const needed = config.metrics.includes("acc") ? anomalies : undefined;
-    const said = remarks(truth, systems, samples, by, config, needed, climatology);
+    const chosenClimatology = await chooseClimatology(config.climatology, by, truth, samples);
+    keep(chosenClimatology);
+    const climatology = baselines.includes("climatology") ? chosenClimatology.baseline : undefined;
+    const anomalies = config.metrics.includes("acc") ? chosenClimatology.anomalies : undefined;
+    const said = remarks({ truth, systems, samples, definition: by, anomalies });
+    if (baselines.includes("climatology") && !climatology) {
+      said.push("no climatology baseline: the truth is no prepared set, and no --climatology was given");
+    }
     for (const text of said) context.warn(text);
 
     const total = samples.byVariable.reduce((sum, { samples }) => sum + samples.length, 0);
@@ -151,7 +159,7 @@ async function run(config: Config, context: Context): Promise<void> {
       metrics: config.metrics,
       baselines,
       climatology,
-      anomalies: needed,
+      anomalies,
       onProgress: (done) => bar.update(done),
       warn: (text) => {
         said.push(text);
@@ -174,14 +182,26 @@ async function run(config: Config, context: Context): Promise<void> {
       version: 1,
       bench: chosen.name,
       definition: { name: by.name, description: by.description, source: by.source },
-      anomalies: needed?.label ?? null,
-      climatology: baselines.includes("climatology") ? (climatology?.label ?? null) : null,
+      anomalies: anomalies?.label ?? null,
+      climatology: climatology?.label ?? null,
       initial_times: [formatTime(samples.initial[0]), formatTime(samples.initial[1])],
       valid_times: [formatTime(samples.valid[0]), formatTime(samples.valid[1])],
       grid: describeGrid(truth.grid),
       synthetic,
       notes: [...truth.notes, ...notes, ...said],
-      provenance: await provenance(config, paths, context),
+      provenance: {
+        command: context.commandLine,
+        version: version(),
+        created: new Date().toISOString(),
+        // A set's own list of checksums stands for all of its files; an archive may be too large to read twice.
+        files: [
+          ...(await fileRecords([...paths, ...config.truth.filter(isPreparedSet).map(manifestOf)], true)),
+          ...(await fileRecords(
+            config.truth.filter((path) => !isPreparedSet(path)),
+            false,
+          )),
+        ],
+      },
       rows: [...measured, ...published],
     };
     if (config.json !== undefined) await writeWhole(config.json, toJson(document));
@@ -208,118 +228,6 @@ export function leadHours(lead: number | string): number {
     throw new ClimaxError("config", `"${lead}" is not a lead`, "write 24, 24h, 3d, 2w or 1mo");
   }
   return Number(match[1]) * { h: 1, d: 24, w: 168, mo: 720 }[(match[2] ?? "h") as "h" | "d" | "w" | "mo"];
-}
-
-/** What was asked for, or those of the bench that all systems and the truth have. */
-function chooseVariables(
-  asked: readonly string[] | undefined,
-  { name, variables }: Bench,
-  systems: readonly ForecastSystem[],
-  truth: Truth,
-  context: Context,
-): string[] {
-  const wanted = asked?.map((text) => parseName(text).name) ?? [...variables];
-  const lacking = wanted.flatMap((variable) => {
-    const where = systems.filter((system) => !system.units.has(variable)).map(({ name }) => name);
-    if (!truth.units.has(variable)) where.push("the truth");
-    return where.length > 0 ? [`${variable} (not in ${where.join(", ")})`] : [];
-  });
-  const left = wanted.filter((variable) => !lacking.some((text) => text.startsWith(`${variable} `)));
-  if (lacking.length > 0 && (asked || left.length === 0)) {
-    const shared = systems
-      .map(({ units }) => [...units.keys()])
-      .reduce((a, b) => a.filter((variable) => b.includes(variable)))
-      .filter((variable) => truth.units.has(variable));
-    throw new ClimaxError(
-      "data",
-      `cannot score ${lacking.join(", ")}`,
-      shared.length > 0
-        ? `forecast and truth share ${shared.join(", ")}: choose among these with --variables`
-        : `forecast and truth share no variable; the forecast has ${[...systems[0]!.units.keys()].join(", ") || "none that is known"}`,
-    );
-  }
-  if (lacking.length > 0) context.warn(`of the variables of ${name}, left out: ${lacking.join(", ")}`);
-  return left;
-}
-
-/** The climatology that is a baseline, and the one that anomalies are taken from. */
-async function chooseClimatology(
-  { climatology: asked }: Config,
-  by: Definition,
-  truth: Truth,
-  samples: Samples,
-  keep: <T extends { close(): Promise<void> }>(resource: T) => T,
-): Promise<{ climatology: Climatology | undefined; anomalies: Climatology | undefined }> {
-  const training = trainingClimatology(truth);
-  if (asked === "train") {
-    if (training) return { climatology: training, anomalies: training };
-    throw new ClimaxError(
-      "config",
-      `--climatology train wants a prepared set as the truth; ${truth.path} is none`,
-      "give the set's folder as --climatology, or --climatology evaluation",
-    );
-  }
-  if (asked !== undefined && asked !== "evaluation") {
-    const own = keep(await openClimatology(asked, truth.grid));
-    return { climatology: own, anomalies: own };
-  }
-  const { steps, what } = evaluationSteps(truth, samples);
-  const evaluation = evaluationClimatology(truth, steps, what);
-  const useTraining = asked === undefined && by.anomalies === "climatology" && training;
-  return { climatology: training, anomalies: useTraining || evaluation };
-}
-
-/** The whole splits that are scored on; of archive files, everything from the first initial to the last valid time. */
-function evaluationSteps(truth: Truth, { initial, valid, validSteps }: Samples) {
-  const splits = new Set(validSteps.map((step) => truth.splitOf(step)));
-  const steps = truth.times.flatMap(({ seconds }, step) => {
-    const inside = splits.has(undefined)
-      ? seconds >= initial[0].seconds && seconds <= valid[1].seconds
-      : splits.has(truth.splitOf(step));
-    return inside ? [step] : [];
-  });
-  const span = [steps[0]!, steps.at(-1)!].map((step) => formatTime(truth.times[step]!));
-  const part = splits.has(undefined) ? "" : `the ${[...splits].join(" and ")} split, `;
-  return { steps, what: `${part}${span.join(" to ")} (${steps.length} states)` };
-}
-
-/** What a reader must know beside the numbers. */
-function remarks(
-  truth: Truth,
-  systems: readonly ForecastSystem[],
-  samples: Samples,
-  by: Definition,
-  config: Config,
-  anomalies: Climatology | undefined,
-  climatology: Climatology | undefined,
-): string[] {
-  const said: string[] = [];
-  const synthetic = [
-    ...(truth.synthetic ? ["the truth"] : []),
-    ...systems.filter((system) => system.synthetic).map(({ name }) => name),
-  ];
-  if (synthetic.length > 0) {
-    said.push(
-      `synthetic: ${synthetic.join(" and ")} ${synthetic.length > 1 ? "come" : "comes"} from simulated weather`,
-    );
-  }
-  for (const name of ["train", "val"] as const) {
-    const inside = samples.validSteps.filter((step) => truth.splitOf(step) === name).length;
-    if (inside === 0) continue;
-    said.push(`${inside} of ${samples.validSteps.length} valid times lie in the ${name} split: not held out`);
-  }
-  if (samples.skipped > 0) said.push(`${samples.skipped} forecast fields have no truth and were skipped`);
-  if (samples.unshared > 0)
-    said.push(`${samples.unshared} forecast fields are not in all systems and were left out`);
-  if (config.baselines.includes("climatology") && !climatology) {
-    said.push("no climatology baseline: the truth is no prepared set, and no --climatology was given");
-  }
-  if (by.name === "weatherbench2" && anomalies) {
-    said.push(
-      `WeatherBench 2 takes anomalies from a day-of-year climatology of 1990-2019; here: ${anomalies.label}`,
-    );
-  }
-  return said;
 }
 
 function choosePublished(
@@ -351,49 +259,6 @@ function choosePublished(
   return rows;
 }
 
-async function provenance(config: Config, forecasts: readonly string[], { commandLine }: Context) {
-  // A set's own list of checksums stands for all of its files; an archive may be too large to read twice.
-  const hashed = [...forecasts, ...config.truth.filter(isPreparedSet).map(manifestOf)];
-  const files = [...hashed, ...config.truth.filter((path) => !isPreparedSet(path))];
-  return {
-    command: commandLine,
-    version: version(),
-    created: new Date().toISOString(),
-    files: await Promise.all(
-      files.map(async (path) => ({
-        path,
-        bytes: statSync(path).size,
-        sha256: hashed.includes(path) ? await checksum(path) : null,
-      })),
-    ),
-  };
-}
-
-async function checksum(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
-}
-
-/** Writes beside the target and renames, so that the file is whole or not there. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const partial = `${path}.partial-${process.pid}`;
-  try {
-    await writeFile(partial, text);
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw new ClimaxError(
-      "data",
-      `cannot write ${path}: ${(error as Error).message}`,
-      "choose another path",
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
 function print(
   document: ScoreDocument,
   systems: readonly ForecastSystem[],
@@ -409,7 +274,7 @@ function print(
     ["bench", `${document.bench}, ${document.grid}`],
     ["forecasts", from.join(", ")],
     ["truth", truth.path],
-    ["dates", `initial ${document.initial_times.join(" to ")}, valid ${document.valid_times.join(" to ")}`],
+    ["dates", `initial ${short(document.initial_times)}, valid ${short(document.valid_times)}`],
     ["definition", `${document.definition.name}: ${document.definition.description}`],
     ...(document.anomalies === null ? [] : [["anomalies", `from ${document.anomalies}`]]),
     ...(document.climatology === null ? [] : [["climatology", document.climatology]]),
@@ -419,7 +284,9 @@ function print(
   ];
   context.print(table(facts, { header: false, width }));
   for (const { title, rows, align } of scoreTables(document.rows, width)) {
-    context.print(`\n${title} (${document.definition.name})\n${table(rows, { align, width })}`);
+    const starred = rows.some((row) => row.some((cell) => cell.endsWith("*")));
+    const head = `${title} (definition ${document.definition.name}${starred ? "; * best measured" : ""})`;
+    context.print(`\n${head}\n${table(rows, { align, width })}`);
   }
   for (const source of new Set(
     document.rows.map((row) => row.source).filter((text) => text !== "measured"),
@@ -427,3 +294,6 @@ function print(
     context.print(`\n${source}`);
   }
 }
+
+/** Minutes are enough for the eye. */
+const short = (times: readonly string[]) => times.map((time) => time.slice(0, -3)).join(" to ");

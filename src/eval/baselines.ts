@@ -1,9 +1,12 @@
 /** What costs nothing and must be beaten: the state at the start, and the average state. */
 import { openArchive } from "../data/archive.ts";
 import { openSet } from "../data/prepared.ts";
+import { formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
+import type { Definition } from "./definitions.ts";
 import type { Field } from "./metrics.ts";
+import type { Samples } from "./samples.ts";
 import { isPreparedSet, type Truth, timeMean } from "./truth.ts";
 
 export const baselineNames = ["persistence", "climatology"] as const;
@@ -23,7 +26,7 @@ export function persistence(truth: Truth, name: string, initialStep: number): Pr
 }
 
 /** The time mean over the training period of a prepared set. */
-export function trainingClimatology(truth: Truth): Climatology | undefined {
+function trainingClimatology(truth: Truth): Climatology | undefined {
   const { trainingMean, units } = truth;
   return (
     trainingMean && {
@@ -34,7 +37,7 @@ export function trainingClimatology(truth: Truth): Climatology | undefined {
 }
 
 /** The time mean of the truth over the given states, made once for each variable that is asked for. */
-export function evaluationClimatology(truth: Truth, steps: readonly number[], what: string): Climatology {
+function evaluationClimatology(truth: Truth, steps: readonly number[], what: string): Climatology {
   const made = new Map<string, Promise<Field>>();
   return {
     label: `the mean of the truth over ${what}`,
@@ -52,10 +55,7 @@ export function evaluationClimatology(truth: Truth, steps: readonly number[], wh
  *
  * @throws ClimaxError "grid" when it is not on the truth's grid
  */
-export async function openClimatology(
-  path: string,
-  grid: Grid,
-): Promise<Climatology & { close(): Promise<void> }> {
+async function openClimatology(path: string, grid: Grid): Promise<Climatology & { close(): Promise<void> }> {
   if (isPreparedSet(path)) {
     const set = await openSet(path);
     const names = new Set(set.variables.map(({ name }) => name));
@@ -88,4 +88,53 @@ function checkGrid(path: string, found: Grid, wanted: Grid): void {
     `the climatology ${path} is on ${describeGrid(found)}, the truth on ${describeGrid(wanted)}`,
     `put it on the truth's grid first: climax regrid ${path} --res ... -o ...`,
   );
+}
+
+/** What the climatology baseline forecasts, and what anomalies are taken from. */
+export interface Climatologies {
+  readonly baseline: Climatology | undefined;
+  readonly anomalies: Climatology;
+  close(): Promise<void>;
+}
+
+/**
+ * Chooses both: a path gives both; "train" is the training mean of the truth's set for both; "evaluation" takes
+ * anomalies from the mean of the truth over the test period, as does a definition that says so; the baseline is
+ * then the training mean still.
+ *
+ * @throws ClimaxError "config" for "train" without a prepared set
+ */
+export async function chooseClimatology(
+  asked: string | undefined,
+  definition: Definition,
+  truth: Truth,
+  samples: Samples,
+): Promise<Climatologies> {
+  const training = trainingClimatology(truth);
+  const close = async () => undefined;
+  if (asked === "train") {
+    if (training) return { baseline: training, anomalies: training, close };
+    throw new ClimaxError(
+      "config",
+      `--climatology train wants a prepared set as the truth; ${truth.path} is none`,
+      "give the set's folder as --climatology, or --climatology evaluation",
+    );
+  }
+  if (asked !== undefined && asked !== "evaluation") {
+    const own = await openClimatology(asked, truth.grid);
+    return { baseline: own, anomalies: own, close: own.close };
+  }
+  const useTraining = asked === undefined && definition.anomalies === "climatology";
+  if (useTraining && training) return { baseline: training, anomalies: training, close };
+  const { steps, what } = evaluationSteps(truth, samples);
+  return { baseline: training, anomalies: evaluationClimatology(truth, steps, what), close };
+}
+
+/** The whole splits that are scored on; of archive files, all that the user gave as the truth. */
+function evaluationSteps(truth: Truth, { validSteps }: Samples) {
+  const splits = new Set(validSteps.map((step) => truth.splitOf(step)));
+  const steps = truth.times.flatMap((_, step) => (splits.has(truth.splitOf(step)) ? [step] : []));
+  const span = [steps[0]!, steps.at(-1)!].map((step) => formatTime(truth.times[step]!));
+  const part = splits.has(undefined) ? "" : `the ${[...splits].join(" and ")} split, `;
+  return { steps, what: `${part}${span.join(" to ")} (${steps.length} states)` };
 }

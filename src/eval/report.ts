@@ -76,52 +76,61 @@ export interface ScoreTable {
   readonly align: ("left" | "right")[];
 }
 
-/** @param width characters of a line; leads that do not fit go to further tables */
+const titles: Readonly<Record<string, string>> = { rmse: "RMSE", mae: "MAE", bias: "Bias", acc: "ACC" };
+/** Which measured score is the better one; a bias has no better. */
+const better: Readonly<Record<string, (a: number, b: number) => number>> = {
+  rmse: Math.min,
+  mae: Math.min,
+  acc: Math.max,
+};
+
+/**
+ * Tables for the eye: the best measured score of a variable and lead has a star, published rows stand last.
+ *
+ * @param width characters of a line; leads that do not fit go to further tables
+ */
 export function scoreTables(rows: readonly ReportRow[], width: number): ScoreTable[] {
   return unique(rows.map(({ metric }) => metric)).flatMap((metric) => {
     const ofMetric = rows.filter((row) => row.metric === metric);
     const leads = unique(ofMetric.map(({ lead_hours }) => lead_hours)).toSorted((a, b) => a - b);
-    const heads = unique(ofMetric.map((row) => `${row.variable}\n${row.system}`)).map((key) =>
-      key.split("\n"),
-    );
-    const cell = (variable: string, system: string, lead: number) =>
-      ofMetric.find((row) => row.variable === variable && row.system === system && row.lead_hours === lead);
-    // Lines of one variable stand together, published ones last.
-    heads.sort((a, b) => order(ofMetric, a[0]!) - order(ofMetric, b[0]!));
-    const texts = heads.map(([variable, system]) =>
-      leads.map((lead) => format(metric, cell(variable!, system!, lead))),
-    );
-    const labels = leads.map((lead) => `${lead} h`);
-    const labelled = heads.map(([variable, system], line) => [
-      line > 0 && heads[line - 1]![0] === variable ? "" : `${variable}${unitsOf(ofMetric, variable!)}`,
-      system!,
-    ]);
-    const fixed = [0, 1].map((c) => Math.max(8, ...labelled.map((line) => line[c]!.length)));
-    const widest = Math.max(
-      ...labels.map(({ length }) => length),
-      ...texts.flat().map(({ length }) => length),
-    );
-    const room = Math.floor((width - fixed[0]! - fixed[1]! - 2) / (widest + 2));
-    const counts = leads.map((lead) => count(ofMetric, lead));
+    const variables = unique(ofMetric.map(({ variable }) => variable));
+    const lines = variables.flatMap((variable) => tableLines(ofMetric, variable, leads));
+    const counts = leads.map((lead) => `${count(ofMetric, lead)} `);
+    const heading = ["variable", "system", ...leads.map((lead) => `${lead} h `)];
+    const all = [heading, ...lines, ["forecasts", "", ...counts]];
+    const widths = heading.map((_, c) => Math.max(...all.map((line) => line[c]!.length)));
+    const room = Math.floor((width - widths[0]! - widths[1]! - 2) / (Math.max(...widths.slice(2)) + 2));
     return chunks(leads.length, Math.max(1, room)).map(([from, to]) => ({
-      title: metric === "acc" || metric === "bias" || metric === "mae" ? metric.toUpperCase() : "RMSE",
-      rows: [
-        ["variable", "system", ...labels.slice(from, to)],
-        ...labelled.map((label, line) => [...label, ...texts[line]!.slice(from, to)]),
-        ["forecasts", "", ...counts.slice(from, to)],
-      ],
+      title: titles[metric] ?? metric,
+      rows: all.map((line) => [...line.slice(0, 2), ...line.slice(2 + from, 2 + to)]),
       align: ["left", "left", ...Array<"right">(to - from).fill("right")],
     }));
   });
 }
 
-function order(rows: readonly ReportRow[], variable: string): number {
-  return rows.findIndex((row) => row.variable === variable);
-}
-
-function unitsOf(rows: readonly ReportRow[], variable: string): string {
-  const row = rows.find((row) => row.variable === variable);
-  return row === undefined || dimensionless.has(row.metric) ? "" : ` [${row.units}]`;
+/** Lines of one variable, [variable, system, ...a score for each lead]. */
+function tableLines(rows: readonly ReportRow[], variable: string, leads: readonly number[]): string[][] {
+  const own = rows.filter((row) => row.variable === variable);
+  const [{ metric, units, definition }] = own as [ReportRow];
+  const best = leads.map((lead) => {
+    const values = own.flatMap(({ source, lead_hours, value }) =>
+      source === "measured" && lead_hours === lead && value !== null ? [value] : [],
+    );
+    const choose = better[metric];
+    return choose && values.length > 1 ? values.reduce((a, b) => choose(a, b)) : undefined;
+  });
+  return unique(own.map(({ system }) => system)).map((system, line) => {
+    const scores = leads.map((lead) => own.find((row) => row.system === system && row.lead_hours === lead));
+    const other = scores.find((row) => row !== undefined)!.definition;
+    return [
+      line > 0 ? "" : dimensionless.has(metric) ? variable : `${variable} [${units}]`,
+      other === definition ? system : `${system}, ${other}`,
+      ...scores.map((row, i) => {
+        const star = row?.source === "measured" && row.value !== null && row.value === best[i];
+        return `${format(row)}${star ? "*" : " "}`;
+      }),
+    ];
+  });
 }
 
 /** The number of forecasts at a lead: one number, or the least and the most over variables. */
@@ -133,12 +142,14 @@ function count(rows: readonly ReportRow[], lead: number): string {
   return samples.length === 0 ? "" : least === most ? String(least) : `${least}-${most}`;
 }
 
-/** Four significant digits, or three decimals of a correlation; "-" where there is no value. */
-function format(metric: string, row: ReportRow | undefined): string {
+/** Four significant digits, or three decimals of a correlation; published as published; "-" where there is no value. */
+function format(row: ReportRow | undefined): string {
   if (row?.value == null) return "-";
-  if (dimensionless.has(metric)) return row.value.toFixed(3);
-  const digits = Math.max(0, 3 - Math.max(0, Math.floor(Math.log10(Math.abs(row.value) || 1))));
-  return row.value.toFixed(digits);
+  const { metric, value, source } = row;
+  if (source !== "measured") return String(value);
+  if (dimensionless.has(metric)) return value.toFixed(3);
+  const size = Math.abs(value);
+  return size >= 1 ? value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(size)))) : value.toPrecision(3);
 }
 
 function chunks(length: number, size: number): [number, number][] {
