@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { openArchive } from "../data/archive.ts";
 import { type Manifest, splitNames } from "../data/manifest.ts";
-import { type PrepareResult, prepare } from "../data/prepare.ts";
+import { bytesText, type PrepareResult, prepare } from "../data/prepare.ts";
 import { describeGrid, makeGrid } from "../grid/grid.ts";
 import { command } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
@@ -42,7 +42,14 @@ export const prepareCommand = command({
           "lattitude [sic] is made from the grid; default: all that the files have",
       ),
     nanFill: z
-      .union([z.literal("mean"), z.number()])
+      .union([z.string(), z.number()])
+      .transform((value, { addIssue }) => {
+        const number = Number(value);
+        if (value === "mean" || (value !== "" && Number.isFinite(number)))
+          return value === "mean" ? value : number;
+        addIssue({ code: "custom", message: `"${value}" is neither mean nor a number` });
+        return z.NEVER;
+      })
       .optional()
       .describe(
         "what replaces missing values: mean (of the variable over train) or a number; default: refuse them",
@@ -87,14 +94,13 @@ export const prepareCommand = command({
 
 function summary(dir: string, { manifest, bytes }: PrepareResult): string {
   const { grid, splits, stepHours, calendar, synthetic } = manifest;
-  const size = bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
   const periods = splitNames.flatMap((name) => {
     const split = splits[name];
     return split ? [[name, split.start, split.end, String(split.steps), String(split.shards.length)]] : [];
   });
   return [
-    `${dir}: ${manifest.variables.length} variables on ${describeGrid(makeGrid(grid.lat, grid.lon))}, ` +
-      `every ${stepHours} h, ${calendar} calendar, ${size}${synthetic ? ", SYNTHETIC" : ""}`,
+    `${dir}: ${manifest.variables.length} variable${manifest.variables.length === 1 ? "" : "s"} on ${describeGrid(makeGrid(grid.lat, grid.lon))}, ` +
+      `every ${stepHours} h, ${calendar} calendar, ${bytesText(bytes)}${synthetic ? ", SYNTHETIC" : ""}`,
     "",
     table([["split", "first", "last", "states", "files"], ...periods], {
       align: ["left", "left", "left", "right", "right"],
@@ -111,5 +117,11 @@ function summary(dir: string, { manifest, bytes }: PrepareResult): string {
 
 function statistics({ mean, std }: Manifest, variable: Manifest["variables"][number]): string[] {
   const { name, units, constant } = variable;
-  return [name, units, mean[name]!.toPrecision(6), std[name]!.toPrecision(6), constant ? "constant" : ""];
+  return [
+    name,
+    units,
+    mean[name]!.toPrecision(6),
+    std[name]!.toPrecision(6),
+    constant ? "constant" : "state",
+  ];
 }

@@ -53,7 +53,14 @@ export async function prepare(
   const plan = planSplits(archive.times, { train, val, test });
   await refuseExisting(target, force);
 
-  const made = await mkdir(dirname(target), { recursive: true });
+  const made = await mkdir(dirname(target), { recursive: true }).catch((error: Error) => {
+    throw new ClimaxError(
+      "data",
+      `${dir}: its folder cannot be made: ${error.message}`,
+      "choose another place with --output",
+      { cause: error },
+    );
+  });
   try {
     await refuseFullDisk(dirname(target), bytesNeeded(archive, fields, plan), dir);
     // What a killed run left behind.
@@ -141,13 +148,16 @@ export async function refuseFullDisk(folder: string, bytes: number, dir: string)
   if (bytes > free)
     throw new ClimaxError(
       "data",
-      `${dir}: the set needs ${gigabytes(bytes)}, its disk has ${gigabytes(free)} left`,
+      `${dir}: the set needs ${bytesText(bytes)}, its disk has ${bytesText(free)} left`,
       "free some space, choose another disk, or fewer variables",
     );
 }
 
-function gigabytes(bytes: number): string {
-  return bytes < 1e7 ? `${(bytes / 1e6).toFixed(3)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+/** 1234567 as "1.2 MB". */
+export function bytesText(bytes: number): string {
+  const units = ["kB", "MB", "GB", "TB", "PB"];
+  const power = Math.min(Math.max(Math.floor(Math.log10(bytes) / 3), 1), units.length);
+  return `${(bytes / 1000 ** power).toFixed(1)} ${units[power - 1]}`;
 }
 
 /** The finished set becomes `target`; what stood there goes only after. */

@@ -212,7 +212,9 @@ async function readState(
       next++;
     const start = wanted[first]!.from;
     const count = wanted[next - 1]!.from - start + 1;
-    const run = await shard.read((step * V + start) * cells, count * cells);
+    const run = (await shard.read((step * V + start) * cells, count * cells)) as Float32Array;
+    // The usual case, all variables in the shard's order, needs no copy.
+    if (run.length === out.length && wanted.every(({ from, to }) => from - start === to)) return run;
     for (const { from, to } of wanted.slice(first, next))
       out.set(run.subarray((from - start) * cells, (from - start + 1) * cells), to * cells);
   }

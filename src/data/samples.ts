@@ -188,8 +188,9 @@ function normalise(
 ): void {
   const cells = fields.length / names.length;
   for (const [v, name] of names.entries()) {
-    const [centre, scale] = [mean[name]!, std[name]!];
-    for (let i = v * cells; i < (v + 1) * cells; i++) out[i] = (fields[i]! - centre) / scale;
+    const centre = mean[name]!;
+    const scale = 1 / std[name]!;
+    for (let i = v * cells; i < (v + 1) * cells; i++) out[i] = (fields[i]! - centre) * scale;
   }
 }
 

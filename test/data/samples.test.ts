@@ -72,12 +72,14 @@ describe("samples", () => {
         for (const cell of [0, 7]) {
           const now = fakeValue("temperature_850", times[b]!, cell);
           const then = fakeValue("2m_temperature", later, cell);
-          // float32 of the stored quotient
-          expect(x[b * 2 * fakeCells + cell]).toBe(
-            Math.fround((now - set.mean.temperature_850!) / set.std.temperature_850!),
+          // Both sides round once to float32; values are within 3.
+          expect(x[b * 2 * fakeCells + cell]).toBeCloseTo(
+            (now - set.mean.temperature_850!) / set.std.temperature_850!,
+            6,
           );
-          expect(y[b * fakeCells + cell]).toBe(
-            Math.fround((then - set.mean["2m_temperature"]!) / set.std["2m_temperature"]!),
+          expect(y[b * fakeCells + cell]).toBeCloseTo(
+            (then - set.mean["2m_temperature"]!) / set.std["2m_temperature"]!,
+            6,
           );
         }
       }
@@ -103,12 +105,13 @@ describe("samples", () => {
 
   test("no target lies outside of the sample's own split", async () => {
     for (const name of ["train", "val"] as const) {
-      const times = set.split(name).times.map(formatTime);
+      const times = new Set(set.split(name).times.map(({ seconds }) => seconds));
       const source = samples(set, name, { ...options, everyLead: true, dropLast: false, batchSize: 256 });
       const batches = await all(batchesOf(source, 0));
       for (const { times: starts, leadHours, size } of batches)
         for (let b = 0; b < size; b++)
-          expect(times).toContain(formatTime(addHours(starts[b]!, leadHours[b]!)));
+          if (!times.has(addHours(starts[b]!, leadHours[b]!).seconds))
+            expect.fail(`${name}: ${formatTime(starts[b]!)}`);
     }
   });
 
@@ -158,21 +161,17 @@ describe("samples", () => {
   test("leads are uniform over 6, 12 ... 168, both ends included", async () => {
     // Only initial times that have every lead; 40 epochs of them.
     const counts = new Map<number, number>();
-    const source = samples(set, "train", {
-      ...options,
-      inputs: ["orography"],
-      outputs: ["orography"],
-      batchSize: 1,
-    });
+    const field = ["orography"];
+    const source = samples(set, "train", { ...options, inputs: field, outputs: field, batchSize: 55 });
     const last = set.split("train").times.at(-1)!;
     let drawn = 0;
     for (let epoch = 0; epoch < 40; epoch++)
-      for await (const { leadHours, times } of batchesOf(source, epoch)) {
-        const left = (last.seconds - times[0]!.seconds) / 3600;
-        if (left < 168 || formatTime(times[0]!) < "2015-12-03T18") continue;
-        counts.set(leadHours[0]!, (counts.get(leadHours[0]!) ?? 0) + 1);
-        drawn++;
-      }
+      for await (const { leadHours, times } of batchesOf(source, epoch))
+        for (const [b, time] of times.entries()) {
+          if (time.seconds + 168 * 3600 > last.seconds || formatTime(time) < "2015-12-03T18") continue;
+          counts.set(leadHours[b]!, (counts.get(leadHours[b]!) ?? 0) + 1);
+          drawn++;
+        }
     expect([...counts.keys()].sort((a, b) => a - b)).toEqual(leadList(pretraining));
     const expected = drawn / 28;
     const chiSquared = [...counts.values()].reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
