@@ -104,11 +104,9 @@ export function gradients(
     if (!dw) throw new Error(`wrt[${i}] plays no part in the result`);
     return dw;
   });
-  adopt(
-    [y.storage, ...result.map(({ storage }) => storage)].filter(
-      (storage) => made.has(storage) || grads.holds(storage),
-    ),
-  );
+  for (const x of [...grads.tensors()]) if (!wrt.includes(x)) grads.drop(x); // other leaves
+  grads.sweep();
+  adopt([...(made.has(y.storage) ? [y.storage] : []), ...result.map(({ storage }) => storage)]);
   return { y, grads: result };
 }
 
@@ -127,6 +125,11 @@ class GradientMap {
 
   get(x: Tensor): Tensor | undefined {
     return this.#grads.get(x);
+  }
+
+  /** Every tensor with a gradient. */
+  tensors(): Iterable<Tensor> {
+    return this.#grads.keys();
   }
 
   holds(storage: Storage): boolean {

@@ -116,7 +116,7 @@ type Kept = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>> | unde
  * `fn` must not await: scopes are a stack. Under `gradients` it frees nothing: there the tape owns what is made.
  */
 export function scope<T extends Kept>(gpu: Gpu, fn: () => T): T {
-  if (scopes.at(-1) === owned) return fn();
+  if (owned && scopes.at(-1) === owned) return fn();
   const made = new Set<Storage>();
   const value = noting(made, fn);
   const kept = storagesOf(value);

@@ -1,0 +1,145 @@
+// What pretrain and finetune share: the adapter, the run's folder, the progress bar, and a clean stop on a signal.
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { openGpu } from "../engine/device.ts";
+import { ClimaxError } from "../errors.ts";
+import { parameterShapes } from "../model/parameters.ts";
+import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
+import { Learner, type ReadParameter } from "../train/learner.ts";
+import {
+  bestCheckpoint,
+  clearRun,
+  lastCheckpoint,
+  type Run,
+  resumeRun,
+  totalSteps,
+  trainRun,
+} from "../train/loop.ts";
+import type { Objective } from "../train/pretrain.ts";
+import type { Context } from "./command.ts";
+import { interruptible } from "./interrupt.ts";
+import { progress } from "./progress.ts";
+
+export interface RunConfig {
+  readonly output: string;
+  readonly resume: boolean;
+  readonly adapter?: string | undefined;
+  readonly optimiser: OptimiserSettings;
+  readonly training: TrainingSettings;
+}
+
+/**
+ * Trains in the open: says what will be done, shows how far it is, and where the result lies.
+ *
+ * @param start  starting values of the parameters, for a run that is not resumed
+ */
+export async function trainInTheOpen(
+  name: string,
+  config: RunConfig,
+  objective: Objective,
+  start: ReadParameter,
+  context: Context,
+): Promise<void> {
+  const { output: out, resume, optimiser, training } = config;
+  if (resume && !existsSync(lastCheckpoint(out))) {
+    throw new ClimaxError(
+      "config",
+      `${out} has no last.safetensors to resume from`,
+      "start without --resume",
+    );
+  }
+  if (!resume && existsSync(lastCheckpoint(out))) {
+    throw new ClimaxError(
+      "config",
+      `${out} holds a run already (last.safetensors)`,
+      "go on with --resume, or choose another --output",
+    );
+  }
+  const gpu = await openGpu({ adapter: config.adapter });
+  const { model, train, validation, sets } = objective;
+  const info = {
+    ...objective.info,
+    provenance: {
+      ...objective.info.provenance,
+      adapter: gpu.name,
+      seed: training.seed,
+      settings: { optimiser, training },
+    },
+  };
+  const parameters = [...parameterShapes(model).values()].reduce(
+    (sum, shape) => sum + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
+  const steps = totalSteps(train, training);
+  context.info(
+    [
+      `adapter     ${gpu.name} (${gpu.kind})`,
+      `model       ${model.variables.length} variables, patch ${model.patchSize}, D ${model.embedDim}, depth ${model.depth}, ` +
+        `${model.heads} heads: ${(parameters / 1e6).toFixed(2)} M parameters`,
+      `data        ${train.samples} samples to train on, ${validation?.samples ?? 0} to validate` +
+        `${info.synthetic ? ", SYNTHETIC" : ""}`,
+      `run         ${steps} steps of ${training.batchSize * training.accumulate} samples, in ${out}`,
+    ].join("\n"),
+  );
+  await prepareFolder(out, resume, name, config);
+
+  const learner = new Learner(gpu, model, sets[0]!.grid, optimiser);
+  const result = await interruptible(
+    async (signal) => {
+      const bar = progress({ label: name, total: steps, quiet: context.quiet });
+      const run: Run = {
+        learner,
+        train,
+        validation,
+        optimiser,
+        training,
+        info,
+        out,
+        signal,
+        onStep: ({ step, loss, samplesPerSecond }) =>
+          bar.update(step, `loss ${loss.toFixed(4)}  ${samplesPerSecond.toFixed(1)} samples/s`),
+        onValidation: ({ step, loss, best }) =>
+          bar.log(`step ${step}: validation loss ${loss.toFixed(4)}${best ? ", the best so far" : ""}`),
+      };
+      try {
+        const from = resume ? await resumeRun(run) : undefined;
+        if (!from) await learner.load(start);
+        return await trainRun({ ...run, from });
+      } finally {
+        bar.stop();
+      }
+    },
+    () =>
+      context.warn(
+        `stopping: the checkpoint is being written to ${lastCheckpoint(out)}; go on with --resume`,
+      ),
+  );
+  const { peak } = gpu.pool.bytes;
+  context.info(`peak of the adapter's memory: ${(peak / 2 ** 20).toFixed(0)} MiB`);
+  const loss = result.best === undefined ? "" : `, validation loss ${result.best.toFixed(4)}`;
+  context.print(
+    `${result.stoppedEarly ? "stopped early" : "done"} after ${result.steps} steps${loss}: ${bestCheckpoint(out)}`,
+  );
+}
+
+/** Makes the run's folder and leaves its settings in it. */
+async function prepareFolder(out: string, resume: boolean, name: string, config: RunConfig): Promise<void> {
+  try {
+    await mkdir(out, { recursive: true });
+    if (resume) return;
+    await clearRun(out);
+    const { resume: _, output: __, ...settings } = config;
+    await writeFile(join(out, `${name}.yaml`), stringify(settings));
+  } catch (error) {
+    throw new ClimaxError(
+      "config",
+      `cannot write to ${out}: ${(error as Error).message}`,
+      "choose another --output",
+      {
+        cause: error,
+      },
+    );
+  }
+}

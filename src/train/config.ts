@@ -1,0 +1,63 @@
+// The settings that pretraining and finetuning share, field by field: each is a key of the YAML file and a flag.
+import { z } from "zod";
+
+export const optimiserFields = z
+  .strictObject({
+    lr: z.number().positive().default(5e-4).describe("learning rate at the end of the warm-up"),
+    beta1: z.number().min(0).lt(1).default(0.9).describe("decay of the mean of the gradient"),
+    beta2: z.number().min(0).lt(1).default(0.95).describe("decay of the mean of its square"),
+    eps: z.number().positive().default(1e-8).describe("added to the root of that mean"),
+    weightDecay: z
+      .number()
+      .nonnegative()
+      .default(1e-5)
+      .describe("decoupled weight decay; embeddings of variables and positions have none"),
+    clip: z.number().nonnegative().default(0).describe("largest global norm of the gradient; 0: no clipping"),
+    warmup: z.int().nonnegative().default(0).describe("optimiser steps of linear warm-up before the cosine"),
+    endLr: z.number().nonnegative().default(1e-8).describe("learning rate at the end of the run"),
+  })
+  .prefault({})
+  .describe("AdamW and its schedule");
+
+export const trainingFields = z
+  .strictObject({
+    epochs: z.int().positive().default(100).describe("passes over the training data, at most"),
+    maxSteps: z.int().positive().optional().describe("optimiser steps, at most, when that is sooner"),
+    batchSize: z.int().positive().default(16).describe("samples that go through the model at once"),
+    accumulate: z
+      .int()
+      .positive()
+      .default(1)
+      .describe("batches whose gradients add up to one optimiser step"),
+    seed: z.int().min(0).max(0xffffffff).default(1).describe("of starting values, order, leads and dropout"),
+    validateEvery: z
+      .int()
+      .positive()
+      .optional()
+      .describe("optimiser steps between validations; once an epoch by default"),
+    validationBatches: z
+      .int()
+      .positive()
+      .optional()
+      .describe("batches of a validation, evenly spread; all by default"),
+    patience: z
+      .int()
+      .positive()
+      .optional()
+      .describe("stop after this many validations in a row without a better loss"),
+    logEvery: z.int().positive().default(10).describe("optimiser steps between lines of log.jsonl"),
+  })
+  .prefault({})
+  .describe("the run");
+
+export const runFields = {
+  output: z.string().min(1).meta({ short: "o" }).describe("folder of the run: checkpoints, log.jsonl"),
+  resume: z
+    .boolean()
+    .default(false)
+    .describe("go on from last.safetensors in --output, as if the run had never stopped"),
+  adapter: z.string().optional().describe("part of the name of the adapter to use; see climax doctor"),
+};
+
+export type OptimiserSettings = z.output<typeof optimiserFields>;
+export type TrainingSettings = z.output<typeof trainingFields>;

@@ -1,0 +1,141 @@
+// Pretraining: several sources with different variables, every lead time up to a week (paper, section 3.2).
+import { z } from "zod";
+import { openSet, type PreparedSet } from "../data/prepared.ts";
+import { type BatchSource, mixSources, samples } from "../data/samples.ts";
+import { ClimaxError } from "../errors.ts";
+import { describeGrid, sameGrid } from "../grid/grid.ts";
+import type { CheckpointInfo } from "../model/checkpoint.ts";
+import { ModelConfig, modelFields } from "../model/config.ts";
+import { optimiserFields, runFields, trainingFields } from "./config.ts";
+
+const { variables: _variables, gridShape: _gridShape, ...shapeFields } = modelFields;
+
+export const leadRange = z
+  .strictObject({
+    min: z.number().positive().default(6).describe("shortest lead time, hours"),
+    max: z.number().positive().default(168).describe("longest lead time, hours, inclusive"),
+    step: z.number().positive().default(6).describe("hours between lead times"),
+  })
+  .prefault({});
+
+export const PretrainConfig = z.strictObject({
+  ...runFields,
+  data: z
+    .strictObject({
+      sources: z.array(z.string()).min(1).describe("prepared sets, as climax prepare makes them"),
+      weights: z
+        .array(z.number().positive())
+        .optional()
+        .describe("how often each source is drawn from; by its size by default"),
+      leads: leadRange,
+    })
+    .describe("what to learn from"),
+  model: z.strictObject(shapeFields).prefault({}).describe("size of the network"),
+  optimiser: optimiserFields,
+  training: trainingFields,
+});
+export type PretrainConfig = z.output<typeof PretrainConfig>;
+
+export interface Objective {
+  readonly model: ModelConfig;
+  readonly train: BatchSource;
+  readonly validation: BatchSource | undefined;
+  readonly info: CheckpointInfo;
+  readonly sets: readonly PreparedSet[];
+}
+
+/**
+ * Opens the sources and says what there is to learn. Variables are those of all sources in the order met; a batch
+ * is of one source and has only its own. Every variable that changes in time is a target. The caller closes the sets.
+ *
+ * @throws ClimaxError for sets that are missing, broken, or on different grids
+ */
+export async function pretrainObjective(
+  config: PretrainConfig,
+  provenance: Record<string, unknown>,
+): Promise<Objective> {
+  const { sources, weights, leads } = config.data;
+  const sets = await openSets(sources);
+  const [first] = sets as [PreparedSet, ...PreparedSet[]];
+  for (const set of sets) {
+    if (!sameGrid(set.grid, first.grid)) {
+      throw new ClimaxError(
+        "grid",
+        `${set.dir} is on ${describeGrid(set.grid)}, ${first.dir} on ${describeGrid(first.grid)}`,
+        "bring all sources to one grid with climax regrid before climax prepare",
+      );
+    }
+  }
+  const known = new Map(
+    sets.toReversed().flatMap((set) => set.variables.map(({ name, units }) => [name, { set, units }])),
+  );
+  const names = [...new Set(sets.flatMap((set) => set.variables.map(({ name }) => name)))];
+  const outputs = [...new Set(sets.flatMap(changing))];
+  const model = ModelConfig.parse({
+    ...config.model,
+    variables: names,
+    gridShape: [first.grid.lat.length, first.grid.lon.length],
+  });
+  const { batchSize, seed } = config.training;
+  const source = (split: "train" | "val", chosen: readonly PreparedSet[]): BatchSource => {
+    const parts = chosen.map((set) =>
+      samples(set, split, {
+        inputs: set.variables.map(({ name }) => name),
+        outputs: changing(set),
+        leads,
+        batchSize,
+        seed,
+      }),
+    );
+    return parts.length === 1
+      ? parts[0]!
+      : mixSources(parts, { seed, ...(split === "train" && weights ? { weights } : {}) });
+  };
+  const withValidation = sets.filter((set) => set.splits.includes("val"));
+  return {
+    model,
+    train: source("train", sets),
+    validation: withValidation.length > 0 ? source("val", withValidation) : undefined,
+    sets,
+    info: {
+      format: "climax-checkpoint",
+      version: 1,
+      model,
+      // Samples are normalised by their own source; a forecast by the first source that has the variable.
+      variables: names.map((name) => {
+        const { set, units } = known.get(name)!;
+        return { name, units, mean: set.mean[name]!, std: set.std[name]! };
+      }),
+      outputs,
+      grid: { lat: [...first.grid.lat], lon: [...first.grid.lon] },
+      leads,
+      synthetic: sets.some(({ manifest }) => manifest.synthetic),
+      provenance: { ...provenance, stage: "pretrain", data: sets.map(describeSet), weights: weights ?? null },
+    },
+  };
+}
+
+/** Opens all sets, or closes those that opened and throws. */
+export async function openSets(dirs: readonly string[]): Promise<PreparedSet[]> {
+  const opened: PreparedSet[] = [];
+  try {
+    for (const dir of dirs) opened.push(await openSet(dir));
+    return opened;
+  } catch (error) {
+    for (const set of opened) await set.close();
+    throw error;
+  }
+}
+
+/** Names of the variables that change in time. */
+export function changing(set: PreparedSet): string[] {
+  return set.variables.filter(({ constant }) => !constant).map(({ name }) => name);
+}
+
+/** What a checkpoint records of the data it learnt from. */
+export function describeSet({ dir, manifest }: PreparedSet): Record<string, unknown> {
+  const { source, synthetic, splits, checksums } = manifest;
+  const train = { start: splits.train.start, end: splits.train.end, steps: splits.train.steps };
+  const first = splits.train.shards[0]!.file;
+  return { dir, source, synthetic, train, sha256: { [first]: checksums[first] ?? null } };
+}

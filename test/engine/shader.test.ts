@@ -1,0 +1,45 @@
+import { readdirSync } from "node:fs";
+import { expect, test } from "vitest";
+import { create } from "webgpu";
+import { loadShader } from "../../src/engine/shader.ts";
+
+/** Dawn's null backend runs nothing but checks every shader, on a machine without any adapter. */
+const instance = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+Object.assign(globalThis, { [Symbol.for("climax.test.null")]: instance });
+
+const files = readdirSync("kernels").filter((name) => name.endsWith(".wgsl"));
+const roots = files.filter((name) => !/^(lanes_|erf)/.test(name)); // the others are included by these
+
+// 0: no subgroups of one size;  4: SwiftShader;  8 and 16: lavapipe;  32: NVIDIA;  64: AMD.
+test.for([0, 4, 8, 16, 32, 64])("every kernel compiles for subgroups of %s lanes", async (lanes) => {
+  const adapter = (await instance.requestAdapter())!;
+  const device = await adapter.requestDevice({ requiredFeatures: lanes > 0 ? ["subgroups"] : [] });
+  for (const file of roots) {
+    if (file === "matmul_subgroup.wgsl" && !(lanes > 0 && lanes <= 16)) continue; // products of GPUs use tiles
+    const module = device.createShaderModule({ code: loadShader(file, lanes).code });
+    const { messages } = await module.getCompilationInfo();
+    expect(
+      messages.map(({ message, lineNum }) => `${file}:${lineNum} ${message}`),
+      file,
+    ).toEqual([]);
+  }
+  device.destroy();
+});
+
+test("a shader's bindings and params are read from its text", () => {
+  const { bindings, params } = loadShader("layernorm.wgsl", 8);
+  expect(bindings.get("dweight")).toBe(8);
+  expect(params).toEqual([
+    { name: "rows", type: "u32" },
+    { name: "columns", type: "u32" },
+    { name: "eps", type: "f32" },
+  ]);
+});
+
+test("unrolled blocks count in consts of the file", () => {
+  const { code } = loadShader("matmul_subgroup.wgsl", 4);
+  expect(code).not.toContain("@unroll");
+  expect(code).toContain("{ const r = 15u;");
+  expect(code).toContain("{ const i = 3u;"); // ROWS / LANES = 4 loads of A
+  expect(code).not.toContain("{ const i = 4u;");
+});
