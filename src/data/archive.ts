@@ -187,11 +187,8 @@ function latitudeField(grid: Grid): ArchiveVariable {
   };
 }
 
-/** Where the field of one instant lies. */
-interface Step {
-  field: Field;
-  index: number;
-}
+/** When the steps of a variable's parts are: the part, and the step within it, of each instant. */
+type Timeline = Map<number, { part: number; index: number }>;
 
 /** Times match to the millisecond, to which they were rounded when decoded. */
 const key = (time: CfTime) => Math.round(time.seconds * 1000);
@@ -200,72 +197,90 @@ const key = (time: CfTime) => Math.round(time.seconds * 1000);
 function join(fields: Field[], notes: Notes): { variables: Map<string, ArchiveVariable>; times: CfTime[] } {
   const byName = new Map<string, Field[]>();
   for (const field of fields) byName.set(field.name, [...(byName.get(field.name) ?? []), field]);
-  const calendar = commonCalendar(fields);
-  const stepsOf = new Map<string, Map<number, Step>>();
-  for (const [name, parts] of byName) {
-    const timed = parts.filter(({ times }) => times !== undefined);
-    if (timed.length > 0) stepsOf.set(name, joinSteps(timed, notes));
-    const rest = timed.length > 0 ? parts.filter(({ times }) => !times) : parts.slice(1);
+  const timed = new Map<string, { parts: Field[]; timeline: Timeline }>();
+  const timelines = sharedTimelines(notes);
+  for (const [name, all] of byName) {
+    const parts = all.filter(({ times }) => times !== undefined);
+    if (parts.length > 0) timed.set(name, { parts, timeline: timelines(parts) });
+    const rest = parts.length > 0 ? all.filter(({ times }) => !times) : all.slice(1);
     for (const { variable, path } of rest)
       notes.add(`${variable.name} left out: another file gives it`, path);
   }
-  const times = sharedTimes(stepsOf, notes, calendar);
+  const times = sharedTimes(timed, notes, commonCalendar(fields));
   const variables = new Map<string, ArchiveVariable>();
-  for (const [name, parts] of byName) {
-    const steps = stepsOf.get(name);
-    const { info, level, variable, read } = steps ? [...steps.values()][0]!.field : parts[0]!;
+  for (const [name, all] of byName) {
+    const { parts, timeline } = timed.get(name) ?? { parts: all, timeline: undefined };
+    const { info, level, variable, read } = parts[0]!;
     variables.set(name, {
       name,
       info,
       ...(level === undefined ? {} : { level }),
       units: info.units,
-      constant: steps === undefined,
+      constant: timeline === undefined,
       attributes: variable.attributes,
       read: async (step) => {
-        if (!steps) return read(0);
+        if (!timeline) return read(0);
         const time = times[step];
         if (!time) throw new RangeError(`step ${step} of ${name}; there are ${times.length}`);
-        const at = steps.get(key(time))!;
-        return at.field.read(at.index);
+        const { part, index } = timeline.get(key(time))!;
+        return parts[part]!.read(index);
       },
     });
   }
   return { variables, times };
 }
 
-function joinSteps(parts: Field[], notes: Notes): Map<number, Step> {
-  const first = (field: Field) =>
-    field.times!.reduce((least, time) => Math.min(least, time.seconds), Infinity);
-  const steps = new Map<number, Step>();
-  for (const field of parts.toSorted((a, b) => first(a) - first(b))) {
-    let repeated = 0;
-    field.times!.forEach((time, index) => {
-      if (steps.has(key(time))) repeated++;
-      else steps.set(key(time), { field, index });
-    });
-    if (repeated > 0) {
-      const which = repeated === field.times!.length ? "all of its" : String(repeated);
-      notes.add(
-        `${field.variable.name}: ${which} steps left out, whose times were there already`,
-        field.path,
-      );
-    }
-  }
-  return steps;
+/** Timelines of lists of parts, one for all variables whose parts have the very same times. */
+function sharedTimelines(notes: Notes): (parts: Field[]) => Timeline {
+  const identity = new Map<CfTime[], number>();
+  const made = new Map<string, Timeline>();
+  return (parts) => {
+    const signature = parts
+      .map(({ times }) => identity.get(times!) ?? identity.set(times!, identity.size).size - 1)
+      .join();
+    const timeline = made.get(signature) ?? makeTimeline(parts, notes);
+    made.set(signature, timeline);
+    return timeline;
+  };
 }
 
-function sharedTimes(stepsOf: Map<string, Map<number, Step>>, notes: Notes, calendar: Calendar): CfTime[] {
-  const all = [...stepsOf];
-  const union = new Set(all.flatMap(([, steps]) => [...steps.keys()]));
-  const shared = [...union].filter((time) => all.every(([, steps]) => steps.has(time))).sort((a, b) => a - b);
+function makeTimeline(parts: Field[], notes: Notes): Timeline {
+  const timeline: Timeline = new Map();
+  const first = (field: Field) =>
+    field.times!.reduce((least, time) => Math.min(least, time.seconds), Infinity);
+  const inOrder = [...parts.entries()].sort(([, a], [, b]) => first(a) - first(b));
+  for (const [part, { times, path }] of inOrder) {
+    let repeated = 0;
+    times!.forEach((time, index) => {
+      if (timeline.has(key(time))) repeated++;
+      else timeline.set(key(time), { part, index });
+    });
+    const which = repeated === times!.length ? "all" : String(repeated);
+    if (repeated > 0)
+      notes.add(`${which} of ${times!.length} steps left out, whose times were there already`, path);
+  }
+  return timeline;
+}
+
+function sharedTimes(
+  timed: Map<string, { parts: Field[]; timeline: Timeline }>,
+  notes: Notes,
+  calendar: Calendar,
+): CfTime[] {
+  const timelines = [...new Set([...timed.values()].map(({ timeline }) => timeline))];
+  const union = new Set(timelines.flatMap((timeline) => [...timeline.keys()]));
+  const shared = [...union].filter((time) => timelines.every((timeline) => timeline.has(time)));
   const asTime = (milliseconds: number): CfTime => ({ calendar, seconds: milliseconds / 1000 });
   if (shared.length < union.size) {
-    const spans = all.map(([name, steps]) => {
-      const span = [...steps.keys()].sort((a, b) => a - b).map((time) => formatTime(asTime(time)));
-      return { name, steps: steps.size, text: `${name}: ${span.length} times, ${span[0]} to ${span.at(-1)}` };
+    const spans = [...timed].map(([name, { parts, timeline }]) => {
+      const [start, ...more] = [...timeline.keys()]
+        .sort((a, b) => a - b)
+        .map((time) => formatTime(asTime(time)));
+      const path = parts[0]!.path;
+      return { timeline, path, text: `${name}: ${timeline.size} times, ${start} to ${more.at(-1) ?? start}` };
     });
-    const fewest = spans.reduce((a, b) => (b.steps < a.steps ? b : a));
-    const other = spans.find(({ text, name }) => name !== fewest.name && text !== fewest.text) ?? spans[0]!;
+    const fewest = spans.reduce((a, b) => (b.timeline.size < a.timeline.size ? b : a));
+    const other = spans.find(({ timeline }) => timeline !== fewest.timeline)!;
     if (shared.length === 0) {
       throw new ClimaxError(
         "data",
@@ -273,13 +288,10 @@ function sharedTimes(stepsOf: Map<string, Map<number, Step>>, notes: Notes, cale
         "give files of the same dates together, or choose variables that have them",
       );
     }
-    const path = stepsOf.get(fewest.name)!.values().next().value!.field.path;
-    notes.add(
-      `${union.size - shared.length} of ${union.size} times left out, which not all variables have (${fewest.text})`,
-      path,
-    );
+    const lost = `${union.size - shared.length} of ${union.size} times left out`;
+    notes.add(`${lost}, which not all variables have (${fewest.text})`, fewest.path);
   }
-  return shared.map(asTime);
+  return shared.sort((a, b) => a - b).map(asTime);
 }
 
 /** The one calendar of all times; standard and proleptic_gregorian are the same since the reform of 1582. */

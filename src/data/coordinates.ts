@@ -3,6 +3,7 @@
 import { ClimaxError } from "../errors.ts";
 import { type Grid, makeGrid } from "../grid/grid.ts";
 import type { Dataset, DatasetVariable } from "./dataset.ts";
+import { orderLatitudes, orderLongitudes } from "./orientation.ts";
 import { text } from "./recognise.ts";
 import { addHours, type CfTime, decodeTimes } from "./time.ts";
 import { parseUnit } from "./units.ts";
@@ -33,6 +34,8 @@ export interface Coordinates {
   all: Map<string, Coordinate>;
   /** What was assumed, for the user. */
   notes: Set<string>;
+  /** Times decoded so far, by coordinate, so that variables share them. */
+  decoded: Map<DatasetVariable, CfTime[]>;
 }
 
 /** A variable's place on the sphere: file row of each grid row, file column of each grid column. */
@@ -127,7 +130,7 @@ export function findCoordinates(dataset: Dataset): Coordinates {
     if (own && !cells) axes.set(dimension, own);
     else if (!cells) axes.set(dimension, valid ?? list[0]!);
   }
-  return { dataset, axes, all, notes: new Set() };
+  return { dataset, axes, all, notes: new Set(), decoded: new Map() };
 }
 
 /** Whether it holds cell bounds of another variable: no data, though it has that variable's dimensions. */
@@ -183,51 +186,9 @@ export async function horizontalOf(coordinates: Coordinates, variable: DatasetVa
     if (text(axis.attributes, "units") === "")
       notes.add(`${axis.name} has no units; taken as ${kind} by its name`);
   }
-  const where = `${dataset.path}`;
-  const { lat, rows } = orderLatitudes(await values(latitude!), where);
-  const { lon, columns } = orderLongitudes(await values(longitude!), where, notes);
+  const { lat, rows } = orderLatitudes(await values(latitude!), dataset.path);
+  const { lon, columns } = orderLongitudes(await values(longitude!), dataset.path, notes);
   return { grid: makeGrid(lat, lon), rows, columns, latitudeAxis, longitudeAxis };
-}
-
-function orderLatitudes(raw: ArrayLike<number>, path: string): { lat: Float64Array; rows: Int32Array } {
-  const n = raw.length;
-  const down = n > 1 && raw[0]! > raw[n - 1]!;
-  const rows = Int32Array.from({ length: n }, (_, i) => (down ? n - 1 - i : i));
-  // float32 poles may read 90.00000001.
-  const lat = Float64Array.from(rows, (row) => (Math.abs(raw[row]!) < 90.001 ? clamp(raw[row]!) : raw[row]!));
-  if (lat.some((value, i) => i > 0 && !(value > lat[i - 1]!))) {
-    throw new ClimaxError(
-      "grid",
-      `the latitudes of ${path} neither rise nor fall throughout`,
-      "put its rows in order: cdo -f nc4 remapnn,r360x180 in.nc out.nc",
-    );
-  }
-  return { lat, rows };
-}
-
-const clamp = (latitude: number) => Math.min(90, Math.max(-90, latitude));
-
-function orderLongitudes(raw: ArrayLike<number>, path: string, notes: Set<string>) {
-  const circle = Array.from(raw, (value, column) => {
-    const east = value - 360 * Math.floor(value / 360);
-    return { east: east > 360 - 1e-5 ? 0 : east, value, column };
-  }).sort((a, b) => a.east - b.east || a.column - b.column);
-  const kept = circle.filter(({ east, value }, i) => {
-    const before = circle[i - 1];
-    if (i === 0 || east - before!.east > 1e-5) return true;
-    if (Math.abs(Math.abs(value - before!.value) - 360) > 1e-4) {
-      throw new ClimaxError(
-        "grid",
-        `${path} has the longitude ${value} twice`,
-        "leave out one of the two columns: cdo selindexbox",
-      );
-    }
-    notes.add(
-      `longitude ${Math.max(value, before!.value)} repeats ${Math.min(value, before!.value)}; dropped`,
-    );
-    return false;
-  });
-  return { lon: kept.map(({ east }) => east), columns: Int32Array.from(kept, ({ column }) => column) };
 }
 
 /** Says what the grid is instead, by the file's own coordinates. */
@@ -322,16 +283,19 @@ export async function timesOf(
   coordinates: Coordinates,
   variable: DatasetVariable,
 ): Promise<{ axis?: number; times: CfTime[] } | undefined> {
-  const { axes, dataset, notes } = coordinates;
+  const { axes, dataset, notes, decoded } = coordinates;
   const axis = axisOf(coordinates, variable, "time", "reference", "month");
   const coordinate =
     axis < 0 ? scalarOf(coordinates, variable, ["time", "reference"]) : axes.get(variable.dimensions[axis]!);
   if (!coordinate) return undefined;
   const place = axis < 0 ? {} : { axis };
-  const raw = await values(coordinate);
-  if (coordinate.kind === "month")
-    return { ...place, times: months(raw, coordinate.variable, dataset, notes) };
-  let times = decode(coordinate, raw, dataset);
+  let times = decoded.get(coordinate.variable);
+  if (!times) {
+    const raw = await values(coordinate);
+    const month = coordinate.kind === "month";
+    times = month ? months(raw, coordinate.variable, dataset, notes) : decode(coordinate, raw, dataset);
+    decoded.set(coordinate.variable, times);
+  }
   if (coordinate.kind === "reference") {
     const leadAxis = axisOf(coordinates, variable, "lead");
     const lead =

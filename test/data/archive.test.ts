@@ -165,7 +165,7 @@ test("joins files along time, in their order in time, and drops repeated steps",
   const field = variables.get("2m_temperature")!;
   for (const [step, hours] of [0, 6, 12, 18].entries())
     expect(await field.read(step)).toEqual(expected(hours));
-  expect(notes).toEqual(["b.nc: t2m: 1 steps left out, whose times were there already"]);
+  expect(notes).toEqual(["b.nc: 1 of 2 steps left out, whose times were there already"]);
   await expect(field.read(4)).rejects.toThrow("step 4 of 2m_temperature; there are 4");
 });
 
