@@ -170,6 +170,8 @@ async function simulate(
       for (let i = 0; i < held; i++) {
         if (from + i > 0) run.advance(stepHours);
         update(run.state, run.seconds);
+        if (!Number.isFinite(run.model.energy(run.state)))
+          throw new Error("the simulated atmosphere blew up");
         for (const { sources, buffer } of outputs)
           for (const [j, source] of sources.entries()) buffer.set(source, (i * sources.length + j) * points);
       }

@@ -174,14 +174,16 @@ const surfacePressure = 850;
 
 /**
  * 2 m temperature: that of 850 hPa brought down (or up) to the ground at 6.5 K/km; over sea half of it is the
- * temperature of the water, which follows latitude and season (a mixed layer 60 days behind the sun). 10 m wind:
- * that of 850 hPa slowed to 0.7 over sea and 0.5 over land and turned towards low pressure by 15 and 30 degrees
- * (the two ends of what Holton and Hakim 2013, section 8.3, give for mixed and Ekman layers), less near the equator.
+ * temperature of the water, which follows latitude and season (a mixed layer 60 days behind the sun); land swings
+ * with the season by a further 8 K times sin(latitude), 30 days behind the sun. 10 m wind: that of 850 hPa slowed to
+ * 0.7 over sea and 0.5 over land and turned towards low pressure by 15 and 30 degrees, less near the equator: the
+ * size of what friction does in a boundary layer (Holton and Hakim 2013, chapter 8), not a theory of it.
  */
 function makeSurface(grid: Grid, ground: Ground, warmer: number) {
   const points = grid.lat.length * longitudes;
   const height = new Float64Array(points);
   const sea = new Float64Array(points);
+  const landSwing = new Float64Array(points);
   const along = new Float64Array(points);
   const across = new Float64Array(points);
   const water = new Float64Array(grid.lat.length);
@@ -195,6 +197,7 @@ function makeSurface(grid: Grid, ground: Ground, warmer: number) {
       const land = ground.land(latitude, grid.lon[w]!);
       height[at] = Math.max(0, ground.height(latitude, grid.lon[w]!));
       sea[at] = 0.5 * (1 - land);
+      landSwing[at] = -8 * sine * land;
       const speed = 0.7 - 0.2 * land;
       const angle = ((15 + 15 * land) * Math.PI * Math.tanh(latitude / 15)) / 180;
       along[at] = speed * Math.cos(angle);
@@ -202,14 +205,15 @@ function makeSurface(grid: Grid, ground: Ground, warmer: number) {
     }
   }
   const [t2m, u10, v10] = [new Float32Array(points), new Float32Array(points), new Float32Array(points)];
-  const lag = 60 * 86_400;
 
   function update(z: Float32Array, u: Float32Array, v: Float32Array, t: Float32Array, seconds: number): void {
-    const phase = season(seconds - lag);
+    const phase = season(seconds - 60 * 86_400);
+    const landPhase = season(seconds - 30 * 86_400);
     for (let at = 0; at < points; at++) {
       const row = (at / longitudes) | 0;
       const air = t[at]! + lapseRate * (z[at]! / gravity - height[at]!);
-      t2m[at] = air + sea[at]! * (water[row]! + phase * waterSwing[row]! - air);
+      const mixed = sea[at]! * (water[row]! + phase * waterSwing[row]! - air);
+      t2m[at] = air + mixed + landPhase * landSwing[at]!;
       u10[at] = along[at]! * u[at]! - across[at]! * v[at]!;
       v10[at] = across[at]! * u[at]! + along[at]! * v[at]!;
     }

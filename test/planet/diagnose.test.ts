@@ -114,4 +114,16 @@ describe("a random flow", () => {
       expect(Math.sign(cross)).toBe(side);
     }
   });
+
+  test("is colder at 2 m over land in its own winter, less so over sea", () => {
+    const januaryField = field("2m_temperature").slice(); // the update above was for 1 January
+    update(q, 182 * 86_400);
+    const [land, sea, southern] = [24 * 64 + 16, 24 * 64 + 35, 11 * 64 + 24]; // Asia, Pacific, Australia
+    const swing = (at: number) => field("2m_temperature")[at]! - januaryField[at]!;
+    expect(earthGround().land(grid.lat[24]!, grid.lon[16]!)).toBeGreaterThan(0.9);
+    expect(swing(land)).toBeGreaterThan(7);
+    expect(swing(sea)).toBeGreaterThan(0.5);
+    expect(swing(sea)).toBeLessThan(swing(land));
+    expect(swing(southern)).toBeLessThan(-3);
+  });
 });
