@@ -141,9 +141,13 @@ Flags:
   ${"-h, --help".padEnd(width)}show this help; climax COMMAND --help shows a command's
   ${"-V, --version".padEnd(width)}show the version
 
-A first run, with synthetic weather:
-  climax simulate --help
-  climax doctor
+A first run, with synthetic weather and a small model:
+  climax simulate --years 4 -o weather.nc
+  climax prepare weather.nc --train 2001..2003 --val 2004 -o set
+  climax pretrain --data.sources set --model.embed-dim 64 --model.heads 4 -o run
+  climax forecast --checkpoint run/best.safetensors --input weather.nc \\
+    --time 2004-07-01 --lead 72h -o forecast.nc
+  climax evaluate forecast.nc --truth weather.nc
 `;
 }
 
