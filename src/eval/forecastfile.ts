@@ -226,6 +226,8 @@ function fieldReader(
       return axis === levelAxis ? levelIndex : 0;
     });
     const stored = await variable.readUnpacked(start, count);
-    return Float32Array.from(source, (at) => stored[at]!);
+    const field = new Float32Array(source.length);
+    for (let i = 0; i < source.length; i++) field[i] = stored[source[i]!]!;
+    return field;
   };
 }

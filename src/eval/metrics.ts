@@ -29,18 +29,6 @@ export interface Accumulator {
 /** Starts a score: `weights` [H * W] as of `cellWeights`, zero outside a region. */
 export type Metric = (weights: Float64Array, definition: Definition) => Accumulator;
 
-/** The weighted mean over one field of `term(i)`, cells of missing truth left out. */
-function fieldMean(weights: Float64Array, truth: Field, term: (i: number) => number): number {
-  let sum = 0;
-  let total = 0;
-  for (let i = 0; i < weights.length; i++) {
-    if (Number.isNaN(truth[i]!)) continue;
-    sum += weights[i]! * term(i);
-    total += weights[i]!;
-  }
-  return sum / total;
-}
-
 /** The mean over forecasts of one number per forecast; a forecast whose truth is missing everywhere does not count. */
 function meanOverForecasts(
   perForecast: (pair: FieldPair) => number,
@@ -50,7 +38,7 @@ function meanOverForecasts(
   let count = 0;
   return {
     add(pair) {
-      if (pair.truth.every(Number.isNaN)) return;
+      if (isMissing(pair.truth)) return;
       sum += perForecast(pair);
       count++;
     },
@@ -58,10 +46,52 @@ function meanOverForecasts(
   };
 }
 
-const squaredError =
-  (weights: Float64Array) =>
-  ({ forecast, truth }: FieldPair) =>
-    fieldMean(weights, truth, (i) => (forecast[i]! - truth[i]!) ** 2);
+function isMissing(field: Field): boolean {
+  for (let i = 0; i < field.length; i++) if (!Number.isNaN(field[i]!)) return false;
+  return true;
+}
+
+// The three loops below are alike, but a function called in each cell would cost several times what they do.
+
+function squaredError(weights: Float64Array) {
+  return ({ forecast, truth }: FieldPair) => {
+    let sum = 0;
+    let total = 0;
+    for (let i = 0; i < weights.length; i++) {
+      if (Number.isNaN(truth[i]!)) continue;
+      const error = forecast[i]! - truth[i]!;
+      sum += weights[i]! * error * error;
+      total += weights[i]!;
+    }
+    return sum / total;
+  };
+}
+
+function absoluteError(weights: Float64Array) {
+  return ({ forecast, truth }: FieldPair) => {
+    let sum = 0;
+    let total = 0;
+    for (let i = 0; i < weights.length; i++) {
+      if (Number.isNaN(truth[i]!)) continue;
+      sum += weights[i]! * Math.abs(forecast[i]! - truth[i]!);
+      total += weights[i]!;
+    }
+    return sum / total;
+  };
+}
+
+function signedError(weights: Float64Array) {
+  return ({ forecast, truth }: FieldPair) => {
+    let sum = 0;
+    let total = 0;
+    for (let i = 0; i < weights.length; i++) {
+      if (Number.isNaN(truth[i]!)) continue;
+      sum += weights[i]! * (forecast[i]! - truth[i]!);
+      total += weights[i]!;
+    }
+    return sum / total;
+  };
+}
 
 /**
  * Root-mean-square error, in units of the variable.
@@ -79,14 +109,10 @@ export const rmse: Metric = (weights, definition) => {
 };
 
 /** Mean absolute error, mean of w |f - y|, in units of the variable; the same under every definition but for w. */
-export const mae: Metric = (weights) =>
-  meanOverForecasts(({ forecast, truth }) =>
-    fieldMean(weights, truth, (i) => Math.abs(forecast[i]! - truth[i]!)),
-  );
+export const mae: Metric = (weights) => meanOverForecasts(absoluteError(weights));
 
 /** Bias, mean of w (f - y), in units of the variable: positive where the forecast is too high. */
-export const bias: Metric = (weights) =>
-  meanOverForecasts(({ forecast, truth }) => fieldMean(weights, truth, (i) => forecast[i]! - truth[i]!));
+export const bias: Metric = (weights) => meanOverForecasts(signedError(weights));
 
 /**
  * Anomaly correlation coefficient, without unit, of a = f - c and b = y - c.
@@ -101,58 +127,84 @@ export const acc: Metric = (weights, definition) =>
   definition.acc === "pooled, centred" ? pooledCorrelation(weights) : meanCorrelation(weights);
 
 function meanCorrelation(weights: Float64Array): Accumulator {
-  return meanOverForecasts((pair) => {
-    let [ab, aa, bb] = [0, 0, 0];
-    anomalies(pair, (i, a, b) => {
-      ab += weights[i]! * a * b;
-      aa += weights[i]! * a * a;
-      bb += weights[i]! * b * b;
-    });
+  return meanOverForecasts(({ forecast, truth, climatology }) => {
+    if (climatology === undefined) throw new TypeError(noClimatology);
+    let ab = 0;
+    let aa = 0;
+    let bb = 0;
+    for (let i = 0; i < weights.length; i++) {
+      if (Number.isNaN(truth[i]!)) continue;
+      const a = forecast[i]! - climatology[i]!;
+      const b = truth[i]! - climatology[i]!;
+      const w = weights[i]!;
+      ab += w * a * b;
+      aa += w * a * a;
+      bb += w * b * b;
+    }
     return ab / Math.sqrt(aa * bb);
   });
 }
 
 function pooledCorrelation(weights: Float64Array): Accumulator {
-  // The centred sums follow from plain ones, so that the mean need not be known beforehand:
-  // sum w (a - A)(b - B) = sum w a b - A sum w b - B sum w a + A B sum w.
-  let [n, a1, b1, w1, wa, wb, wab, waa, wbb] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
+  const sums = new Float64Array(9);
   return {
-    add(pair) {
-      anomalies(pair, (i, a, b) => {
-        const w = weights[i]!;
-        // Outside a region nothing counts, the unweighted mean included.
-        if (w === 0) return;
-        n++;
-        a1 += a;
-        b1 += b;
-        w1 += w;
-        wa += w * a;
-        wb += w * b;
-        wab += w * a * b;
-        waa += w * a * a;
-        wbb += w * b * b;
-      });
+    add({ forecast, truth, climatology }) {
+      if (climatology === undefined) throw new TypeError(noClimatology);
+      addAnomalySums(sums, weights, forecast, truth, climatology);
     },
     value() {
+      // The centred sums follow from plain ones, so that the mean need not be known beforehand:
+      // sum w (a - A)(b - B) = sum w a b - A sum w b - B sum w a + A B sum w.
+      const [n, a1, b1, w, wa, wb, wab, waa, wbb] = sums as unknown as Nine;
       const [A, B] = [a1 / n, b1 / n];
-      const aa = waa - 2 * A * wa + A * A * w1;
-      const bb = wbb - 2 * B * wb + B * B * w1;
+      const aa = waa - 2 * A * wa + A * A * w;
+      const bb = wbb - 2 * B * wb + B * B * w;
       // A variance below the rounding of its terms is none: a constant anomaly has no correlation.
       if (!(aa > 1e-13 * waa && bb > 1e-13 * wbb)) return Number.NaN;
-      return (wab - A * wb - B * wa + A * B * w1) / Math.sqrt(aa * bb);
+      return (wab - A * wb - B * wa + A * B * w) / Math.sqrt(aa * bb);
     },
   };
 }
 
-/** Visits the anomalies of forecast and truth in each cell that has a truth. */
-function anomalies(pair: FieldPair, visit: (i: number, a: number, b: number) => void): void {
-  const { forecast, truth, climatology } = pair;
-  if (climatology === undefined) throw new TypeError("an anomaly correlation needs a climatology");
-  for (let i = 0; i < truth.length; i++) {
-    if (Number.isNaN(truth[i]!)) continue;
-    visit(i, forecast[i]! - climatology[i]!, truth[i]! - climatology[i]!);
+type Nine = [number, number, number, number, number, number, number, number, number];
+
+/** Adds one forecast to the sums of 1, a, b, w, w a, w b, w a b, w a^2, w b^2. */
+function addAnomalySums(
+  sums: Float64Array,
+  weights: Float64Array,
+  forecast: Field,
+  truth: Field,
+  climatology: Field,
+): void {
+  let n = 0;
+  let a1 = 0;
+  let b1 = 0;
+  let w1 = 0;
+  let wa = 0;
+  let wb = 0;
+  let wab = 0;
+  let waa = 0;
+  let wbb = 0;
+  for (let i = 0; i < weights.length; i++) {
+    const w = weights[i]!;
+    // Outside a region nothing counts, the unweighted mean included.
+    if (w === 0 || Number.isNaN(truth[i]!)) continue;
+    const a = forecast[i]! - climatology[i]!;
+    const b = truth[i]! - climatology[i]!;
+    n++;
+    a1 += a;
+    b1 += b;
+    w1 += w;
+    wa += w * a;
+    wb += w * b;
+    wab += w * a * b;
+    waa += w * a * a;
+    wbb += w * b * b;
   }
+  for (const [k, sum] of [n, a1, b1, w1, wa, wb, wab, waa, wbb].entries()) sums[k]! += sum;
 }
+
+const noClimatology = "an anomaly correlation needs a climatology";
 
 /** Every metric `climax evaluate --metrics` knows. To add one, write it above and name it here. */
 export const metrics = { rmse, mae, bias, acc } satisfies Record<string, Metric>;
