@@ -144,7 +144,8 @@ Flags:
 A first run, with synthetic weather and a small model:
   climax simulate --years 4 -o weather.nc
   climax prepare weather.nc --train 2001..2003 --val 2004 -o set
-  climax pretrain --data.sources set --model.embed-dim 64 --model.heads 4 -o run
+  climax pretrain --data.sources set --model.patch-size 4 --model.embed-dim 128 \\
+    --model.heads 4 --model.depth 2 --training.max-steps 500 -o run
   climax forecast --checkpoint run/best.safetensors --input weather.nc \\
     --time 2004-07-01 --lead 72h -o forecast.nc
   climax evaluate forecast.nc --truth weather.nc
