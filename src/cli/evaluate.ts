@@ -1,5 +1,6 @@
 /** `climax evaluate`: scores forecast files of any system, beside persistence, climatology and published rows. */
 import { z } from "zod";
+import { parseLead } from "../data/leadtime.ts";
 import { formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { baselineNames, chooseClimatology } from "../eval/baselines.ts";
@@ -50,11 +51,13 @@ const config = z.strictObject({
   variables: z
     .array(z.string())
     .optional()
-    .describe("fields to score, such as geopotential_500 or t2m; those of the bench unless given"),
+    .describe("fields to score, such as geopotential_500 or t2m; those of the bench unless given")
+    .meta({ value: "FIELD,..." }),
   leads: z
     .array(z.union([z.number(), z.string()]))
     .optional()
-    .describe("leads to score: 24, 24h, 3d, 2w, 1mo; all of the forecasts unless given"),
+    .describe("leads to score: 24, 24h, 3d, 2w, 1mo; all of the forecasts unless given")
+    .meta({ value: "LEAD,..." }),
   metrics: z
     .array(z.enum(metricNames))
     .min(1)
@@ -71,7 +74,8 @@ const config = z.strictObject({
       "what acc takes anomalies from: evaluation (the mean of the truth over the test period, as climax and " +
         "weatherbench1 define it), train (the training mean of the set), or a prepared set or NetCDF file, which " +
         "then also is the climatology baseline",
-    ),
+    )
+    .meta({ value: "WHICH" }),
   missing: z
     .enum(["error", "skip"])
     .default("error")
@@ -135,7 +139,7 @@ async function run(config: Config, context: Context): Promise<void> {
       systems,
       truth,
       variables,
-      leads: config.leads?.map(leadHours),
+      leads: config.leads?.map(parseLead),
       baselines,
       missing: config.missing,
     });
@@ -219,15 +223,6 @@ function checkGrid(system: ForecastSystem, truth: Truth): void {
     `${system.paths[0]} is on ${describeGrid(system.grid)}, the truth ${truth.path} on ${describeGrid(truth.grid)}`,
     "put both on one grid first: climax regrid IN --res ... -o OUT",
   );
-}
-
-/** Hours of a lead as people write it: 24, "24h", "3d", "2w", "1mo" (30 days). */
-export function leadHours(lead: number | string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(h|d|w|mo)?$/.exec(String(lead).trim());
-  if (!match) {
-    throw new ClimaxError("config", `"${lead}" is not a lead`, "write 24, 24h, 3d, 2w or 1mo");
-  }
-  return Number(match[1]) * { h: 1, d: 24, w: 168, mo: 720 }[(match[2] ?? "h") as "h" | "d" | "w" | "mo"];
 }
 
 function choosePublished(
