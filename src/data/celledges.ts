@@ -5,13 +5,15 @@ import type { Dataset, DatasetVariable } from "./dataset.ts";
 
 /**
  * The edges of a variable's grid, or undefined when the file has none, or has some whose cells do not join up or
- * do not hold their points. `lat` and `lon` are the coordinate variables of that grid.
+ * do not hold their points. `lat` and `lon` are the coordinate variables of that grid; `notes` gets a line
+ * in the latter case.
  */
 export async function readCellEdges(
   dataset: Dataset,
   horizontal: Horizontal,
   lat: DatasetVariable,
   lon: DatasetVariable,
+  notes: Set<string>,
 ): Promise<CellEdges | undefined> {
   const read = async (axis: DatasetVariable) => {
     const name = axis.attributes.get("bounds");
@@ -22,7 +24,9 @@ export async function readCellEdges(
   const [south, west] = [await read(lat), await read(lon)];
   if (!south || !west) return undefined;
   const edges = { lat: latitudeEdges(south, horizontal), lon: longitudeEdges(west, horizontal) };
-  return edges.lat && edges.lon ? { lat: edges.lat, lon: edges.lon } : undefined;
+  if (edges.lat && edges.lon) return { lat: edges.lat, lon: edges.lon };
+  notes.add(`the cell bounds of ${lat.name} and ${lon.name} do not join up; cells taken to meet midway`);
+  return undefined;
 }
 
 /** [H + 1] ascending, or undefined. */

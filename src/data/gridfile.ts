@@ -50,7 +50,10 @@ async function readGridOfDataset(path: string): Promise<{ grid: Grid; edges: Cel
       return { ...(await horizontalOf(coordinates, main)), edges: undefined };
     const horizontal = await horizontalOf(coordinates, { ...main, dimensions: [y, x] });
     const [lat, lon] = [coordinates.axes.get(y)!.variable, coordinates.axes.get(x)!.variable];
-    return { grid: horizontal.grid, edges: await readCellEdges(dataset, horizontal, lat, lon) };
+    return {
+      grid: horizontal.grid,
+      edges: await readCellEdges(dataset, horizontal, lat, lon, coordinates.notes),
+    };
   } finally {
     await dataset.close();
   }

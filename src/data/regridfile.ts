@@ -67,7 +67,11 @@ export async function regridFile(
       throw new ClimaxError("data", `${output} is the input itself`, "choose another output name");
     }
     const coordinates = findCoordinates(dataset);
-    const plan = await makePlan(coordinates, options);
+    const plan = await makePlan(coordinates, options).catch((error: unknown) => {
+      const unnamed = error instanceof ClimaxError && !error.message.includes(input);
+      if (!unnamed) throw error;
+      throw new ClimaxError(error.kind, `${input}: ${error.message}`, error.hint, { cause: error });
+    });
     return await carryOut(plan, coordinates, output, options);
   } finally {
     await dataset.close();
@@ -78,6 +82,8 @@ export async function regridFile(
 async function makePlan(coordinates: Coordinates, options: RegridFileOptions): Promise<Plan> {
   const { dataset, axes } = coordinates;
   const regridders = new Map<string, Regridder>();
+  // Only conservative regridding looks at cells.
+  const edgeNotes = options.method === "conservative" ? coordinates.notes : new Set<string>();
   let plan: Plan | undefined;
   for (const variable of await fieldsOf(coordinates, options.variables)) {
     const horizontal = await horizontalOf(coordinates, variable);
@@ -87,7 +93,7 @@ async function makePlan(coordinates: Coordinates, options: RegridFileOptions): P
     const key = `${latitude.name} ${longitude.name}`;
     let regridder = regridders.get(key);
     if (!regridder) {
-      const sourceEdges = await readCellEdges(dataset, horizontal, latitude, longitude);
+      const sourceEdges = await readCellEdges(dataset, horizontal, latitude, longitude, edgeNotes);
       const onto = (target: Grid, targetEdges: CellEdges) =>
         makeRegridder(horizontal.grid, target, options.method, {
           targetEdges,

@@ -6,7 +6,8 @@ import { type Grid, latitudeEdges, longitudeEdges, longitudeSeam } from "./grid.
 
 /**
  * For each target point the index of its nearest source point, [H_target * W_target], -1 outside the cells of a
- * regional source. Of points equally near, to 1e-12 of the distance, the southern and then the western is taken.
+ * regional source. Of points equally near the first in the grid's order is taken, the southern and that of
+ * lower longitude; CDO takes the first in the file's order, which is the same for most files.
  */
 export function nearestIndices(source: Grid, target: Grid): Int32Array {
   const [h, w] = [source.lat.length, source.lon.length];
@@ -44,10 +45,8 @@ function nearestColumn(source: Grid, x: number): { column: number; distance: num
     const inside =
       periodic || (difference >= edges[2 * i]! - lon - 1e-4 && difference <= edges[2 * i + 1]! - lon + 1e-4);
     if (!inside) return;
-    const tie = Math.abs(Math.abs(difference) - distance) < 1e-9;
-    // Of two columns equally near, the one that x lies east of is the western one, also across Greenwich.
-    if (tie ? difference > 0 : Math.abs(difference) < distance)
-      [column, distance] = [i, Math.abs(difference)];
+    // 1e-9 degrees: columns equally near but for rounding; the first of them stays.
+    if (Math.abs(difference) < distance - 1e-9) [column, distance] = [i, Math.abs(difference)];
   });
   return { column, distance };
 }

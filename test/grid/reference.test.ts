@@ -90,7 +90,7 @@ describe("CDO 2.1.1 on the 5.625 degree grid", () => {
     });
   });
 
-  test("-180 .. 180 with a masked ocean, nearest: ties fall to the west and south as CDO's do", async () => {
+  test("-180 .. 180 with a masked ocean, nearest: ties fall to the lower longitude as CDO's do", async () => {
     expect(await agrees(fixtures, "lon180_land_only", "nearest", "5.625")).toMatchObject({
       onlyOurs: [],
       gaps: 1363,

@@ -301,11 +301,11 @@ describe("nearest", () => {
     expect(crooked).toBeGreaterThan(0); // else this would not tell the two apart
   });
 
-  test("of points equally near the south-western is taken, also across Greenwich", () => {
-    const source = makeGrid([-10, 10], steps(36, 10));
-    const target = makeGrid([0], [5, 355]);
+  test("of points equally near the southern and that of lower longitude is taken, also across Greenwich", () => {
+    const source = makeGrid([-10, 10], steps(36, 10, 5));
+    const target = makeGrid([0], [0, 10, 350]);
     const out = apply(source, target, "nearest", steps(72, 1));
-    expect([...out]).toEqual([0, 35]);
+    expect([...out]).toEqual([0, 0, 34]);
   });
 
   test("a point far outside the region's cells gets nothing, one inside the last cell does", () => {
