@@ -85,7 +85,8 @@ export async function trainInTheOpen(
   );
   await prepareFolder(out, resume, name, config);
 
-  const learner = new Learner(gpu, model, sets[0]!.grid, optimiser);
+  const names = info.variables.map((variable) => variable.name);
+  const learner = new Learner(gpu, model, sets[0]!.grid, optimiser, names);
   const result = await interruptible(
     async (signal) => {
       const bar = progress({ label: name, total: steps, quiet: context.quiet });

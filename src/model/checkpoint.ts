@@ -32,6 +32,11 @@ export const CheckpointInfo = z
         }),
       )
       .describe("those it was trained with; the model may know more"),
+    inputs: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .describe("the variables that enter; all of them when left out"),
     outputs: z.array(z.string()).min(1).describe("the variables it was trained to predict"),
     grid: z
       .object({ lat: z.array(z.number()), lon: z.array(z.number()) })
@@ -42,14 +47,16 @@ export const CheckpointInfo = z
     synthetic: z.boolean().describe("trained on a simulated atmosphere"),
     provenance: z.record(z.string(), z.unknown()),
   })
-  .superRefine(({ model, variables, outputs, grid }, ctx) => {
+  .superRefine(({ model, variables, inputs = [], outputs, grid }, ctx) => {
     const issue = (path: string, message: string) => ctx.addIssue({ code: "custom", path: [path], message });
     const known = new Set(variables.map(({ name }) => name));
     if (known.size < variables.length) issue("variables", "a variable is listed twice");
     const strange = variables.find(({ name }) => !model.variables.includes(name));
     if (strange) issue("variables", `the model has no variable "${strange.name}"`);
-    const output = outputs.find((name) => !known.has(name));
-    if (output) issue("outputs", `"${output}" is not among the variables`);
+    for (const [path, names] of Object.entries({ inputs, outputs })) {
+      const unknown = names.find((name) => !known.has(name));
+      if (unknown) issue(path, `"${unknown}" is not among the variables`);
+    }
     if (grid.lat.length !== model.gridShape[0] || grid.lon.length !== model.gridShape[1]) {
       issue(
         "grid",

@@ -92,6 +92,7 @@ export async function finetuneObjective(
         mean: set.mean[name]!,
         std: set.std[name]!,
       })),
+      inputs,
       outputs,
       grid: { lat: [...set.grid.lat], lon: [...set.grid.lon] },
       leads,
@@ -99,7 +100,6 @@ export async function finetuneObjective(
       provenance: {
         ...provenance,
         stage: "finetune",
-        inputs,
         data: [describeSet(set)],
         from: { path: checkpoint.path, sha256: await checkpoint.sha256(), provenance: info.provenance },
       },

@@ -9,7 +9,7 @@ import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
 import { forward, type ModelInput, variableIds } from "../model/climax.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { decays, parameterShapes } from "../model/parameters.ts";
+import { decays, parameterShapes, usedParameters } from "../model/parameters.ts";
 import { type AdamwGroup, adamw } from "../ops/adamw.ts";
 import { scale } from "../ops/elementwise.ts";
 import { weightedMse } from "../ops/loss.ts";
@@ -22,7 +22,7 @@ export class Learner {
   readonly gpu: Gpu;
   readonly config: ModelConfig;
   readonly #arena: Arena;
-  readonly #groups: readonly AdamwGroup[];
+  readonly #groups: readonly (AdamwGroup & { readonly group: string })[];
   readonly #expAvg: ReadonlyMap<string, Tensor>;
   readonly #expAvgSq: ReadonlyMap<string, Tensor>;
   readonly #weights: Tensor;
@@ -31,19 +31,28 @@ export class Learner {
   /**
    * Makes room on the device; `load` fills it.
    *
-   * @param grid  of the samples; its latitudes weigh the loss
+   * @param grid       of the samples; its latitudes weigh the loss
+   * @param variables  those that any sample will have; what embeds the others is left alone, decay included
    */
-  constructor(gpu: Gpu, config: ModelConfig, grid: Grid, optimiser: OptimiserSettings) {
+  constructor(
+    gpu: Gpu,
+    config: ModelConfig,
+    grid: Grid,
+    optimiser: OptimiserSettings,
+    variables: readonly string[] = config.variables,
+  ) {
     this.gpu = gpu;
     this.config = config;
     this.#optimiser = optimiser;
+    const used = usedParameters(config, variableIds(config, variables));
     const specs = [...parameterShapes(config)].map(([name, shape]) => ({
       name,
       shape,
-      group: decays(name) ? "decayed" : "plain",
+      group: !used.has(name) ? "unused" : decays(name) ? "decayed" : "plain",
     }));
     this.#arena = makeArena(gpu, specs);
     this.#groups = this.#arena.segments.map(({ group, value, grad }) => ({
+      group,
       value,
       grad,
       m: zeros(gpu, value.shape),
@@ -111,7 +120,8 @@ export class Learner {
   step(lr: number, t: number): Tensor {
     const { beta1, beta2, eps, clip } = this.#optimiser;
     return scope(this.gpu, () => {
-      const state = adamw(this.gpu, this.#groups, { rate: lr, beta1, beta2, eps, clip, t });
+      const groups = this.#groups.filter(({ group }) => group !== "unused");
+      const state = adamw(this.gpu, groups, { rate: lr, beta1, beta2, eps, clip, t });
       clearGradients(this.#arena);
       return state;
     });

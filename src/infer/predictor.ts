@@ -1,0 +1,82 @@
+// A checkpoint on a device, ready to predict: physical fields in, physical fields out.
+import type { Gpu } from "../engine/device.ts";
+import { free, read, scope, type Tensor, tensor } from "../engine/tensor.ts";
+import type { Checkpoint, CheckpointInfo } from "../model/checkpoint.ts";
+import { forward, type Parameters, variableIds } from "../model/climax.ts";
+import { parameterShapes } from "../model/parameters.ts";
+
+/** B states to look ahead from. */
+export interface StateBatch {
+  /** Names of the fields, in order; a subset of the checkpoint's inputs. */
+  readonly variables: readonly string[];
+  /** [B, V, H, W], in the units of the checkpoint's variables, from south to north. */
+  readonly fields: Float32Array;
+  /** [B], hours. */
+  readonly leadHours: readonly number[];
+}
+
+export class Predictor {
+  readonly gpu: Gpu;
+  readonly info: CheckpointInfo;
+  readonly #parameters: Parameters;
+  readonly #scales: ReadonlyMap<string, { readonly mean: number; readonly std: number }>;
+
+  private constructor(gpu: Gpu, info: CheckpointInfo, parameters: Parameters) {
+    this.gpu = gpu;
+    this.info = info;
+    this.#parameters = parameters;
+    this.#scales = new Map(info.variables.map((variable) => [variable.name, variable]));
+  }
+
+  /** Copies a checkpoint's parameters to the device. */
+  static async load(gpu: Gpu, checkpoint: Checkpoint): Promise<Predictor> {
+    const parameters = new Map<string, Tensor>();
+    for (const [name, shape] of parameterShapes(checkpoint.info.model)) {
+      parameters.set(name, tensor(gpu, shape, await checkpoint.parameter(name)));
+    }
+    return new Predictor(gpu, checkpoint.info, parameters);
+  }
+
+  /**
+   * Forecasts directly, one pass of the network for each state and lead.
+   *
+   * @param outputs  names among the checkpoint's outputs
+   * @returns        [B, outputs, H, W], in the units of the checkpoint's variables
+   */
+  async predict(
+    { variables, fields, leadHours }: StateBatch,
+    outputs: readonly string[],
+  ): Promise<Float32Array> {
+    const { gpu, info } = this;
+    const { model } = info;
+    const [H, W] = model.gridShape;
+    const B = leadHours.length;
+    const normalised = this.#scaled(fields, variables, ({ mean, std }, value) => (value - mean) / std);
+    const pred = scope(gpu, () =>
+      forward(this.#parameters, model, {
+        x: tensor(gpu, [B, variables.length, H, W], normalised),
+        variables: variableIds(model, variables),
+        leadHours,
+        outputs: variableIds(model, outputs),
+      }),
+    );
+    const values = await read(pred);
+    free(pred);
+    return this.#scaled(values, outputs, ({ mean, std }, value) => mean + std * value);
+  }
+
+  /** Applies `change` to each field of [B, V, H, W], with the statistics of its variable. */
+  #scaled(
+    fields: Float32Array,
+    names: readonly string[],
+    change: (scale: { mean: number; std: number }, value: number) => number,
+  ): Float32Array {
+    const [H, W] = this.info.model.gridShape;
+    const out = new Float32Array(fields.length);
+    for (let start = 0, v = 0; start < fields.length; start += H * W, v = (v + 1) % names.length) {
+      const scale = this.#scales.get(names[v]!)!;
+      for (let i = start; i < start + H * W; i++) out[i] = change(scale, fields[i]!);
+    }
+    return out;
+  }
+}
