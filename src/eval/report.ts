@@ -94,7 +94,9 @@ export function scoreTables(rows: readonly ReportRow[], width: number): ScoreTab
     const ofMetric = rows.filter((row) => row.metric === metric);
     const leads = unique(ofMetric.map(({ lead_hours }) => lead_hours)).toSorted((a, b) => a - b);
     const variables = unique(ofMetric.map(({ variable }) => variable));
-    const lines = variables.flatMap((variable) => tableLines(ofMetric, variable, leads));
+    const lines = variables.flatMap((variable) =>
+      tableLines(ofMetric, variable, leads, decimals(rows, metric, variable)),
+    );
     const counts = leads.map((lead) => `${count(ofMetric, lead)} `);
     const heading = ["variable", "system", ...leads.map((lead) => `${lead} h `)];
     const all = [heading, ...lines, ["forecasts", "", ...counts]];
@@ -109,7 +111,12 @@ export function scoreTables(rows: readonly ReportRow[], width: number): ScoreTab
 }
 
 /** Lines of one variable, [variable, system, ...a score for each lead]. */
-function tableLines(rows: readonly ReportRow[], variable: string, leads: readonly number[]): string[][] {
+function tableLines(
+  rows: readonly ReportRow[],
+  variable: string,
+  leads: readonly number[],
+  places: number,
+): string[][] {
   const own = rows.filter((row) => row.variable === variable);
   const [{ metric, units, definition }] = own as [ReportRow];
   const best = leads.map((lead) => {
@@ -127,7 +134,7 @@ function tableLines(rows: readonly ReportRow[], variable: string, leads: readonl
       other === definition ? system : `${system}, ${other}`,
       ...scores.map((row, i) => {
         const star = row?.source === "measured" && row.value !== null && row.value === best[i];
-        return `${format(row)}${star ? "*" : " "}`;
+        return `${format(row, places)}${star ? "*" : " "}`;
       }),
     ];
   });
@@ -142,14 +149,22 @@ function count(rows: readonly ReportRow[], lead: number): string {
   return samples.length === 0 ? "" : least === most ? String(least) : `${least}-${most}`;
 }
 
-/** Four significant digits, or three decimals of a correlation; published as published; "-" where there is no value. */
-function format(row: ReportRow | undefined): string {
+/** Decimals that give the largest error of a variable four digits, its bias being no finer; three for a correlation. */
+function decimals(rows: readonly ReportRow[], metric: string, variable: string): number {
+  if (dimensionless.has(metric)) return 3;
+  const sizes = rows.flatMap((row) =>
+    row.variable === variable && row.source === "measured" && !dimensionless.has(row.metric)
+      ? [Math.abs(row.value ?? 0)]
+      : [],
+  );
+  const largest = Math.max(...sizes);
+  return largest > 0 ? Math.max(0, 3 - Math.floor(Math.log10(largest))) : 3;
+}
+
+/** Published as published; "-" where there is no value. */
+function format(row: ReportRow | undefined, places: number): string {
   if (row?.value == null) return "-";
-  const { metric, value, source } = row;
-  if (source !== "measured") return String(value);
-  if (dimensionless.has(metric)) return value.toFixed(3);
-  const size = Math.abs(value);
-  return size >= 1 ? value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(size)))) : value.toPrecision(3);
+  return row.source === "measured" ? row.value.toFixed(places) : String(row.value);
 }
 
 function chunks(length: number, size: number): [number, number][] {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { evaluateCommand } from "../../src/cli/evaluate.ts";
+import { createNetcdf, type WrittenVariable } from "../../src/data/netcdf4writer.ts";
 import { prepare } from "../../src/data/prepare.ts";
 import { openSet } from "../../src/data/prepared.ts";
 import type { ClimaxError } from "../../src/errors.ts";
@@ -68,6 +69,14 @@ async function scores(...argv: string[]) {
     )?.value;
   return { document, value };
 }
+
+const axis = (name: string, value: number, attributes: Record<string, string>): WrittenVariable => ({
+  name,
+  dimensions: [name],
+  dtype: "float64",
+  attributes,
+  data: [value],
+});
 
 async function failure(...argv: string[]): Promise<ClimaxError> {
   const error: unknown = await run(...argv).then(
@@ -399,6 +408,42 @@ describe("a prepared set as the truth", () => {
   });
 });
 
+describe("a climatology of one's own", () => {
+  test("is the baseline and what anomalies are taken from; several states are averaged", async () => {
+    const path = await writeTruth(join(folder, "climatology.nc"), [-48, -24], {
+      "2m_temperature": [
+        [281, 281, 290, 290],
+        [283, 283, 290, 290],
+      ],
+    });
+    const { document, value } = await scores("--climatology", path);
+    // Its mean is [282 282 290 290]: off by [-1 -1 0 0] and [2 2 -3 -3] at 24 h.
+    expect(value("climatology", "rmse", 24)).toBeCloseTo(
+      (Math.sqrt(2 / 6) + Math.sqrt((8 + 36) / 6)) / 2,
+      12,
+    );
+    expect(value("climatology", "acc", 24)).toBeNull();
+    expect(document.climatology).toBe(`the mean of ${path} (2 states)`);
+    expect(document.anomalies).toBe(document.climatology);
+  });
+
+  test("must be on the truth's grid, and there", async () => {
+    const path = await writeTruth(
+      join(folder, "elsewhere.nc"),
+      [0],
+      { "2m_temperature": [[1, 1, 1, 1]] },
+      { lat: [-45, 45] },
+    );
+    const error = await failure("--truth", truth, "--forecast", forecast, "--climatology", path);
+    expect(error).toMatchObject({
+      kind: "grid",
+      message: expect.stringContaining(`the climatology ${path} is on 2 x 2`),
+    });
+    const train = await failure("--truth", truth, "--forecast", forecast, "--climatology", "train");
+    expect(train.message).toBe(`--climatology train wants a prepared set as the truth; ${truth} is none`);
+  });
+});
+
 describe("what cannot be scored", () => {
   test("missing truth: how many times and the first", async () => {
     const late = await writeForecast(join(folder, "late.nc"), [0, 48], [24, 48], {
@@ -454,6 +499,29 @@ describe("what cannot be scored", () => {
     expect(rows[0].value).toBeCloseTo(0, 12); // the only error, 6 in the first cell, is not scored
     // Persistence: [- 0 -3 -3] and [- 3 0 0], weights 1, 2, 2: (12 + 3) / 5 / 2.
     expect(rows[1].value).toBeCloseTo(15 / 10, 12);
+  });
+
+  test("another calendar", async () => {
+    const path = join(folder, "noleap.nc");
+    const file = await createNetcdf(path, {
+      dimensions: { time: 1, step: 1, latitude: 2, longitude: 2 },
+      variables: [
+        axis("time", 0, { units: "hours since 2018-01-01", calendar: "noleap" }),
+        axis("step", 24, { units: "hours" }),
+        { ...axis("latitude", 0, { units: "degrees_north" }), data: [-60, 0] },
+        { ...axis("longitude", 0, { units: "degrees_east" }), data: [0, 180] },
+        {
+          ...axis("t2m", 0, { units: "K" }),
+          dimensions: ["time", "step", "latitude", "longitude"],
+          data: [1, 2, 3, 4],
+        },
+      ],
+    });
+    await file.close();
+    const error = await failure("--truth", truth, "--forecast", path);
+    expect(error.message).toBe(
+      `noleap counts time in the noleap calendar, the truth ${truth} in the standard calendar`,
+    );
   });
 
   test("another grid", async () => {
