@@ -11,7 +11,7 @@ import type { Module } from "h5wasm/node";
 import { ClimaxError } from "../errors.ts";
 
 /** The functions of h5wasm's module, by its own types. */
-export type H5Functions = typeof Module;
+export type H5Functions = Omit<typeof Module, "FS">;
 
 /** A failure inside the HDF5 library; callers turn it into a ClimaxError that names the file. */
 export class Hdf5Failure extends Error {}
@@ -29,26 +29,43 @@ export interface Hdf5Library {
   discard(): void;
 }
 
+/** HDF5 makes collections of 4 kB, or of the size of one long object, bytes. */
+const largestHeap = 2 ** 28;
+
 let current: Promise<Hdf5Library> | undefined;
 
 /** The living instance of the library; starting one takes about 0.1 s. */
 export async function hdf5Library(): Promise<Hdf5Library> {
-  const library = await (current ??= start());
-  if (library.alive) return library;
-  current = undefined;
-  return hdf5Library();
+  for (;;) {
+    const starting = (current ??= start());
+    const library = await starting;
+    if (library.alive) return library;
+    if (current === starting) current = undefined;
+  }
 }
 
 interface Stream {
   nfd?: number;
-  stream_ops?: { write(stream: Stream, buffer: Uint8Array, offset: number, length: number): number };
+  position: number;
+}
+
+/** The file functions of Emscripten that we need to see; `buffer` is the library's whole memory. */
+interface FileSystem {
+  streams: (Stream | null)[];
+  read(
+    stream: Stream,
+    buffer: Int8Array | Uint8Array,
+    offset: number,
+    length: number,
+    position?: number,
+  ): number;
 }
 
 async function start(): Promise<Hdf5Library> {
   // The package exports only its high-level face; the factory lies beside it.
   const factory = new URL("./hdf5_util.js", import.meta.resolve("h5wasm/node")).href;
   const { default: create } = (await import(factory)) as {
-    default(options: object): Promise<H5Functions & { FS: { streams: (Stream | null)[] } }>;
+    default(options: object): Promise<H5Functions & { FS: FileSystem }>;
   };
   let printed = "";
   const h5 = await create({
@@ -57,9 +74,18 @@ async function start(): Promise<Hdf5Library> {
     printErr: (text: string) => (printed += text),
   });
   const decoder = new TextDecoder();
-  const capture = (_: Stream, buffer: Uint8Array, offset: number, length: number): number => {
+  const capture = (_: Stream, buffer: Int8Array, offset: number, length: number): number => {
     if (printed.length < 100_000) printed += decoder.decode(buffer.subarray(offset, offset + length));
     return length;
+  };
+  const read = h5.FS.read;
+  h5.FS.read = (stream, buffer, offset, length, position) => {
+    const at = position ?? stream.position;
+    const got = read(stream, buffer, offset, length, position);
+    const block = Buffer.from(buffer.buffer, buffer.byteOffset + offset, got);
+    // Spoiling the signature makes HDF5 refuse the block.
+    if (endlessHeap(block, (whole) => read(stream, whole, 0, whole.length, at))) block[0] = 0;
+    return got;
   };
   for (const descriptor of [1, 2])
     Object.assign(h5.FS.streams[descriptor]!, { node: { mode: 0 }, stream_ops: { write: capture } });
@@ -93,11 +119,11 @@ async function start(): Promise<Hdf5Library> {
       if (!harmless) discard();
       throw new Hdf5Failure(summary(printed) || reason, { cause: error });
     }
-    if (printed.includes("HDF5-DIAG")) throw new Hdf5Failure(summary(printed));
-    if ((typeof result === "number" || typeof result === "bigint") && result < 0) {
-      throw new Hdf5Failure("the HDF5 library gave no reason");
-    }
-    return result;
+    const negative = (typeof result === "number" || typeof result === "bigint") && result < 0;
+    if (!negative && !printed.includes("HDF5-DIAG")) return result;
+    // A damaged length made it claim most of its memory, which never shrinks.
+    if (h5.HEAPU8.length > h5.MAXIMUM_MEMORY / 2) discard();
+    throw new Hdf5Failure(summary(printed) || "the HDF5 library gave no reason");
   };
   return {
     call,
@@ -125,6 +151,28 @@ async function start(): Promise<Hdf5Library> {
     },
     discard,
   };
+}
+
+/**
+ * Whether a block just read begins a global heap collection (HDF5 File Format Specification, III.E) whose objects
+ * do not fit into it one after another: HDF5 2.0 does not check, and may walk over them in circles for ever.
+ * HDF5 reads 4096 bytes and then the rest; `again` reads the whole. Sizes are taken to be 8 bytes long, as in
+ * practice they are.
+ */
+function endlessHeap(block: Buffer, again: (whole: Uint8Array) => number): boolean {
+  if (block.length < 16 || block.toString("latin1", 0, 4) !== "GCOL") return false;
+  const size = Number(block.readBigUInt64LE(8));
+  if (size > largestHeap) return true;
+  const whole = Buffer.alloc(size);
+  again(whole);
+  for (let at = 16; at + 16 <= size; ) {
+    const length = Number(whole.readBigUInt64LE(at + 8));
+    // Object 0 is the free space; its length includes its header.
+    const step = whole.readUInt16LE(at) === 0 ? length : 16 + Math.ceil(length / 8) * 8;
+    if (step < 16 || at + step > size) return true;
+    at += step;
+  }
+  return false;
 }
 
 /** The innermost and the outermost reason of HDF5's printed error stack: what happened, and in doing what. */
