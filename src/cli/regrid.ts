@@ -18,11 +18,11 @@ const config = z.strictObject({
   output: z
     .string()
     .describe("a file ending in .nc, or a folder for files of the same names")
-    .meta({ short: "o" }),
+    .meta({ short: "o", value: "PATH" }),
   res: z
     .number()
     .optional()
-    .describe("regular global grid of so many degrees, such as 5.625 (32 x 64, unless --grid) or 1.40625"),
+    .describe("spacing of a regular global grid, degrees; 5.625 (32 x 64) unless --grid is given"),
   grid: z
     .string()
     .optional()

@@ -194,8 +194,8 @@ async function carryOut(
   const total = fields.reduce((sum, n) => sum + n, 0);
   let done = 0;
   const step = (count: number) => {
-    options.signal?.throwIfAborted();
     options.onProgress?.((done += count), total);
+    options.signal?.throwIfAborted();
   };
   const writer = await createNetcdf(output, { ...contents, attributes: plainAttributes(attributes) });
   try {

@@ -12,28 +12,37 @@ import { type Grid, latitudeEdges, longitudeEdges, longitudeSeam } from "./grid.
 export function nearestIndices(source: Grid, target: Grid): Int32Array {
   const [h, w] = [source.lat.length, source.lon.length];
   const edges = latitudeEdges(source);
-  const radians = Math.PI / 180;
   const columns = Array.from(target.lon, (x) => nearestColumn(source, x));
   const indices = new Int32Array(target.lat.length * target.lon.length).fill(-1);
-  let index = 0;
-  for (const y of target.lat) {
-    const inside = y >= edges[0]! - 1e-4 && y <= edges[h]! + 1e-4;
-    for (const { column, distance } of columns) {
-      if (inside && column >= 0) {
-        let [best, row] = [Number.POSITIVE_INFINITY, 0];
-        for (let r = 0; r < h; r++) {
-          // Haversine of the distance: exact for near points, and increasing with it.
-          const dy = Math.sin(((source.lat[r]! - y) * radians) / 2);
-          const dx = Math.sin((distance * radians) / 2);
-          const haversine = dy * dy + Math.cos(y * radians) * Math.cos(source.lat[r]! * radians) * dx * dx;
-          if (haversine < best * (1 - 1e-12)) [best, row] = [haversine, r];
-        }
-        indices[index] = row * w + column;
-      }
-      index++;
-    }
-  }
+  target.lat.forEach((y, r) => {
+    if (y < edges[0]! - 1e-4 || y > edges[h]! + 1e-4) return;
+    columns.forEach(({ column, distance }, c) => {
+      if (column >= 0) indices[r * columns.length + c] = nearestRow(source.lat, y, distance) * w + column;
+    });
+  });
   return indices;
+}
+
+/** The row whose point, `distance` degrees of longitude away, is nearest to latitude y. */
+function nearestRow(lat: Float64Array, y: number, distance: number): number {
+  const radians = Math.PI / 180;
+  const half = (degrees: number) => Math.sin((degrees * radians) / 2) ** 2;
+  const [cosine, dx] = [Math.cos(y * radians), half(distance)];
+  // Haversine of the distance: exact for near points, and increasing with it.
+  const haversine = (r: number) => half(lat[r]! - y) + cosine * Math.cos(lat[r]! * radians) * dx;
+  let north = lat.findIndex((x) => x >= y);
+  if (north < 0) north = lat.length;
+  let [best, row] = [Number.POSITIVE_INFINITY, 0];
+  // Southward, then northward, while the latitude alone does not put a row farther away than the best.
+  for (let r = north - 1; r >= 0 && half(lat[r]! - y) <= best; r--) {
+    const here = haversine(r);
+    if (here <= best * (1 + 1e-12)) [best, row] = [here, r];
+  }
+  for (let r = north; r < lat.length && half(lat[r]! - y) <= best; r++) {
+    const here = haversine(r);
+    if (here < best * (1 - 1e-12)) [best, row] = [here, r];
+  }
+  return row;
 }
 
 function nearestColumn(source: Grid, x: number): { column: number; distance: number } {
