@@ -3,8 +3,10 @@
 //   gather      y[i, :] = x[ids[i], :]                      dx[r, :] = sum of dy[i, :] over ids[i] = r
 //   copy_run    y[y_first + i] = x[x_first + i]             and the same back
 //   embed       y[b, l, :] = x[b, l, :] + position[l, :] + lead[b, :]
+//   add_picked  y[b, o, :] = change[b, o, :] + x[b, ids[o], :], or change alone where ids[o] is 2^32 - 1
 //
-// Shapes      gather: x [R, C], ids [I], y [I, C];   copy_run: [length];   embed: x, y [B, L, D]
+// Shapes      gather: x [R, C], ids [I], y [I, C];   copy_run: [length];   embed: x, y [B, L, D];
+//             add_picked: x [B, V, C], change, y [B, I, C], ids [I]
 // Dispatch    one thread per element written
 // Called by   src/ops/layout.ts
 // Checked by  test/ops/layout.test.ts
@@ -15,10 +17,11 @@ override ACCUMULATE = false;
 
 struct Params {
   length: u32, // elements written
-  rows: u32, // gather: I;  embed: L
-  columns: u32, // gather: C;  embed: D
+  rows: u32, // gather: I;  embed: L;  add_picked: I
+  columns: u32, // gather: C;  embed: D;  add_picked: C
   x_first: u32,
   y_first: u32,
+  variables: u32, // add_picked: V
 }
 
 var<immediate> params: Params;
@@ -28,6 +31,7 @@ var<immediate> params: Params;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> position: array<f32>;
 @group(0) @binding(4) var<storage, read> lead: array<f32>;
+@group(0) @binding(5) var<storage, read> change: array<f32>;
 
 fn index(group: vec3u, groups: vec3u, thread: u32) -> u32 {
   return (group.y * groups.x + group.x) * WORKGROUP + thread;
@@ -65,4 +69,17 @@ fn embed(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: v
   if (i >= params.length) { return; }
   let sample = params.rows * params.columns;
   y[i] = x[i] + position[i % sample] + lead[i / sample * params.columns + i % params.columns];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn add_picked(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = index(group, groups, thread);
+  if (i >= params.length) { return; }
+  let row = i / params.columns; // b I + o
+  let id = ids[row % params.rows];
+  var value = change[i];
+  if (id < params.variables) {
+    value += x[(row / params.rows * params.variables + id) * params.columns + i % params.columns];
+  }
+  y[i] = value;
 }

@@ -11,7 +11,7 @@ import { attention } from "../ops/attention.ts";
 import { dropout, dropPath } from "../ops/dropout.ts";
 import { add } from "../ops/elementwise.ts";
 import { layernorm } from "../ops/layernorm.ts";
-import { addEmbeddings, gather } from "../ops/layout.ts";
+import { addEmbeddings, addPicked, gather } from "../ops/layout.ts";
 import { linear } from "../ops/matmul.ts";
 import { type PatchWeights, patchBasis, patchEmbed, patchify, unpatchify } from "../ops/patchembed.ts";
 import { type ModelConfig, modelSizes } from "./config.ts";
@@ -91,7 +91,12 @@ export function forward(
   const wanted = Array.from({ length: p * p }, (_, k) => outputs.map((id) => k * V_all + id)).flat();
   const pick = (name: string) => gather(get(`head.${2 * decoderDepth}.${name}`), wanted);
   x = linear(reshape(x, [B * L, D]), pick("weight"), pick("bias")); // [B, L, D] -> [B L, p p outputs]
-  return unpatchify(x, [B, outputs.length, H, W], p); // -> [B, outputs, H, W]
+  const fields = unpatchify(x, [B, outputs.length, H, W], p); // -> [B, outputs, H, W]
+  if (!config.residual) return fields;
+  const places = outputs
+    .map((id) => input.variables.indexOf(id))
+    .map((place) => (place < 0 ? undefined : place));
+  return addPicked(fields, input.x, places);
 }
 
 type Get = (name: string) => Tensor;

@@ -26,6 +26,13 @@ export const modelFields = {
   mlpRatio: z.number().positive().max(64).default(4).describe("hidden width of a block's MLP, in units of D"),
   dropPath: z.number().min(0).lt(1).default(0.1).describe("stochastic depth rate of the last block"),
   dropout: z.number().min(0).lt(1).default(0.1).describe("rate at which activations are dropped"),
+  residual: z
+    .boolean()
+    .default(false)
+    .describe(
+      "predict the change from the initial state, not the state (beyond the paper: a short training starts at " +
+        "persistence instead of at nothing)",
+    ),
   parallelPatchEmbed: z
     .boolean()
     .default(false)

@@ -9,6 +9,7 @@ const gathers = kernel("layout.wgsl", "gather");
 const scatters = [0, 1].map((ACCUMULATE) => kernel("layout.wgsl", "scatter", { ACCUMULATE }));
 const copies = [0, 1].map((ACCUMULATE) => kernel("layout.wgsl", "copy_run", { ACCUMULATE }));
 const embeds = kernel("layout.wgsl", "embed");
+const addsPicked = kernel("layout.wgsl", "add_picked");
 
 /** Row numbers on the device: u32, whatever the tensor's other uses. */
 export function indices(gpu: Gpu, ids: readonly number[]): Tensor {
@@ -34,7 +35,7 @@ export function gather(table: Tensor, ids: readonly number[]): Tensor {
   const rows = ids.length;
   const picked = indices(gpu, ids);
   const y = empty(gpu, [rows, ...table.shape.slice(1)]);
-  const params = { length: rows * columns, rows, columns, x_first: 0, y_first: 0 };
+  const params = { length: rows * columns, rows, columns, x_first: 0, y_first: 0, variables: 0 };
   run(gathers, { x: table, ids: picked, y }, params, threads(params.length));
   return record(y, [table], (dy) => {
     const dtable = table.grad ?? empty(gpu, table.shape);
@@ -64,14 +65,14 @@ export function stack(parts: readonly Tensor[]): Tensor {
     run(
       copies[0]!,
       { x, y },
-      { length, rows: 0, columns: 0, x_first: 0, y_first: i * length },
+      { length, rows: 0, columns: 0, x_first: 0, y_first: i * length, variables: 0 },
       threads(length),
     );
   }
   return record(y, parts, (dy) =>
     parts.map((x, i) => {
       const dx = x.grad ?? empty(gpu, shape);
-      const params = { length, rows: 0, columns: 0, x_first: i * length, y_first: 0 };
+      const params = { length, rows: 0, columns: 0, x_first: i * length, y_first: 0, variables: 0 };
       run(copies[x.grad ? 1 : 0]!, { x: dy, y: dx }, params, threads(length));
       return x.grad ? null : dx;
     }),
@@ -91,11 +92,35 @@ export function addEmbeddings(x: Tensor, position: Tensor, lead: Tensor): Tensor
   if (size(position.shape) !== L * D) expectShape("addEmbeddings", "position", position, [L, D]);
   expectShape("addEmbeddings", "lead", lead, [B, D]);
   const y = empty(x.gpu, x.shape);
-  const params = { length: B * L * D, rows: L, columns: D, x_first: 0, y_first: 0 };
+  const params = { length: B * L * D, rows: L, columns: D, x_first: 0, y_first: 0, variables: 0 };
   run(embeds, { x, position, lead, y }, params, threads(params.length));
   return record(y, [x, position, lead], (dy) => [
     dy,
     sumInto(dy, position, [1, B, L * D]),
     sumInto(dy, lead, [B, L, D]),
   ]);
+}
+
+/**
+ * Adds to each predicted change the field it is a change of.
+ *
+ * @param change  [B, I, H, W]
+ * @param x       [B, V, H, W], a constant: nothing is differentiated by it
+ * @param ids     for each of the I changes its place among the V, or undefined where x has no such field
+ * @returns       [B, I, H, W]
+ */
+export function addPicked(change: Tensor, x: Tensor, ids: readonly (number | undefined)[]): Tensor {
+  const { gpu } = change;
+  const [B, I, H, W] = change.shape as [number, number, number, number];
+  const V = x.shape[1]!;
+  expectShape("addPicked", "x", x, [B, V, H, W]);
+  expectShape("addPicked", "change", change, [B, ids.length, H, W]);
+  const picked = indices(
+    gpu,
+    ids.map((id) => id ?? 0xffffffff),
+  );
+  const y = empty(gpu, change.shape);
+  const params = { length: size(y.shape), rows: I, columns: H * W, x_first: 0, y_first: 0, variables: V };
+  run(addsPicked, { change, x, ids: picked, y }, params, threads(params.length));
+  return record(y, [change], (dy) => [dy]);
 }

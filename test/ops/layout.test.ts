@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { tensor } from "../../src/engine/tensor.ts";
-import { addEmbeddings, gather, stack } from "../../src/ops/layout.ts";
+import { addEmbeddings, addPicked, gather, stack } from "../../src/ops/layout.ts";
 import { checkOp, gpu } from "../support/gradcheck.ts";
 
 test.for([
@@ -44,5 +44,21 @@ test("embeddings are shared along their axes", async () => {
       [L, D],
       [B, D],
     ],
+  );
+});
+
+test("a change is added to the field it is a change of", async () => {
+  const [B, V, cells] = [2, 3, 6];
+  const x = Float32Array.from({ length: B * V * cells }, (_, i) => 100 + i);
+  const ids = [2, undefined, 0];
+  await checkOp(
+    (change) => addPicked(change!, tensor(gpu, [B, V, 2, 3], x), ids),
+    (change) =>
+      change!.map((value, i) => {
+        const [b, o] = [Math.floor(i / (3 * cells)), Math.floor(i / cells) % 3];
+        const id = ids[o];
+        return id === undefined ? value : value + x[(b * V + id) * cells + (i % cells)]!;
+      }),
+    [[B, 3, 2, 3]],
   );
 });
