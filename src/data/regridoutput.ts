@@ -15,8 +15,8 @@ export interface RegridJob {
   regridder: Regridder;
 }
 
-/** Elements of a slab: 16 MB as float32, held about four times between the file and the regridder. */
-const slabElements = 4e6;
+/** Elements of a slab: 8 MB as float32, held several times between the file and the regridder. */
+const slabElements = 2e6;
 
 /** What a stored type is written as; numbers keep their values. Text has no place in the writer. */
 const writtenAs: Partial<Record<Dtype, WrittenDtype>> = {
@@ -212,16 +212,18 @@ export async function regridVariable(
 
 /** One field from a slab, in the order of the grid. */
 function gather(
-  values: ArrayLike<number>,
+  values: Float32Array | Float64Array,
   base: number,
   latitudeStride: number,
   longitudeStride: number,
   { rows, columns }: Horizontal,
   field: Float64Array,
 ): void {
-  let k = 0;
+  const straight = longitudeStride === 1 && columns.every((column, c) => column === c);
+  const width = columns.length;
   for (let r = 0; r < rows.length; r++) {
     const from = base + rows[r]! * latitudeStride;
-    for (let c = 0; c < columns.length; c++) field[k++] = values[from + columns[c]! * longitudeStride]!;
+    if (straight) field.set(values.subarray(from, from + width), r * width);
+    else for (let c = 0; c < width; c++) field[r * width + c] = values[from + columns[c]! * longitudeStride]!;
   }
 }
