@@ -1,8 +1,9 @@
 // climax forecast: from a state to the fields some hours, days or weeks later.
+import { existsSync, realpathSync } from "node:fs";
 import { z } from "zod";
 import { formatLead, parseLead } from "../data/leadtime.ts";
 import { openGpu } from "../engine/device.ts";
-import { unknownName } from "../errors.ts";
+import { ClimaxError, unknownName } from "../errors.ts";
 import { forecast } from "../infer/forecast.ts";
 import { checkGrid, checkLeads, chooseInputs, inputsOf } from "../infer/inputs.ts";
 import { Predictor } from "../infer/predictor.ts";
@@ -68,10 +69,11 @@ export const forecastCommand = command({
 });
 
 async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Context): Promise<void> {
+  refuseToReplace(config.output, [config.checkpoint, ...config.input]);
   const { info } = checkpoint;
   const leads = [...new Set(config.lead.map(parseLead))].sort((a, b) => a - b);
   checkLeads(checkpoint, leads);
-  const outputs = config.variables ?? info.outputs;
+  const outputs = [...new Set(config.variables ?? info.outputs)];
   for (const name of outputs)
     if (!info.outputs.includes(name)) unknownName("output of the checkpoint", name, info.outputs);
 
@@ -128,6 +130,18 @@ async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Cont
   } finally {
     await states.close();
   }
+}
+
+/** @throws ClimaxError when the output would take the place of what it is made from */
+function refuseToReplace(output: string, sources: readonly string[]): void {
+  if (!existsSync(output)) return;
+  const source = sources.find((path) => existsSync(path) && realpathSync(path) === realpathSync(output));
+  if (source === undefined) return;
+  throw new ClimaxError(
+    "config",
+    `--output ${output} is the file ${source} that is read`,
+    "choose another --output",
+  );
 }
 
 async function attributes(checkpoint: Checkpoint, adapter: string, synthetic: boolean, commandLine: string) {

@@ -1,23 +1,16 @@
 // What pretrain and finetune share: the adapter, the run's folder, the progress bar, and a clean stop on a signal.
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { stringify } from "yaml";
 import { openGpu } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
 import { parameterShapes } from "../model/parameters.ts";
 import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
 import { Learner, type ReadParameter } from "../train/learner.ts";
-import {
-  bestCheckpoint,
-  clearRun,
-  lastCheckpoint,
-  type Run,
-  resumeRun,
-  totalSteps,
-  trainRun,
-} from "../train/loop.ts";
+import { type Run, totalSteps, trainRun } from "../train/loop.ts";
 import type { Objective } from "../train/pretrain.ts";
+import { bestCheckpoint, heldCheckpoint, lastCheckpoint, resumeRun } from "../train/resume.ts";
 import type { Context } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
 import { progress } from "./progress.ts";
@@ -50,11 +43,14 @@ export async function trainInTheOpen(
       "start without --resume",
     );
   }
-  if (!resume && existsSync(lastCheckpoint(out))) {
+  const held = heldCheckpoint(out);
+  if (!resume && held) {
     throw new ClimaxError(
       "config",
-      `${out} holds a run already (last.safetensors)`,
-      "go on with --resume, or choose another --output",
+      `${out} holds a run already (${basename(held)})`,
+      existsSync(lastCheckpoint(out))
+        ? "go on with --resume, or choose another --output"
+        : "choose another --output, or move it away",
     );
   }
   const gpu = await openGpu({ adapter: config.adapter });
@@ -83,12 +79,12 @@ export async function trainInTheOpen(
       `run         ${steps} steps of ${training.batchSize * training.accumulate} samples, in ${out}`,
     ].join("\n"),
   );
-  await prepareFolder(out, resume, name, config);
-
-  const names = info.variables.map((variable) => variable.name);
-  const learner = new Learner(gpu, model, sets[0]!.grid, optimiser, names);
+  const undo = resume ? undefined : await makeFolder(out, config);
   const result = await interruptible(
     async (signal) => {
+      // What embeds variables that never enter is left alone, decay included.
+      const entering = info.inputs ?? info.variables.map((variable) => variable.name);
+      const learner = new Learner(gpu, model, sets[0]!.grid, optimiser, entering);
       const bar = progress({ label: name, total: steps, quiet: context.quiet });
       const run: Run = {
         learner,
@@ -116,7 +112,12 @@ export async function trainInTheOpen(
       context.warn(
         `stopping: the checkpoint is being written to ${lastCheckpoint(out)}; go on with --resume`,
       ),
-  );
+  ).catch(async (error: unknown) => {
+    // A run that broke off before its first checkpoint leaves nothing, unless its log says how the loss went.
+    const telling = error instanceof ClimaxError && error.kind === "data";
+    if (!telling && !heldCheckpoint(out)) await undo?.();
+    throw error;
+  });
   const { peak } = gpu.pool.bytes;
   context.info(`peak of the adapter's memory: ${(peak / 2 ** 20).toFixed(0)} MiB`);
   const loss = result.best === undefined ? "" : `, validation loss ${result.best.toFixed(4)}`;
@@ -125,22 +126,25 @@ export async function trainInTheOpen(
   );
 }
 
-/** Makes the run's folder and leaves its settings in it. */
-async function prepareFolder(out: string, resume: boolean, name: string, config: RunConfig): Promise<void> {
+/** Makes the run's folder and leaves its settings in it. Returns what takes them, and the log, away again. */
+async function makeFolder(out: string, config: RunConfig): Promise<() => Promise<void>> {
+  const own = ["settings.yaml", "log.jsonl"].map((name) => join(out, name));
+  let made: string | undefined;
+  const undo = async (): Promise<void> => {
+    for (const path of made ? [made] : own) await rm(path, { recursive: true, force: true });
+  };
   try {
-    await mkdir(out, { recursive: true });
-    if (resume) return;
-    await clearRun(out);
+    made = await mkdir(out, { recursive: true });
     const { resume: _, output: __, ...settings } = config;
-    await writeFile(join(out, `${name}.yaml`), stringify(settings));
+    await writeFile(own[0]!, stringify(settings));
+    return undo;
   } catch (error) {
+    await undo().catch(() => undefined);
     throw new ClimaxError(
       "config",
       `cannot write to ${out}: ${(error as Error).message}`,
       "choose another --output",
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }

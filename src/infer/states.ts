@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openArchive } from "../data/archive.ts";
 import { openSet } from "../data/prepared.ts";
-import { type CfTime, formatTime, parsePeriod } from "../data/time.ts";
+import { type CfTime, formatTime, isWithin, parsePeriod } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Grid } from "../grid/grid.ts";
 
@@ -11,7 +11,7 @@ export interface States {
   /** Where they come from, for messages. */
   readonly name: string;
   readonly grid: Grid;
-  /** Strictly increasing; one undefined time for a single state whose file tells none. */
+  /** Strictly increasing, at least one. */
   readonly times: readonly CfTime[];
   /** Names of the fields that are there. */
   readonly variables: readonly string[];
@@ -104,12 +104,10 @@ export function pickTimes(
       `give --time ${formatTime(times.at(-1)!).slice(0, 16)}, or a list, a month such as 2018-01, or a..b`,
     );
   }
-  const picked = new Set<number>();
-  for (const part of text ?? [`${formatTime(times[0]!)}..${formatTime(times.at(-1)!)}`]) {
+  const picked = new Set<number>(text ? [] : times.keys());
+  for (const part of text ?? []) {
     const period = parsePeriod(part, times[0]!.calendar);
-    const steps = times.flatMap((time, step) =>
-      time.seconds >= period.start.seconds && time.seconds <= period.end.seconds ? [step] : [],
-    );
+    const steps = times.flatMap((time, step) => (isWithin(time, period) ? [step] : []));
     if (steps.length === 0) {
       throw new ClimaxError(
         "config",

@@ -51,7 +51,11 @@ export const trainingFields = z
   .describe("the run");
 
 export const runFields = {
-  output: z.string().min(1).meta({ short: "o" }).describe("folder of the run: checkpoints, log.jsonl"),
+  output: z
+    .string()
+    .min(1)
+    .meta({ short: "o" })
+    .describe("folder of the run: checkpoints, settings.yaml, log.jsonl"),
   resume: z
     .boolean()
     .default(false)

@@ -53,8 +53,8 @@ export async function finetuneObjective(
   const set = sets[0]!;
   const { info } = checkpoint;
   const { leads } = config.data;
-  const inputs = config.data.inputs ?? set.variables.map(({ name }) => name);
-  const outputs = config.data.outputs ?? changing(set);
+  const inputs = [...new Set(config.data.inputs ?? set.variables.map(({ name }) => name))];
+  const outputs = [...new Set(config.data.outputs ?? changing(set))];
   const strange = [...inputs, ...outputs].filter((name) => !info.model.variables.includes(name));
   if (strange.length > 0) {
     throw new ClimaxError(

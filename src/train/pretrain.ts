@@ -66,6 +66,13 @@ export async function pretrainObjective(
       );
     }
   }
+  if (weights && weights.length !== sources.length) {
+    throw new ClimaxError(
+      "config",
+      `${weights.length} weights (${weights.join(", ")}) for ${sources.length} sources`,
+      "give one positive weight for each source",
+    );
+  }
   const known = new Map(
     sets.toReversed().flatMap((set) => set.variables.map(({ name, units }) => [name, { set, units }])),
   );

@@ -1,0 +1,92 @@
+// What a run's folder holds, and going on from it: the same run, or a refusal that says what differs.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { ClimaxError } from "../errors.ts";
+import { openCheckpoint } from "../model/checkpoint.ts";
+import type { Run } from "./loop.ts";
+
+export const lastCheckpoint = (out: string): string => join(out, "last.safetensors");
+export const bestCheckpoint = (out: string): string => join(out, "best.safetensors");
+
+/** What a run must know, beside parameters and moments, to go on. Random numbers and order follow from the step. */
+const RunProgress = z.object({
+  /** Optimiser steps done. */
+  step: z.int().nonnegative(),
+  best: z.number().nullable(),
+  /** Validations since the best one. */
+  worse: z.int().nonnegative(),
+  /** Whether the validation of `step` is still to be done: the run was stopped in it. */
+  due: z.boolean().default(false),
+  /** The settings it was started with, as JSON. */
+  settings: z.string(),
+});
+export type RunProgress = z.output<typeof RunProgress>;
+
+/** What decides the numbers of a run; a resumed run must have been started with the same. */
+export function settingsOf({ info, optimiser, training }: Run): string {
+  const { batchSize, accumulate, seed, epochs, maxSteps } = training;
+  return JSON.stringify({
+    optimiser,
+    training: { batchSize, accumulate, seed, epochs, maxSteps: maxSteps ?? null },
+    model: info.model,
+    inputs: info.inputs ?? null,
+    outputs: info.outputs,
+    leads: info.leads,
+    data: (info.provenance.data as { dir: string }[]).map(({ dir: _, ...what }) => what), // it may have moved
+    weights: info.provenance.weights ?? null,
+  });
+}
+
+/**
+ * Opens what a resumed run goes on from, and checks that it is the same run.
+ *
+ * @throws ClimaxError "config" naming the settings that differ, "checkpoint" when there is nothing to go on from
+ */
+export async function resumeRun(run: Run): Promise<RunProgress> {
+  const path = lastCheckpoint(run.out);
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const parsed = RunProgress.safeParse(checkpoint.training);
+    if (!parsed.success || !checkpoint.moments) {
+      throw new ClimaxError(
+        "checkpoint",
+        `${path} has no state of a run to go on from`,
+        "start afresh without --resume, in another --output",
+      );
+    }
+    const [before, now] = [JSON.parse(parsed.data.settings), JSON.parse(settingsOf(run))];
+    const changed = differences(before, now);
+    if (changed.length > 0) {
+      throw new ClimaxError(
+        "config",
+        `the run in ${run.out} was started with other settings: ${changed.join("; ")}`,
+        "resume with the settings it was started with, or start a new run in another --output",
+      );
+    }
+    await run.learner.load((name) => checkpoint.parameter(name), checkpoint.moments);
+    return parsed.data;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** `optimiser.lr was 0.0005, is 0.001` for every leaf that differs; lists of another length as a whole. */
+function differences(before: unknown, now: unknown, path = ""): string[] {
+  const [was, is] = [JSON.stringify(before), JSON.stringify(now)];
+  if (was === is) return [];
+  if (!isTree(before) || !isTree(now) || before.length !== now.length)
+    return [`${path} was ${was}, is ${is}`];
+  const keys = new Set([...Object.keys(before), ...Object.keys(now)]);
+  return [...keys].flatMap((key) => differences(before[key], now[key], path ? `${path}.${key}` : key));
+}
+
+/** An object or a list. */
+function isTree(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** A checkpoint that an earlier run left in this folder, if any. */
+export function heldCheckpoint(out: string): string | undefined {
+  return [lastCheckpoint(out), bestCheckpoint(out)].find((path) => existsSync(path));
+}
