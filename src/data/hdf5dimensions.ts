@@ -85,5 +85,27 @@ function scaleOf(
   if (!internal.has("DIMENSION_LIST")) return undefined;
   const { library, id: file } = node.file;
   const attached = library.call((h5) => h5.get_attached_scales(file, `/${node.link}`, axis))[0];
+  if (attached === undefined && scalesPromised(node, axis) > 0) {
+    throw new Hdf5Failure(`the scale of "${node.link}" along its axis ${axis} cannot be found`);
+  }
   return attached?.split("/").at(-1) || undefined;
+}
+
+/**
+ * How many scales DIMENSION_LIST lists for an axis. HDF5 passes in silence over references that lead nowhere, and a
+ * variable with invented dimensions would be worse than none.
+ */
+function scalesPromised(node: Node, axis: number): number {
+  const { library, id } = node.file;
+  const owner = `/${node.link}`;
+  const { size, total_size } = library.call((h5) => h5.get_attribute_metadata(id, owner, "DIMENSION_LIST"));
+  // Each axis has a pair of 32-bit words in the library's memory: how many references, and where.
+  if (size !== 8 || total_size !== node.stored.length)
+    throw new Hdf5Failure("DIMENSION_LIST has a wrong size");
+  return library.withMemory(size * total_size, (pointer) => {
+    library.call((h5) => h5.get_attribute_data(id, owner, "DIMENSION_LIST", BigInt(pointer)));
+    const count = library.call((h5) => new DataView(h5.HEAPU8.buffer).getUint32(pointer + 8 * axis, true));
+    library.call((h5) => h5.reclaim_vlen_memory(id, owner, "DIMENSION_LIST", BigInt(pointer)));
+    return count;
+  });
 }

@@ -110,6 +110,8 @@ async function start(): Promise<Hdf5Library> {
     printed = "";
     let result: T;
     try {
+      // Sets HDF5's printing handler. Some damaged links make HDF5 leave it switched off.
+      h5.deactivate_throwing_error_handler();
       result = run(h5);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

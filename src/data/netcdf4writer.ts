@@ -11,6 +11,7 @@ import {
   type OpenFile,
   resize,
   stored,
+  type WrittenArray,
   type WrittenAttributes,
   type WrittenDtype,
   writeAttributes,
@@ -87,6 +88,14 @@ interface Track {
   written: Set<string> | undefined;
 }
 
+/** Values and where they go, checked. */
+interface Box {
+  track: Track;
+  start: readonly number[];
+  count: readonly number[];
+  values: WrittenArray;
+}
+
 /** Temporary files of unfinished writers: removed if the process ends before them. */
 const unfinished = new Set<string>();
 process.on("exit", () => {
@@ -129,7 +138,9 @@ class Writer implements NetcdfWriter {
     count?: readonly number[],
   ): Promise<void> {
     if (this.#state !== "open") throw new Error(`${this.#path}: write after the file was ${this.#state}`);
-    this.#guard(() => this.#write(name, start, data, count));
+    // A box that does not fit is the caller's mistake and spoils nothing.
+    const box = this.#box(name, start, data, count);
+    this.#guard(() => this.#put(box));
   }
 
   async close(): Promise<void> {
@@ -233,37 +244,48 @@ class Writer implements NetcdfWriter {
     const written = chunk ? new Set<string>() : undefined;
     this.#tracks.push({ name, dtype, dimensions: variable.dimensions, shape, growing, fill, outer, written });
     if (data) {
-      const start = shape.map(() => 0);
-      this.#write(name, start, data);
+      this.#put(
+        this.#box(
+          name,
+          shape.map(() => 0),
+          data,
+        ),
+      );
     }
   }
 
-  #write(name: string, start: readonly number[], data: ArrayLike<number>, count?: readonly number[]): void {
+  #box(name: string, start: readonly number[], data: ArrayLike<number>, given?: readonly number[]): Box {
     const track = this.#tracks.find((candidate) => candidate.name === name);
     if (!track) throw new RangeError(`${this.#path} has no variable "${name}" to write`);
-    const box = count ?? boxFor(track, start, data.length);
-    const fits = track.shape.every(
-      (n, axis) => start[axis]! >= 0 && (track.growing[axis] || start[axis]! + box[axis]! <= n),
-    );
-    if (!fits || elements(box) !== data.length || box.length !== track.shape.length) {
+    const { shape, growing } = track;
+    const count = given ?? boxFor(track, start, data.length);
+    const fits = shape.every((n, axis) => {
+      const [a, c] = [start[axis]!, count[axis]!];
+      return a >= 0 && c >= 0 && Number.isInteger(a + c) && (growing[axis] || a + c <= n);
+    });
+    if (!fits || elements(count) !== data.length || count.length !== shape.length) {
       throw new RangeError(
-        `${data.length} values do not fit "${name}" [${track.shape}] at [${start}] as a box of [${box}]`,
+        `${data.length} values do not fit "${name}" [${shape}] at [${start}] as a box of [${count}]`,
       );
     }
-    const values = stored(track.dtype, data, track.fill);
+    return { track, start, count, values: stored(track.dtype, data, track.fill) };
+  }
+
+  #put({ track, start, count, values }: Box): void {
     this.#grow(
       track,
-      track.shape.map((n, axis) => Math.max(n, start[axis]! + box[axis]!)),
+      track.shape.map((n, axis) => Math.max(n, start[axis]! + count[axis]!)),
     );
-    const whole = track.shape.every(
-      (n, axis) => axis < track.outer || (start[axis] === 0 && box[axis] === n),
-    );
-    for (const index of indices(box.slice(0, track.outer))) {
-      const slice = index.map((i, axis) => start[axis]! + i);
-      if (!whole && !track.written?.has(String(slice))) this.#fill(track, slice);
-      track.written?.add(String(slice));
+    const { written, outer, shape } = track;
+    if (written) {
+      const whole = shape.every((n, axis) => axis < outer || (start[axis] === 0 && count[axis] === n));
+      for (const index of indices(count.slice(0, outer))) {
+        const slice = index.map((i, axis) => start[axis]! + i);
+        if (!whole && !written.has(String(slice))) this.#fill(track, slice);
+        written.add(String(slice));
+      }
     }
-    writeBox(this.#file, name, start, box, values);
+    writeBox(this.#file, track.name, start, count, values);
   }
 
   /** Present length of a dimension: that of its longest variable. */
