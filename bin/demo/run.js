@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+// npm run demo: from nothing to a scored forecast, by the commands a user would type. Everything lands in demo/.
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const started = performance.now();
+const clock = () => {
+  const seconds = Math.round((performance.now() - started) / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+};
+
+/** Runs one command line as typed, and ends the demo with its exit code if it fails. */
+function climax(line) {
+  console.log(`\n[${clock()}] $ climax ${line}`);
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [`${root}bin/climax.js`, ...line.split(/\s+/)], {
+      cwd: root,
+      stdio: "inherit",
+    });
+    child.on("close", (code, signal) => {
+      if (code !== 0) process.exit(code ?? (signal === "SIGINT" ? 130 : 1));
+      done();
+    });
+  });
+}
+
+rmSync(`${root}demo`, { recursive: true, force: true });
+mkdirSync(`${root}demo`);
+
+// Two planets, as ClimaX is pretrained on several climate models; they need no download.
+const fields =
+  "--variables land_sea_mask,orography,geopotential,temperature,2m_temperature,10m_u_component_of_wind";
+await Promise.all([
+  climax(`simulate --years 4 --seed 1 ${fields} -o demo/earth.nc`),
+  climax(`simulate --years 2 --seed 2 --planet warm --quiet ${fields} -o demo/warm.nc`),
+]);
+const names = "geopotential_250,geopotential_500,geopotential_850,temperature_850,2m_temperature";
+await climax(
+  `prepare demo/warm.nc --train 2001..2002 --variables land_sea_mask,orography,${names} -o demo/warm`,
+);
+await climax(
+  `prepare demo/earth.nc --train 2001..2003-06 --val 2003-07..2003-12 --test 2004 --variables land_sea_mask,orography,${names},10m_u_component_of_wind -o demo/earth`,
+);
+await climax("pretrain --config bin/demo/pretrain.yaml -o demo/pretrain");
+await climax(
+  "finetune --config bin/demo/finetune.yaml --checkpoint demo/pretrain/best.safetensors -o demo/finetune",
+);
+await climax(
+  "forecast --checkpoint demo/finetune/best.safetensors --input demo/earth --time 2004 --every 60h --lead 24h,72h -o demo/forecast.nc",
+);
+await climax(
+  "eval --bench weatherbench --forecast demo/forecast.nc --truth demo/earth --json demo/scores.json --csv demo/scores.csv",
+);
+
+const { rows } = JSON.parse(readFileSync(`${root}demo/scores.json`, "utf8"));
+const rmse = (system, variable) =>
+  rows.find(
+    (row) =>
+      row.system === system && row.variable === variable && row.lead_hours === 24 && row.metric === "rmse",
+  ).value;
+console.log(`\n[${clock()}] RMSE at 24 h on dates the model never saw:`);
+for (const variable of new Set(rows.map((row) => row.variable))) {
+  const [model, persistence, climatology] = ["climax", "persistence", "climatology"].map((system) =>
+    rmse(system, variable),
+  );
+  const best = Math.min(persistence, climatology);
+  const change = `${Math.abs(100 * (1 - model / best)).toFixed(0)} % ${model < best ? "better" : "WORSE"}`;
+  console.log(`  ${variable.padEnd(24)} ${change} than the better of persistence and climatology`);
+}
