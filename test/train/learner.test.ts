@@ -1,0 +1,169 @@
+/** The learner: gradients of micro-batches add up, steps leave alone what they should, nothing leaks. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openSet, type PreparedSet } from "../../src/data/prepared.ts";
+import { type Batch, samples } from "../../src/data/samples.ts";
+import { Random } from "../../src/engine/random.ts";
+import { free, read } from "../../src/engine/tensor.ts";
+import { ModelConfig } from "../../src/model/config.ts";
+import { initialise } from "../../src/model/parameters.ts";
+import { optimiserFields } from "../../src/train/config.ts";
+import { Learner } from "../../src/train/learner.ts";
+import { gpu } from "../support/gpu.ts";
+import { tinyModel } from "../support/toyrun.ts";
+import { toyGrid, toyNames, writeToySet } from "../support/toyset.ts";
+
+let root: string;
+let set: PreparedSet;
+let batch: Batch;
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), "climax-learner-"));
+  set = await openSet(await writeToySet(join(root, "set")));
+  batch = await batches(8).batchAt(0, 0);
+});
+afterAll(async () => {
+  await set.close();
+  rmSync(root, { recursive: true });
+});
+
+const batches = (batchSize: number) =>
+  samples(set, "train", {
+    inputs: toyNames,
+    outputs: toyNames,
+    leads: { min: 6, max: 24, step: 6 },
+    batchSize,
+    seed: 7,
+  });
+
+const unseen = "geopotential_500";
+const variables = [unseen, ...toyNames];
+const optimiser = { lr: 0.01, weightDecay: 0.1 };
+
+async function makeLearner(changes: Record<string, unknown> = {}, seen: string[] = toyNames) {
+  const model = ModelConfig.parse({ ...tinyModel, variables, gridShape: [8, 16], ...changes });
+  const learner = new Learner(gpu, model, toyGrid, optimiserFields.parse(optimiser), seen);
+  const values = initialise(model, 1);
+  await learner.load((name) => values.get(name)!);
+  return learner;
+}
+
+async function value(t: ReturnType<Learner["accumulate"]>): Promise<Float32Array> {
+  const values = read(t);
+  free(t);
+  return await values;
+}
+
+/** Norm of the difference over the norm. */
+function distance(a: Float32Array, b: Float32Array): number {
+  let [difference, norm] = [0, 0];
+  for (const [i, x] of a.entries()) {
+    difference += (x - b[i]!) ** 2;
+    norm += b[i]! ** 2;
+  }
+  return Math.sqrt(difference / (norm || 1));
+}
+
+test("two micro-batches of 4 are one batch of 8, to the rounding of f32", async () => {
+  const [whole, halves] = [await makeLearner(), await makeLearner()];
+  const loss = await value(whole.accumulate(batch, 1, new Random(1, 0)));
+  let sum = 0;
+  for (const index of [0, 1]) {
+    const half = await batches(4).batchAt(0, index);
+    expect(half.times).toEqual(batch.times.slice(4 * index, 4 * index + 4));
+    sum += (await value(halves.accumulate(half, 1 / 2, new Random(1, index))))[0]!;
+  }
+  expect(sum / loss[0]!).toBeCloseTo(1, 6);
+  const [one, two] = [await value(whole.step(0.01, 1)), await value(halves.step(0.01, 1))];
+  expect(two[0]! / one[0]!).toBeCloseTo(1, 5); // the norm of the gradient
+  for (const name of whole.names) {
+    // After one step the moment is a tenth of the gradient. Sums of 8 are taken as 4 + 4: a few ulp, more where
+    // positive and negative terms nearly cancel.
+    const found = await halves.moments.expAvg(name);
+    expect(distance(found, await whole.moments.expAvg(name)), name).toBeLessThan(1e-4);
+  }
+});
+
+test("gradients begin anew after each step", async () => {
+  const [once, twice] = [await makeLearner(), await makeLearner()];
+  // The first of `twice` has no rate, so only gradients that were left over could make a difference.
+  await value(twice.accumulate(await batches(8).batchAt(0, 1), 1, new Random(1, 0)));
+  await value(twice.step(0, 1));
+  const gradientNorm = async (learner: Learner) => {
+    await value(learner.accumulate(batch, 1, new Random(1, 0)));
+    return (await value(learner.step(0, 2)))[0]!;
+  };
+  expect(await gradientNorm(twice)).toBe(await gradientNorm(once));
+});
+
+test("what embeds variables that are never seen is left alone, decay included", async () => {
+  const learner = await makeLearner();
+  const values = initialise(learner.config, 1);
+  for (let t = 1; t <= 3; t++) {
+    free(learner.accumulate(batch, 1, new Random(1, t)));
+    free(learner.step(0.01, t));
+  }
+  const changed: string[] = [];
+  for (const name of learner.names) {
+    const now = await learner.parameter(name);
+    if (now.some((x, i) => x !== values.get(name)![i])) changed.push(name);
+  }
+  const tokens = (v: number) => ["weight", "bias"].map((part) => `token_embeds.${v}.proj.${part}`);
+  expect(changed).not.toEqual(expect.arrayContaining([expect.stringContaining("token_embeds.0.")]));
+  expect(changed).toEqual(expect.arrayContaining([...tokens(1), ...tokens(2), "head.2.weight", "var_query"]));
+  expect(await learner.moments.expAvgSq(tokens(0)[0]!)).toEqual(new Float32Array(16 * 4));
+});
+
+test("a gradient that is not finite changes nothing and is told", async () => {
+  const learner = await makeLearner();
+  const values = initialise(learner.config, 1);
+  free(learner.accumulate({ ...batch, y: batch.y.map(() => Number.NaN) }, 1, new Random(1, 0)));
+  const [norm, factor] = await value(learner.step(0.01, 1));
+  expect(norm).toBeNaN();
+  expect(factor).toBe(0);
+  for (const name of learner.names) expect(await learner.parameter(name)).toEqual(values.get(name));
+});
+
+test("dropout depends on its random numbers only, and an evaluation has none", async () => {
+  const learner = await makeLearner({ dropout: 0.3, depth: 2, dropPath: 0.3 });
+  const loss = async (seed: number, step: number) =>
+    (await value(learner.accumulate(batch, 1, new Random(seed, step))))[0]!;
+  expect(await loss(1, 0)).toBe(await loss(1, 0));
+  expect(await loss(1, 1)).not.toBe(await loss(1, 0));
+  expect(await loss(2, 0)).not.toBe(await loss(1, 0));
+  const quiet = await makeLearner({ depth: 2 });
+  const { loss: without } = await learner.evaluate(batch);
+  expect(without).toBe((await quiet.evaluate(batch)).loss);
+  expect(await loss(1, 0)).not.toBe(without);
+  expect((await value(quiet.accumulate(batch, 1, new Random(1, 0))))[0]).toBe(without);
+});
+
+test("parameters and moments come back as they were put", async () => {
+  const learner = await makeLearner();
+  const put = (name: string, salt: number) => {
+    const { length } = initialise(learner.config, 1).get(name)!;
+    return Float32Array.from({ length }, (_, i) => salt + i / 64 + name.length);
+  };
+  await learner.load((name) => put(name, 1), {
+    expAvg: (name) => put(name, 2),
+    expAvgSq: async (name) => put(name, 3),
+  });
+  for (const name of learner.names) {
+    expect(await learner.parameter(name), name).toEqual(put(name, 1));
+    expect(await learner.moments.expAvg(name), name).toEqual(put(name, 2));
+    expect(await learner.moments.expAvgSq(name), name).toEqual(put(name, 3));
+  }
+});
+
+test("memory on the device does not grow with steps and evaluations", async () => {
+  const learner = await makeLearner({ dropout: 0.1 });
+  const lent: number[] = [];
+  for (let t = 1; t <= 4; t++) {
+    await value(learner.accumulate(batch, 1, new Random(1, t)));
+    await value(learner.step(0.01, t));
+    await learner.evaluate(batch);
+    lent.push(gpu.pool.bytes.lent);
+  }
+  expect(lent).toEqual(lent.map(() => lent[0]));
+});
