@@ -55,7 +55,9 @@ export async function finetuneObjective(
   const { leads } = config.data;
   const inputs = [...new Set(config.data.inputs ?? set.variables.map(({ name }) => name))];
   const outputs = [...new Set(config.data.outputs ?? changing(set))];
-  const strange = [...inputs, ...outputs].filter((name) => !info.model.variables.includes(name));
+  const strange = [...new Set([...inputs, ...outputs])].filter(
+    (name) => !info.model.variables.includes(name),
+  );
   if (strange.length > 0) {
     throw new ClimaxError(
       "checkpoint",

@@ -78,7 +78,7 @@ export async function pretrainObjective(
   );
   const names = [...new Set(sets.flatMap((set) => set.variables.map(({ name }) => name)))];
   const outputs = [...new Set(sets.flatMap(changing))];
-  const model = ModelConfig.parse({
+  const model = checkedModel({
     ...config.model,
     variables: names,
     gridShape: [first.grid.lat.length, first.grid.lon.length],
@@ -120,6 +120,18 @@ export async function pretrainObjective(
       provenance: { ...provenance, stage: "pretrain", data: sets.map(describeSet), weights: weights ?? null },
     },
   };
+}
+
+/** @throws ClimaxError "config" for sizes that do not go together, or with the grid of the sets */
+function checkedModel(fields: z.input<typeof ModelConfig>): ModelConfig {
+  const { data, error } = ModelConfig.safeParse(fields);
+  if (data) return data;
+  throw new ClimaxError(
+    "config",
+    error.issues.map(({ path, message }) => `model.${path.join(".")}: ${message}`).join("; "),
+    "heads divide embedDim, patchSize divides both sides of the grid, and embedDim is a multiple of 4",
+    { cause: error },
+  );
 }
 
 /** Opens all sets, or closes those that opened and throws. */
