@@ -78,7 +78,7 @@ export const regridCommand = command({
         : await readGridFile(given.grid);
     const { pairs, folder } = outputsOf(inputs, given.output);
     const made = folder !== undefined && !existsSync(folder);
-    if (made) await mkdir(folder, { recursive: true });
+    if (made) await makeFolder(folder);
     try {
       await interruptible(async (signal) => {
         for (const [input, output] of pairs) {
@@ -116,6 +116,19 @@ export const regridCommand = command({
     }
   },
 });
+
+/** One level only: an error is easier to mend than a tree at a mistyped place. */
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    const parentless = !existsSync(dirname(folder));
+    throw new ClimaxError(
+      "data",
+      `cannot make the folder ${folder}: ${parentless ? `${dirname(folder)} does not exist` : error.message}`,
+      parentless ? `mkdir -p ${folder}` : "choose a place that you may write to",
+      { cause: error },
+    );
+  });
+}
 
 function summary(
   input: string,

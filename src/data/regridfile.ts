@@ -2,6 +2,7 @@
 // all else that still holds is kept. Reads and writes slab by slab, whatever the file's size.
 import { realpath } from "node:fs/promises";
 import { basename } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { type CellEdges, cellEdges } from "../grid/conservative.ts";
 import { describeGrid, type Grid } from "../grid/grid.ts";
@@ -193,8 +194,9 @@ async function carryOut(
   );
   const total = fields.reduce((sum, n) => sum + n, 0);
   let done = 0;
-  const step = (count: number) => {
+  const step = async (count: number) => {
     options.onProgress?.((done += count), total);
+    await setImmediate(); // reading and writing block the event loop, where signals arrive and bars are drawn
     options.signal?.throwIfAborted();
   };
   const writer = await createNetcdf(output, { ...contents, attributes: plainAttributes(attributes) });

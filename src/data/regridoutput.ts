@@ -169,13 +169,13 @@ export async function copyVariable(variable: DatasetVariable, writer: NetcdfWrit
 
 /**
  * Regrids a variable, [..., lat, ..., lon, ...] -> [..., H, W]. `columns` is the target's column of each of the
- * file's. Calls `onFields` with the number of fields after each slab.
+ * file's. Awaits `onFields` with the number of fields after each slab.
  */
 export async function regridVariable(
   { variable, horizontal, regridder }: RegridJob,
   columns: Int32Array,
   writer: NetcdfWriter,
-  onFields: (count: number) => void,
+  onFields: (count: number) => Promise<void>,
 ): Promise<void> {
   const { latitudeAxis, longitudeAxis } = horizontal;
   const isOther = (_: number, d: number) => d !== latitudeAxis && d !== longitudeAxis;
@@ -206,7 +206,7 @@ export async function regridVariable(
       }
     }
     await writer.write(variable.name, [...start.filter(isOther), 0, 0], out, [...others, h, w]);
-    onFields(fields);
+    await onFields(fields);
   }
 }
 

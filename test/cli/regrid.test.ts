@@ -368,6 +368,12 @@ describe("what cannot be done leaves nothing behind", () => {
   test("a missing file, and the folder it was to go to", () =>
     refused([at("nowhere.nc"), "-o", at("new-folder")], /nowhere\.nc/));
 
+  test("a folder in a folder that is not there", () =>
+    refused(
+      [at("a.nc"), "-o", at("deep/new")],
+      `cannot make the folder ${at("deep/new")}: ${at("deep")} does not exist`,
+    ));
+
   test("the input as output", async () => {
     const { path, values } = await makeFile("itself.nc");
     await refused([path, "-o", path], `${path} is the input itself`);
