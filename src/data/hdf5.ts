@@ -1,12 +1,12 @@
 // Opens HDF5 and NetCDF-4 files (NetCDF-4 is HDF5 with dimension scales). Only the root group is read.
 // How NetCDF-4 lies in HDF5: NetCDF-C documentation, "File Structure and Performance", "The NetCDF-4 file format".
 import { ClimaxError } from "../errors.ts";
+import { texts } from "./chartext.ts";
 import type { AttributeValue, Dataset, DatasetVariable, Dtype } from "./dataset.ts";
 import { dimensionsOf } from "./hdf5dimensions.ts";
 import { blame, Hdf5Failure, type Hdf5Library, hdf5Library } from "./hdf5library.ts";
 import { forget, type Node, numbersOf, readNumbers, readStrings, stringsAt } from "./hdf5slab.ts";
 import { hyperslab, type NumericArray } from "./hyperslab.ts";
-import { texts } from "./netcdf3.ts";
 import { packingOf, unpack } from "./packing.ts";
 
 /** HDF5's type classes (H5Tpublic.h, H5T_class_t) and link kinds (H5Gpublic.h). */

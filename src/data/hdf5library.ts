@@ -29,6 +29,8 @@ export interface Hdf5Library {
   discard(): void;
 }
 
+const restarted = "the HDF5 library had to be restarted after another file damaged it";
+
 /** HDF5 makes collections of 4 kB, or of the size of one long object, bytes. */
 const largestHeap = 2 ** 28;
 
@@ -106,7 +108,7 @@ async function start(): Promise<Hdf5Library> {
     }
   };
   const call = <T>(run: (h5: H5Functions) => T): T => {
-    if (!alive) throw new Hdf5Failure("the HDF5 library had to be restarted after another file damaged it");
+    if (!alive) throw new Hdf5Failure(restarted);
     printed = "";
     let result: T;
     try {
@@ -179,7 +181,9 @@ function endlessHeap(block: Buffer, again: (whole: Uint8Array) => number): boole
 
 /** The innermost and the outermost reason of HDF5's printed error stack: what happened, and in doing what. */
 function summary(printed: string): string {
-  const reasons = [...printed.matchAll(/#\d+: .*? in (\w+)\(\): (.*)/g)].map((match) => match[2]!.trim());
+  const reasons = [...printed.matchAll(/#\d+: [^\n]*? in \w+\(\): ([\s\S]*?)\n\s+major:/g)].map((match) =>
+    match[1]!.replace(/\s+/g, " ").trim(),
+  );
   const [outer, inner] = [reasons[0], reasons.at(-1)];
   if (outer === undefined) return printed.trim().split("\n")[0] ?? "";
   return inner === outer ? outer : `${inner} (${outer})`;
@@ -192,6 +196,9 @@ function summary(printed: string): string {
 export function blame(path: string, size: number, doing: string, error: unknown): never {
   if (!(error instanceof Hdf5Failure)) throw error;
   const options = { cause: error };
+  if (error.message === restarted) {
+    throw new ClimaxError("data", `${path}: ${doing} failed: ${restarted}`, "mend that file first", options);
+  }
   const eof = /eof = (\d+), sblock->base_addr = (\d+), stored_eof = (\d+)/.exec(error.message);
   if (eof) {
     const needed = Number(eof[2]) + Number(eof[3]);

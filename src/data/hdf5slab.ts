@@ -1,10 +1,11 @@
 // Reads hyperslabs through the HDF5 library. Each call opens the dataset anew and drops its chunk cache, so we read
 // whole chunks and keep them: reading a variable step by step decompresses each chunk once.
+
+import { decode, texts } from "./chartext.ts";
 import type { Dtype } from "./dataset.ts";
 import type { Hdf5Attributes, Hdf5File } from "./hdf5.ts";
 import { Hdf5Failure, type Hdf5Library } from "./hdf5library.ts";
 import { copyBox, elements, type Hyperslab, type NumericArray } from "./hyperslab.ts";
-import { decode, texts } from "./netcdf3.ts";
 import { defaultFill } from "./packing.ts";
 
 /** A dataset of the root group. */

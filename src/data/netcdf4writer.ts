@@ -1,9 +1,5 @@
 // Writes NetCDF-4 files through the HDF5 library, so that NetCDF-C, xarray and CDO read them as their own.
-// The file grows under a temporary name beside its target and gets its name when it is complete.
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { ClimaxError } from "../errors.ts";
-import { Hdf5Failure, type Hdf5Library, hdf5Library } from "./hdf5library.ts";
+import { type Hdf5Library, hdf5Library } from "./hdf5library.ts";
 import {
   bytesOf,
   chunkFor,
@@ -18,6 +14,7 @@ import {
   writeBox,
 } from "./hdf5write.ts";
 import { elements } from "./hyperslab.ts";
+import { OutputFile } from "./outputfile.ts";
 import { defaultFill } from "./packing.ts";
 
 export type { WrittenAttributes, WrittenDtype } from "./hdf5write.ts";
@@ -96,30 +93,23 @@ interface Box {
   values: WrittenArray;
 }
 
-/** Temporary files of unfinished writers: removed if the process ends before them. */
-const unfinished = new Set<string>();
-process.on("exit", () => {
-  for (const file of unfinished) rmSync(file, { force: true });
-});
-
 class Writer implements NetcdfWriter {
   readonly temporaryPath: string;
-  readonly #path: string;
-  readonly #target: string;
+  readonly #output: OutputFile;
   readonly #file: OpenFile;
   readonly #tracks: Track[] = [];
   #state: "new" | "open" | "closed" | "aborted" = "new";
 
   constructor(path: string, library: Hdf5Library) {
-    this.#path = path;
-    this.#target = resolve(path);
-    this.temporaryPath = `${this.#target}.partial-${process.pid}`;
+    this.#output = new OutputFile(path);
+    this.temporaryPath = this.#output.temporaryPath;
     this.#file = { library, id: -1n };
   }
 
   begin(contents: NetcdfContents): void {
     this.#guard(() => {
-      this.#claim();
+      this.#output.claim();
+      this.#state = "open";
       const { library } = this.#file;
       // Creation order is what NetCDF-C wants; the version cap keeps HDF5 1.10 able to read.
       this.#file.id = library.call((h5) =>
@@ -137,7 +127,8 @@ class Writer implements NetcdfWriter {
     data: ArrayLike<number>,
     count?: readonly number[],
   ): Promise<void> {
-    if (this.#state !== "open") throw new Error(`${this.#path}: write after the file was ${this.#state}`);
+    if (this.#state !== "open")
+      throw new Error(`${this.#output.path}: write after the file was ${this.#state}`);
     // A box that does not fit is the caller's mistake and spoils nothing.
     const box = this.#box(name, start, data, count);
     this.#guard(() => this.#put(box));
@@ -165,35 +156,13 @@ class Writer implements NetcdfWriter {
       // The library checks the size against the header when it opens a file: a full disk shows here at the latest.
       const again = library.call((h5) => h5.open(this.temporaryPath, h5.H5F_ACC_RDONLY, false, -1, -1));
       library.call((h5) => h5.close_file(again));
-      const descriptor = openSync(this.temporaryPath, "r");
-      try {
-        fsyncSync(descriptor);
-      } finally {
-        closeSync(descriptor);
-      }
-      renameSync(this.temporaryPath, this.#target);
+      this.#output.finish();
       this.#state = "closed";
-      unfinished.delete(this.temporaryPath);
     });
   }
 
   async abort(): Promise<void> {
     this.#abandon();
-  }
-
-  /** Makes the temporary file by plain system calls, whose errors say what is wrong. */
-  #claim(): void {
-    if (statSync(this.#target, { throwIfNoEntry: false })?.isDirectory()) {
-      throw new ClimaxError("data", `cannot write ${this.#path}: it is a folder`, "name a file inside it");
-    }
-    if (unfinished.has(this.temporaryPath)) {
-      const what = `cannot write ${this.#path}: this run is writing it already`;
-      throw new ClimaxError("data", what, "give each output its own name");
-    }
-    rmSync(this.temporaryPath, { force: true });
-    closeSync(openSync(this.temporaryPath, "wx"));
-    unfinished.add(this.temporaryPath);
-    this.#state = "open";
   }
 
   #define({ dimensions, variables }: NetcdfContents): void {
@@ -256,7 +225,7 @@ class Writer implements NetcdfWriter {
 
   #box(name: string, start: readonly number[], data: ArrayLike<number>, given?: readonly number[]): Box {
     const track = this.#tracks.find((candidate) => candidate.name === name);
-    if (!track) throw new RangeError(`${this.#path} has no variable "${name}" to write`);
+    if (!track) throw new RangeError(`${this.#output.path} has no variable "${name}" to write`);
     const { shape, growing } = track;
     const count = given ?? boxFor(track, start, data.length);
     const fits = shape.every((n, axis) => {
@@ -320,8 +289,7 @@ class Writer implements NetcdfWriter {
       // The library would keep what it cannot write, and the descriptor: give the instance up.
       library.discard();
     }
-    rmSync(this.temporaryPath, { force: true });
-    unfinished.delete(this.temporaryPath);
+    this.#output.remove();
   }
 
   /** Runs a step. If it fails, the temporary file goes and the user is told why. */
@@ -330,29 +298,8 @@ class Writer implements NetcdfWriter {
       step();
     } catch (error) {
       this.#abandon();
-      throw this.#mendable(error);
+      throw this.#output.explain(error);
     }
-  }
-
-  #mendable(error: unknown): unknown {
-    const folder = dirname(this.#target);
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    const say = (what: string, hint: string): ClimaxError =>
-      new ClimaxError("data", `cannot write ${this.#path}: ${what}`, hint, { cause: error });
-    if (
-      /ENOSPC|EDQUOT/.test(code) ||
-      (error instanceof Hdf5Failure && /no space left|quota/i.test(message))
-    ) {
-      return say("the disk is full", `free some space in ${folder}, or write elsewhere`);
-    }
-    if (error instanceof Hdf5Failure)
-      return say(message, `check that the disk of ${folder} works and has room`);
-    if (code === "ENOENT") return say(`the folder ${folder} does not exist`, `make it: mkdir -p ${folder}`);
-    if (code === "ENOTDIR") return say(`${folder} is not a folder`, "check the path");
-    if (["EACCES", "EPERM", "EROFS"].includes(code)) {
-      return say(`you may not write in ${folder}`, "choose another output folder, or change its permissions");
-    }
-    return code && !(error instanceof ClimaxError) ? say(message, `check the disk of ${folder}`) : error;
   }
 }
 
