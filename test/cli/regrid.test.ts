@@ -5,11 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { regridCommand } from "../../src/cli/regrid.ts";
-import { openDataset } from "../../src/data/dataset.ts";
-import { createNetcdf, type WrittenVariable } from "../../src/data/netcdf4writer.ts";
-import { regridFile } from "../../src/data/regridfile.ts";
+
 import { makeGrid, regularGrid } from "../../src/grid/grid.ts";
 import { makeRegridder } from "../../src/grid/regrid.ts";
+import { difference, type Layout, makeWeatherFile, readVariable, steps } from "../support/weatherfile.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-regrid-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -28,129 +27,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const steps = (n: number, step: number, from = 0) => Array.from({ length: n }, (_, i) => from + i * step);
-
-/** Packed temperatures that differ from point to point: 250 K and up by hundredths. */
-const packed = (n: number) => Int16Array.from({ length: n }, (_, i) => ((i * 7919) % 6000) - 3000);
-
-interface Layout {
-  lat?: number[];
-  lon?: number[];
-  /** Order of the field's dimensions. */
-  order?: string[];
-  extra?: WrittenVariable[];
-}
-
-/** A small file as reanalyses come: packed, north to south, with time and its bounds, and things of its own grid. */
-async function makeFile(
-  name: string,
-  { lat = steps(10, -20, 90), lon = steps(18, 20), order, extra = [] }: Layout = {},
-) {
-  const dimensions = order ?? ["time", "level", "latitude", "longitude"];
-  const lengths: Record<string, number> = { time: 3, level: 2, latitude: lat.length, longitude: lon.length };
-  const writer = await createNetcdf(at(name), {
-    dimensions: { ...lengths, time: null, nv: 2, bound: 4 },
-    attributes: {
-      title: "made for a test",
-      history: "yesterday: made",
-      tracking_id: "hdl:1",
-      grid_label: "gn",
-    },
-    variables: [
-      {
-        name: "latitude",
-        dimensions: ["latitude"],
-        dtype: "float32",
-        data: lat,
-        attributes: { units: "degrees_north" },
-      },
-      {
-        name: "longitude",
-        dimensions: ["longitude"],
-        dtype: "float32",
-        data: lon,
-        attributes: { units: "degrees_east" },
-      },
-      {
-        name: "level",
-        dimensions: ["level"],
-        dtype: "int32",
-        data: [500, 850],
-        attributes: { units: "hPa" },
-      },
-      {
-        name: "time",
-        dimensions: ["time"],
-        dtype: "int32",
-        attributes: { units: "hours since 2000-02-28", calendar: "noleap", bounds: "time_bounds" },
-      },
-      { name: "time_bounds", dimensions: ["time", "nv"], dtype: "float64" },
-      { name: "gw", dimensions: ["latitude"], dtype: "float64", data: lat.map((y) => Math.cos(y)) },
-      {
-        name: "crs",
-        dimensions: [],
-        dtype: "int32",
-        data: [0],
-        attributes: { grid_mapping_name: "latitude_longitude" },
-      },
-      {
-        name: "t",
-        dimensions,
-        dtype: "int16",
-        attributes: {
-          units: "K",
-          standard_name: "air_temperature",
-          scale_factor: 0.01,
-          add_offset: 280,
-          _FillValue: -32767,
-          cell_methods: "area: time: mean",
-          cell_measures: "area: areacella",
-          grid_mapping: "crs",
-          coordinates: "level areacella",
-        },
-      },
-      ...extra,
-    ],
-  });
-  await writer.write("time", [0], [6, 12, 18]);
-  await writer.write("time_bounds", [0, 0], [3, 9, 9, 15, 15, 21]);
-  const shape = dimensions.map((d) => lengths[d]!);
-  const values = packed(shape.reduce((product, n) => product * n, 1));
-  await writer.write(
-    "t",
-    shape.map(() => 0),
-    values,
-    shape,
-  );
-  await writer.close();
-  return { path: at(name), values: Float64Array.from(values, (x) => x * 0.01 + 280) };
-}
-
-/** Everything of a variable of a file, with its dimensions and attributes. */
-async function readVariable(path: string, name: string) {
-  const dataset = await openDataset(path);
-  try {
-    const variable = dataset.variables.get(name);
-    if (!variable) throw new Error(`${path} has no ${name}, only ${[...dataset.variables.keys()]}`);
-    const { dimensions, shape, dtype, attributes } = variable;
-    return {
-      dimensions,
-      shape,
-      dtype,
-      attributes,
-      values: await variable.readUnpacked(),
-      file: dataset.attributes,
-    };
-  } finally {
-    await dataset.close();
-  }
-}
-
-const difference = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  Array.from(a).reduce(
-    (most, x, i) => Math.max(most, Math.abs(x - b[i]!)),
-    a.length === b.length ? 0 : Number.NaN,
-  );
+const makeFile = (name: string, layout?: Layout) => makeWeatherFile(at(name), layout);
 
 describe("a packed file, north to south", () => {
   test("is regridded, and what does not depend on the grid is kept", async () => {
@@ -338,109 +215,6 @@ describe("--grid", () => {
     await expect(regridCommand.run(["a.nc", "--grid", at("bad.txt"), "-o", at("x.nc")])).rejects.toThrow(
       message,
     );
-  });
-});
-
-describe("what cannot be done leaves nothing behind", () => {
-  const refused = async (argv: string[], message: string | RegExp) => {
-    const before = readdirSync(folder);
-    await expect(regridCommand.run(argv)).rejects.toThrow(message);
-    expect(readdirSync(folder)).toEqual(before);
-  };
-
-  test("two target grids", () =>
-    refused(
-      ["a.nc", "--res", "5.625", "--grid", "b.nc", "-o", "c.nc"],
-      "found both --res and --grid; wanted one target grid",
-    ));
-
-  test("several inputs for one file, or of one name", async () => {
-    await refused(
-      ["a.nc", "b.nc", "-o", at("c.nc")],
-      `found 2 input files for the one output file ${at("c.nc")}`,
-    );
-    await refused(
-      ["x/a.nc", "y/a.nc4", "-o", at("d")],
-      `two input files would both be written to ${join(at("d"), "a.nc")}`,
-    );
-  });
-
-  test("a missing file, and the folder it was to go to", () =>
-    refused([at("nowhere.nc"), "-o", at("new-folder")], /nowhere\.nc/));
-
-  test("a folder in a folder that is not there", () =>
-    refused(
-      [at("a.nc"), "-o", at("deep/new")],
-      `cannot make the folder ${at("deep/new")}: ${at("deep")} does not exist`,
-    ));
-
-  test("the input as output", async () => {
-    const { path, values } = await makeFile("itself.nc");
-    await refused([path, "-o", path], `${path} is the input itself`);
-    expect((await readVariable(path, "t")).values.length).toBe(values.length);
-  });
-
-  test("an unknown variable", async () => {
-    const { path } = await makeFile("unknown.nc");
-    await refused([path, "--variables", "tt", "-o", at("u.nc")], `unknown variable of ${path} "tt"`);
-  });
-
-  test("curvilinear, unstructured and absent coordinates", async () => {
-    const field = (dimensions: string[], coordinates: string): WrittenVariable => ({
-      name: "tos",
-      dimensions,
-      dtype: "float32",
-      data: new Float32Array(12),
-      attributes: { coordinates },
-    });
-    const coordinate = (name: string, dimensions: string[], units: string): WrittenVariable => ({
-      name,
-      dimensions,
-      dtype: "float64",
-      data: steps(dimensions.length === 2 ? 12 : 12, 1),
-      attributes: { units },
-    });
-    const make = async (name: string, dimensions: Record<string, number>, variables: WrittenVariable[]) => {
-      await (await createNetcdf(at(name), { dimensions, variables })).close();
-      return at(name);
-    };
-    const curvilinear = await make("curvilinear.nc", { j: 3, i: 4 }, [
-      coordinate("lat", ["j", "i"], "degrees_north"),
-      coordinate("lon", ["j", "i"], "degrees_east"),
-      field(["j", "i"], "lat lon"),
-    ]);
-    await refused([curvilinear, "-o", at("c.nc")], "lies on a curvilinear grid");
-    const cells = await make("cells.nc", { ncells: 12 }, [
-      coordinate("lat", ["ncells"], "degrees_north"),
-      coordinate("lon", ["ncells"], "degrees_east"),
-      field(["ncells"], "lat lon"),
-    ]);
-    await refused([cells, "-o", at("c.nc")], "lies on an unstructured grid of 12 cells");
-    const bare = await make("bare.nc", { y: 3, x: 4 }, [field(["y", "x"], "")]);
-    await refused([bare, "-o", at("c.nc")], "has no latitude");
-    const line = await make("line.nc", { lat: 1, lon: 12 }, [
-      { ...coordinate("lat", ["lat"], "degrees_north"), data: [10] },
-      coordinate("lon", ["lon"], "degrees_east"),
-      field(["lat", "lon"], ""),
-    ]);
-    await refused([line, "-o", at("c.nc")], `${line}: a grid of 1 x 12 points cannot be regridded`);
-  });
-
-  test("an interrupted run", async () => {
-    const { path } = await makeFile("long.nc");
-    const stop = new AbortController();
-    const before = readdirSync(folder);
-    const run = regridFile(path, at("stopped.nc"), {
-      target: regularGrid(5.625),
-      method: "bilinear",
-      cut: true,
-      commandLine: "test",
-      program: "test",
-      signal: stop.signal,
-      onProgress: () => stop.abort(new Error("stopped")),
-    });
-    await expect(run).rejects.toThrow("stopped");
-    expect(readdirSync(folder)).toEqual(before);
   });
 });
 
