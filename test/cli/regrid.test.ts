@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { regridCommand } from "../../src/cli/regrid.ts";
-
 import { makeGrid, regularGrid } from "../../src/grid/grid.ts";
 import { makeRegridder } from "../../src/grid/regrid.ts";
 import { difference, type Layout, makeWeatherFile, readVariable, steps } from "../support/weatherfile.ts";
