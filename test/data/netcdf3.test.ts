@@ -195,7 +195,7 @@ test.each(["weather-cdf1.nc", "weather-cdf2.nc"])("%s agrees with netcdfjs", asy
 
 test("a lone record variable of shorts is not padded; two are", async () => {
   const values = Buffer.alloc(2 * 3 * 2);
-  [1, 2, 3, 4, 5, 6].forEach((n, i) => values.writeInt16BE(n, 2 * i));
+  for (let i = 0; i < 6; i++) values.writeInt16BE(i + 1, 2 * i);
   const size = header(1, 2, [["a", 3, 0]]).length;
   const alone = save("alone.nc", Buffer.concat([header(1, 2, [["a", 3, size]]), values]));
   await using(alone, async ({ variables }) => {
