@@ -2,7 +2,7 @@
 import { createNetcdf } from "../data/netcdf4writer.ts";
 import { addHours, type CfTime, encodeTimes } from "../data/time.ts";
 import { parseName } from "../data/variables.ts";
-import { latitudeEdges, longitudeEdges } from "../grid/grid.ts";
+import { type Grid, latitudeEdges, longitudeEdges } from "../grid/grid.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import { checkField, type Missing } from "./inputs.ts";
 import type { Predictor } from "./predictor.ts";
@@ -128,7 +128,7 @@ function contents({ predictor, states, steps, leads, outputs, attributes }: Fore
         attributes: { standard_name: "time", long_name: "time the forecast is for", units, calendar },
         data: hours(valid),
       },
-      ...horizontal("latitude", "degrees_north", grid.lat, latitudeEdges(grid)),
+      ...horizontal("latitude", "degrees_north", grid.lat, latitudeBounds(grid)),
       ...horizontal("longitude", "degrees_east", grid.lon, longitudeEdges(grid)),
       ...outputs.map((name) => ({
         name,
@@ -145,7 +145,8 @@ function horizontal(
   name: "latitude" | "longitude",
   units: string,
   centres: Float64Array,
-  edges: Float64Array,
+  /** [n, 2] */
+  bounds: ArrayLike<number>,
 ) {
   return [
     {
@@ -159,9 +160,15 @@ function horizontal(
       name: `${name}_bnds`,
       dimensions: [name, "bnds"],
       dtype: "float64" as const,
-      data: [...centres.keys()].flatMap((i) => [edges[i]!, edges[i + 1]!]),
+      data: bounds,
     },
   ];
+}
+
+/** South and north edge of each row, [H, 2], degrees. */
+function latitudeBounds(grid: Grid): number[] {
+  const edges = latitudeEdges(grid);
+  return [...grid.lat.keys()].flatMap((i) => [edges[i]!, edges[i + 1]!]);
 }
 
 function fieldAttributes(name: string, info: CheckpointInfo): Record<string, string | Float64Array> {

@@ -9,7 +9,10 @@ import { initialise } from "../../src/model/parameters.ts";
 import { tinyModel } from "./toyrun.ts";
 import { toyGrid, toyNames, toyStart, toyValue } from "./toyset.ts";
 
-/** With noise in the model that a forecast must not draw, and one variable that it was never trained with. */
+/**
+ * With noise in the model that a forecast must not draw, and one variable that it was never trained with. Starting
+ * weights are small, so that a fresh model says much the same of every state: some of these are twenty times as large.
+ */
 export async function writeToyCheckpoint(
   path: string,
   { names = ["orography", ...toyNames], ...changes }: { names?: string[] } & Partial<CheckpointInfo> = {},
@@ -39,7 +42,11 @@ export async function writeToyCheckpoint(
     provenance: {},
     ...changes,
   };
-  await writeCheckpoint(path, info, (name) => values.get(name)!);
+  const large = (name: string) => /^(token_embeds|var_agg.out|lead_time|head).*weight$/.test(name);
+  await writeCheckpoint(path, info, (name) => {
+    const fresh = values.get(name)!;
+    return large(name) ? fresh.map((x) => 20 * x) : fresh;
+  });
   return await openCheckpoint(path);
 }
 
