@@ -1,8 +1,9 @@
 // What pretrain and finetune share: the adapter, the run's folder, the progress bar, and a clean stop on a signal.
 import { existsSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { stringify } from "yaml";
+import { makeFolder } from "../data/folder.ts";
 import { openGpu } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
 import { parameterShapes } from "../model/parameters.ts";
@@ -79,7 +80,7 @@ export async function trainInTheOpen(
       `run         ${steps} steps of ${training.batchSize * training.accumulate} samples, in ${out}`,
     ].join("\n"),
   );
-  const undo = resume ? undefined : await makeFolder(out, config);
+  const undo = resume ? undefined : await beginFolder(out, config);
   const result = await interruptible(
     async (signal) => {
       // What embeds variables that never enter is left alone, decay included.
@@ -127,14 +128,14 @@ export async function trainInTheOpen(
 }
 
 /** Makes the run's folder and leaves its settings in it. Returns what takes them, and the log, away again. */
-async function makeFolder(out: string, config: RunConfig): Promise<() => Promise<void>> {
+async function beginFolder(out: string, config: RunConfig): Promise<() => Promise<void>> {
   const own = ["settings.yaml", "log.jsonl"].map((name) => join(out, name));
   let made: string | undefined;
   const undo = async (): Promise<void> => {
     for (const path of made ? [made] : own) await rm(path, { recursive: true, force: true });
   };
   try {
-    made = await mkdir(out, { recursive: true });
+    made = await makeFolder(out);
     const { resume: _, output: __, ...settings } = config;
     await writeFile(own[0]!, stringify(settings));
     return undo;

@@ -1,7 +1,7 @@
 // The training loop: batches in, checkpoints out, able to stop anywhere and go on as if it had not.
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../data/folder.ts";
 import type { Batch, BatchSource } from "../data/samples.ts";
 import { Random } from "../engine/random.ts";
 import { free, read, type Tensor } from "../engine/tensor.ts";
@@ -69,7 +69,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
   const schedule = { lr, warmup, steps, endLr };
   const every = training.validateEvery ?? Math.max(1, Math.floor(train.batches / training.accumulate));
   let { step, best, worse, due } = run.from ?? { step: 0, best: null, worse: 0, due: false };
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   const log = openLog(join(out, "log.jsonl"), run.from?.step);
   const settings = settingsOf(run);
   const { name: adapter } = learner.gpu;

@@ -6,7 +6,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -23,6 +22,7 @@ import { parameterShapes } from "../../src/model/parameters.ts";
 import { trainingFields } from "../../src/train/config.ts";
 import { totalSteps } from "../../src/train/loop.ts";
 import { bestCheckpoint, lastCheckpoint } from "../../src/train/resume.ts";
+import { canMount, onSmallDisk } from "../support/disk.ts";
 import {
   firstDifference,
   readLog,
@@ -31,17 +31,6 @@ import {
   trainToy,
 } from "../support/toyrun.ts";
 import { toyGrid, toyNames, writeToySet } from "../support/toyset.ts";
-
-/** Whether this process may mount a disk of its own, as root may outside of most containers. */
-const canMount = ((): boolean => {
-  const folder = mkdtempSync(join(tmpdir(), "climax-mount-"));
-  try {
-    const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", folder]).status === 0;
-    return mounted && spawnSync("umount", [folder]).status === 0;
-  } finally {
-    rmdirSync(folder);
-  }
-})();
 
 let root: string;
 let set: string;
@@ -552,16 +541,13 @@ describe("when things go wrong", () => {
       mkdirSync(disk);
       // Room for both checkpoints, not for a second last one beside the first.
       const room = Math.round(best! + 1.5 * last!);
-      expect(spawnSync("mount", ["-t", "tmpfs", "-o", `size=${room}`, "tmpfs", disk]).status).toBe(0);
-      try {
+      await onSmallDisk(disk, room, async () => {
         const error = await refusal(trainToy(settings));
         expect(error.message).toBe(`cannot write ${lastCheckpoint(disk)}: no space left on the device`);
         expect(error.hint).toBe("free some space or choose another folder");
         await expectSound(lastCheckpoint(disk), 2);
         expect(readdirSync(disk).toSorted()).toEqual(["best.safetensors", "last.safetensors", "log.jsonl"]);
-      } finally {
-        expect(spawnSync("umount", [disk]).status).toBe(0);
-      }
+      });
     },
   );
 });
