@@ -48,7 +48,7 @@ await climax(
   "finetune --config bin/demo/finetune.yaml --checkpoint demo/pretrain/best.safetensors -o demo/finetune",
 );
 await climax(
-  "forecast --checkpoint demo/finetune/best.safetensors --input demo/earth --time 2004 --every 60h --lead 24h,72h -o demo/forecast.nc",
+  "forecast --checkpoint demo/finetune/best.safetensors --input demo/earth --time 2004-01..2004-12-27 --every 60h --lead 24h,72h -o demo/forecast.nc",
 );
 await climax(
   "eval --bench weatherbench --forecast demo/forecast.nc --truth demo/earth --json demo/scores.json --csv demo/scores.csv",

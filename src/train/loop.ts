@@ -232,7 +232,8 @@ class Meter {
   count(samples: number): void {
     this.#samples += samples;
     const seconds = (performance.now() - this.#since) / 1000;
-    if (seconds > 0) this.rate = this.#samples / seconds;
+    // Soon after a pause a rate says nothing: recording is ahead of the device. The last one stands.
+    if (seconds > 2 || this.rate === 0) this.rate = this.#samples / Math.max(seconds, 1e-3);
     if (seconds > 30) {
       this.#since += 15_000;
       this.#samples -= 15 * this.rate;
