@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { z } from "zod";
 import { formatLead, parseLead } from "../data/leadtime.ts";
-import { openGpu } from "../engine/device.ts";
+import { type Gpu, openGpu } from "../engine/device.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { forecast } from "../infer/forecast.ts";
 import { checkGrid, checkLeads, chooseInputs, inputsOf } from "../infer/inputs.ts";
@@ -78,6 +78,7 @@ async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Cont
     if (!info.outputs.includes(name)) unknownName("output of the checkpoint", name, info.outputs);
 
   const states = await openStates(config.input, inputsOf(info));
+  let gpu: Gpu | undefined;
   try {
     const inputs = chooseInputs(checkpoint, states, config.missing);
     checkGrid(checkpoint, states);
@@ -97,7 +98,8 @@ async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Cont
     if (info.synthetic && !states.synthetic) {
       context.warn("the checkpoint was trained on a SYNTHETIC planet: this is no forecast of real weather");
     }
-    const gpu = await openGpu({ adapter: config.adapter });
+    gpu = await openGpu({ adapter: config.adapter });
+    const { name: adapter } = gpu;
     context.info(`adapter   ${gpu.name} (${gpu.kind})`);
     const predictor = await Predictor.load(gpu, checkpoint);
     const started = performance.now();
@@ -114,7 +116,7 @@ async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Cont
           missing: config.missing,
           batchSize: config.batchSize,
           output: config.output,
-          attributes: await attributes(checkpoint, gpu.name, synthetic, context.commandLine),
+          attributes: await attributes(checkpoint, adapter, synthetic, context.commandLine),
           signal,
           onProgress: (done) => bar.update(done),
         });
@@ -128,6 +130,7 @@ async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Cont
         `${synthetic ? ", SYNTHETIC" : ""}, in ${duration((performance.now() - started) / 1000)}`,
     );
   } finally {
+    gpu?.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
     await states.close();
   }
 }

@@ -4,7 +4,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { stringify } from "yaml";
 import { makeFolder } from "../data/folder.ts";
-import { openGpu } from "../engine/device.ts";
+import { type Gpu, openGpu } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
 import { parameterShapes } from "../model/parameters.ts";
 import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
@@ -36,7 +36,7 @@ export async function trainInTheOpen(
   start: ReadParameter,
   context: Context,
 ): Promise<void> {
-  const { output: out, resume, optimiser, training } = config;
+  const { output: out, resume } = config;
   if (resume && !existsSync(lastCheckpoint(out))) {
     throw new ClimaxError(
       "config",
@@ -55,6 +55,22 @@ export async function trainInTheOpen(
     );
   }
   const gpu = await openGpu({ adapter: config.adapter });
+  try {
+    await trainOn(gpu, name, config, objective, start, context);
+  } finally {
+    gpu.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
+  }
+}
+
+async function trainOn(
+  gpu: Gpu,
+  name: string,
+  config: RunConfig,
+  objective: Objective,
+  start: ReadParameter,
+  context: Context,
+): Promise<void> {
+  const { output: out, resume, optimiser, training } = config;
   const { model, train, validation, sets } = objective;
   const info = {
     ...objective.info,
