@@ -1,7 +1,8 @@
 /** The training loop: that it learns, stops, goes on as if it had not stopped, and keeps what was good. */
-import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
+  copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -270,7 +271,7 @@ describe("a run that was stopped and goes on", () => {
     );
     expect(error.message).toContain("data.1.train.end was");
     const moved = join(root, "moved");
-    spawnSync("cp", ["-r", windy, moved]);
+    cpSync(windy, moved, { recursive: true });
     const resumed = await trainToy(
       { ...settings(output), sources: [set, moved] },
       { resume: true, stopAt: 2 },
@@ -281,7 +282,7 @@ describe("a run that was stopped and goes on", () => {
   test("a checkpoint that cannot be resumed is refused", async () => {
     const output = freshFolder();
     mkdirSync(output);
-    spawnSync("cp", [bestCheckpoint(wholeFolder), lastCheckpoint(output)]);
+    copyFileSync(bestCheckpoint(wholeFolder), lastCheckpoint(output));
     const error = await refusal(trainToy(settings(output), { resume: true }));
     expect(error.message).toBe(`${lastCheckpoint(output)} has no state of a run to go on from`);
     writeFileSync(lastCheckpoint(output), "cut off");
