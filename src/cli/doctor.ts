@@ -154,6 +154,7 @@ async function tryAdapter(adapter?: string): Promise<Trial> {
       norm += sum ** 2;
     }
   }
+  gpu.device.destroy();
   const error = Math.sqrt(difference / norm);
   const relativeError = Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
   return { adapter: gpu.name, kind: gpu.kind, relativeError, milliseconds };

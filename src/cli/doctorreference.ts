@@ -28,9 +28,13 @@ export async function runReference(
   const names = await caseNames(folder);
   const gpu = await openGpu({ adapter });
   const results: CaseResult[] = [];
-  for (const name of names) {
-    context.info(`${name} ...`);
-    results.push(await checkCase(gpu, folder, name));
+  try {
+    for (const name of names) {
+      context.info(`${name} ...`);
+      results.push(await checkCase(gpu, folder, name));
+    }
+  } finally {
+    gpu.device.destroy();
   }
   const wrong = results.filter((result) => !result.notCovered && !isRight(result));
   const covered = results.filter(({ notCovered }) => !notCovered);

@@ -6,6 +6,7 @@ import { mkdir, readdir, rename, rm, rmdir, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import type { Archive } from "./archive.ts";
+import { makeFolder } from "./folder.ts";
 import { type Manifest, partialPath } from "./manifest.ts";
 import { type Plan, planSplits } from "./plan.ts";
 import { type SetField, writeSet } from "./setwriter.ts";
@@ -53,7 +54,7 @@ export async function prepare(
   const plan = planSplits(archive.times, { train, val, test });
   await refuseExisting(target, force);
 
-  const made = await mkdir(dirname(target), { recursive: true }).catch((error: Error) => {
+  const made = await makeFolder(dirname(target)).catch((error: Error) => {
     throw new ClimaxError(
       "data",
       `${dir}: its folder cannot be made: ${error.message}`,
