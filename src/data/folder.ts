@@ -1,5 +1,5 @@
 // Folders made on the way to a file.
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
@@ -11,7 +11,9 @@ import { dirname, resolve } from "node:path";
  */
 export async function makeFolder(path: string): Promise<string | undefined> {
   const folder = resolve(path);
-  if (existsSync(folder)) return undefined;
+  const there = statSync(folder, { throwIfNoEntry: false });
+  if (there?.isDirectory()) return undefined;
+  if (there) throw new Error(`${folder} is a file, not a folder`);
   const above = await makeFolder(dirname(folder));
   await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error; // another process was faster
