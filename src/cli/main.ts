@@ -156,7 +156,7 @@ A first run, with synthetic weather and a small model:
 function report(error: unknown): number {
   const debug = process.env.CLIMAX_DEBUG === "1";
   const say = (text: string) => void process.stderr.write(`${text}\n`);
-  const { red, bold } = colours.createColors(process.stderr.isTTY && !process.env.NO_COLOR);
+  const { red, bold } = colours.createColors(process.stderr.isTTY === true && !process.env.NO_COLOR); // not by $CI
   if (error instanceof Interrupted) {
     say(error.message);
     return error.exitCode;
