@@ -9,7 +9,7 @@
 //
 // Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C and residual [batch, M, N], bias [N];
 //             each with its own row length in floats and two strides over the batch (outer, inner).
-//             nn, nt, tn: rows of vec4, so row lengths, strides, N, and the contracted or transposed axis in multiples of 4.
+//             nn, nt, tn: vec4 loads, so row lengths and strides in multiples of 4, and N and K, K, or M, N and K.
 //             strided: any shape.
 // Dispatch    one workgroup (one subgroup) per ROWS x 4 LANES block: (blocks of M, blocks of N, batch); M runs fastest
 //             to keep a panel of B in cache.  tn: 4 LANES rows instead of ROWS.
@@ -226,16 +226,25 @@ fn tn_block(
   var ia = (block.a + min(block.row + 4u * lane, params.M - 4u)) / 4u;
   var ib = (block.b + min(n, params.N - 4u)) / 4u;
   var sums: array<vec4f, TN_ROWS>;
-  for (var k = 0u; k < params.K; k++) {
-    let va = a4[ia];
-    let vb = b4[ib];
-    ia += a_row;
-    ib += b_row;
+  let steps = params.K / 4u;
+  for (var k = 0u; k < steps; k++) {
+    let a0 = a4[ia];
+    let a1 = a4[ia + a_row];
+    let a2 = a4[ia + 2u * a_row];
+    let a3 = a4[ia + 3u * a_row];
+    let b0 = b4[ib];
+    let b1 = b4[ib + b_row];
+    let b2 = b4[ib + 2u * b_row];
+    let b3 = b4[ib + 3u * b_row];
+    ia += 4u * a_row;
+    ib += 4u * b_row;
     //@unroll r < LANES
-    sums[4u * r] = fma(vec4f(subgroupBroadcast(va.x, r)), vb, sums[4u * r]);
-    sums[4u * r + 1u] = fma(vec4f(subgroupBroadcast(va.y, r)), vb, sums[4u * r + 1u]);
-    sums[4u * r + 2u] = fma(vec4f(subgroupBroadcast(va.z, r)), vb, sums[4u * r + 2u]);
-    sums[4u * r + 3u] = fma(vec4f(subgroupBroadcast(va.w, r)), vb, sums[4u * r + 3u]);
+    //@unroll q < 4
+    sums[4u * r + q] = fma(vec4f(subgroupBroadcast(a3[q], r)), b3,
+      fma(vec4f(subgroupBroadcast(a2[q], r)), b2,
+      fma(vec4f(subgroupBroadcast(a1[q], r)), b1,
+      fma(vec4f(subgroupBroadcast(a0[q], r)), b0, sums[4u * r + q]))));
+    //@end
     //@end
   }
   if (n >= params.N) { return; }

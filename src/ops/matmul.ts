@@ -117,7 +117,7 @@ function choose({ M, N, K, a, b, c }: Product, lanes: number): Entry {
   if (!aligned) return "strided";
   if (!a.transposed && !b.transposed && quads(N, K)) return "nn";
   if (!a.transposed && b.transposed && quads(K)) return "nt";
-  if (a.transposed && !b.transposed && quads(M, N)) return "tn";
+  if (a.transposed && !b.transposed && quads(M, N, K)) return "tn";
   return "strided";
 }
 

@@ -66,6 +66,7 @@ describe.skipIf(missing)(`with npm's SwiftShader (${missing ? `skipped: ${missin
   });
 
   test("is what a machine without a driver gets", async () => {
+    vi.stubEnv("CLIMAX_ADAPTER", undefined);
     vi.stubEnv("VK_DRIVER_FILES", undefined);
     vi.stubEnv("VK_ICD_FILENAMES", undefined);
     for (const name of ["XDG_DATA_DIRS", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_CONFIG_HOME"])
