@@ -13,39 +13,12 @@
 // Checked by  test/ops/matmul.test.ts
 
 //@include erf
+//@include product
 
 const TILE = 64u;
 const DEPTH = 16u;
 const THREADS = 256u;
 const PITCH = 65u; // TILE + 1: threads that write a column hit different banks
-
-override BIAS = false;
-override GELU = false; // keeps what it was applied to in `before`
-override RESIDUAL = false;
-override ACCUMULATE = false;
-override A_TRANSPOSED = false;
-override B_TRANSPOSED = false;
-
-struct Params {
-  M: u32,
-  N: u32,
-  K: u32,
-  a_row: u32, // floats from one row of A as stored to the next
-  b_row: u32,
-  c_row: u32,
-  inner: u32, // batch = outer * inner
-  a_outer: u32,
-  a_inner: u32,
-  b_outer: u32,
-  b_inner: u32,
-  c_outer: u32,
-  c_inner: u32,
-  b_base: u32, // where B and C begin, floats: one of q, k, v in their common tensor
-  c_base: u32,
-  alpha: f32,
-}
-
-var<immediate> params: Params;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;

@@ -18,38 +18,11 @@
 
 //@include lanes
 //@include erf
+//@include product
 
 const ROWS = 16u;
 const A_LOADS = ROWS / LANES; // vec4s of A per lane and step
 const TN_ROWS = 4 * LANES; // with A transposed a vec4 spans four rows
-
-override BIAS = false;
-override GELU = false; // keeps what it was applied to in `before`
-override RESIDUAL = false;
-override ACCUMULATE = false;
-override A_TRANSPOSED = false; // strided only
-override B_TRANSPOSED = false;
-
-struct Params {
-  M: u32,
-  N: u32,
-  K: u32,
-  a_row: u32, // floats from one row of A as stored to the next
-  b_row: u32,
-  c_row: u32,
-  inner: u32, // batch = outer * inner
-  a_outer: u32,
-  a_inner: u32,
-  b_outer: u32,
-  b_inner: u32,
-  c_outer: u32,
-  c_inner: u32,
-  b_base: u32, // where B and C begin, floats: one of q, k, v in their common tensor
-  c_base: u32,
-  alpha: f32,
-}
-
-var<immediate> params: Params;
 
 @group(0) @binding(0) var<storage, read> a4: array<vec4f>;
 @group(0) @binding(1) var<storage, read> b4: array<vec4f>;

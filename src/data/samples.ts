@@ -235,20 +235,3 @@ export function mixSources(
     },
   };
 }
-
-/** The batches of an epoch from `first` on; the next is read while the caller works on one. */
-export async function* batchesOf(source: BatchSource, epoch: number, first = 0): AsyncGenerator<Batch> {
-  let next = first < source.batches ? source.batchAt(epoch, first) : undefined;
-  try {
-    for (let index = first; next; index++) {
-      const batch: Batch = await next;
-      next = index + 1 < source.batches ? source.batchAt(epoch, index + 1) : undefined;
-      // Its failure is thrown when its turn comes, also when the caller is slow to ask.
-      next?.catch(() => undefined);
-      yield batch;
-    }
-  } finally {
-    // A caller that stops early may close the files next: nothing of them is still being read then.
-    await next?.catch(() => undefined);
-  }
-}

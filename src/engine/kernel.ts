@@ -16,7 +16,6 @@ export interface Kernel {
 export const WORKGROUP = 64;
 
 interface Compiled {
-  readonly id: number;
   readonly shader: Shader;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
@@ -133,7 +132,6 @@ function compile(gpu: Gpu, kernel: Kernel): Compiled {
     compute: { module, entryPoint: entry, constants: { ...constants } },
   });
   const fresh: Compiled = {
-    id: ++lastId,
     shader,
     pipeline,
     layout: pipeline.getBindGroupLayout(0),

@@ -214,9 +214,6 @@ export const metricNames = Object.keys(metrics) as MetricName[];
 /** Metrics without a unit; the others are in the unit of their variable. */
 export const dimensionless: ReadonlySet<string> = new Set<MetricName>(["acc"]);
 
-/** Metrics that need a climatology. */
-export const anomalyMetrics: ReadonlySet<string> = new Set<MetricName>(["acc"]);
-
 /** Throws a `config` error unless every name is a metric. */
 export function checkMetrics(names: readonly string[]): MetricName[] {
   return names.map((name) =>

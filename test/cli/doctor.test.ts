@@ -59,8 +59,8 @@ test("an adapter that was asked for and is not there is the user's mistake", asy
   await expect(doctor("--adapter", "quantum")).rejects.toMatchObject({ name: "ClimaxError", kind: "device" });
 });
 
-test("without any adapter it still reports, and ends with 1", async () => {
-  if (process.platform !== "linux") return; // elsewhere VK_DRIVER_FILES hides nothing
+test("without any adapter it still reports, and ends with 1", async ({ skip }) => {
+  skip(process.platform !== "linux", "elsewhere VK_DRIVER_FILES hides nothing");
   vi.stubEnv("CLIMAX_ADAPTER", undefined);
   vi.stubEnv("VK_DRIVER_FILES", "/nonexistent/driver.json");
   const { code, out } = await doctor();
@@ -127,8 +127,8 @@ describe("what is wrong with a machine", () => {
     expect(problem!.what).toMatch(/^there is no WebGPU adapter \(/);
   });
 
-  test("SwiftShader alone is slow, and lavapipe is named", () => {
-    if (process.platform !== "linux") return;
+  test("SwiftShader alone is slow, and lavapipe is named", ({ skip }) => {
+    skip(process.platform !== "linux", "lavapipe is named on Linux only");
     const slow = findProblems(fine, [{ name: "SwiftShader driver 5.0.0", kind: "software" }]);
     expect(slow.at(-1)!.mend).toContain("mesa-vulkan-drivers");
     expect(slow.some(({ fatal }) => fatal)).toBe(false);

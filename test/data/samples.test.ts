@@ -5,17 +5,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { prepare } from "../../src/data/prepare.ts";
 import { openSet, type PreparedSet } from "../../src/data/prepared.ts";
-import {
-  type Batch,
-  batchesOf,
-  leadList,
-  mixSources,
-  type SampleOptions,
-  samples,
-} from "../../src/data/samples.ts";
+import { type Batch, leadList, mixSources, type SampleOptions, samples } from "../../src/data/samples.ts";
 import { drawInteger, hash32, permutation } from "../../src/data/shuffle.ts";
 import { addHours, formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import { batchesOf } from "../support/batches.ts";
 import { fakeArchive, fakeCells, fakeValue, provenance } from "../support/fakearchive.ts";
 
 const names = ["2m_temperature", "temperature_850"];

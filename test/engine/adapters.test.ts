@@ -65,14 +65,14 @@ describe.skipIf(missing)(`with npm's SwiftShader (${missing ? `skipped: ${missin
     expect(entries.filter(({ name }) => /swiftshader/i.test(name))).toHaveLength(1);
   });
 
-  test("is what a machine without a driver gets", async () => {
+  test("is what a machine without a driver gets", async ({ skip }) => {
     vi.stubEnv("CLIMAX_ADAPTER", undefined);
     vi.stubEnv("VK_DRIVER_FILES", undefined);
     vi.stubEnv("VK_ICD_FILENAMES", undefined);
     for (const name of ["XDG_DATA_DIRS", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_CONFIG_HOME"])
       vi.stubEnv(name, "/nonexistent");
     // /etc/vulkan is looked at wherever XDG points: a machine with drivers there has no bare machine to offer.
-    if (driverFiles().length > 0) return;
+    skip(driverFiles().length > 0, "drivers in /etc/vulkan");
     expect((await chooseAdapter()).name).toBe("SwiftShader driver 5.0.0");
   });
 });
@@ -86,10 +86,10 @@ test("an unknown name is an error that lists what there is", async () => {
   expect(hint).toMatch(/--adapter|install a Vulkan driver/);
 });
 
-test("VK_DRIVER_FILES is the whole of the system: nothing else is taken in its place", async () => {
+test("VK_DRIVER_FILES is the whole of the system: nothing else is taken in its place", async ({ skip }) => {
   vi.stubEnv("CLIMAX_ADAPTER", undefined);
   vi.stubEnv("VK_DRIVER_FILES", "/nonexistent/driver.json");
-  if (process.platform !== "linux") return; // elsewhere the system's adapters need no Vulkan
+  skip(process.platform !== "linux", "elsewhere the system's adapters need no Vulkan");
   const { kind, message, hint } = await refusal();
   expect(kind).toBe("device");
   expect(message).toMatch(
@@ -110,8 +110,8 @@ describe("what the machine offers to Vulkan", () => {
     for (const path of gpuDevices()) expect(path).toMatch(/^\/dev\//);
   });
 
-  test("a library that is not there is told from one that Node cannot use as an addon", () => {
-    if (process.platform !== "linux") return;
+  test("a library that is not there is told from one that Node cannot use as an addon", ({ skip }) => {
+    skip(process.platform !== "linux", "the loader's words are Linux's");
     expect(loadLibrary("libno-such-library.so.1")).toMatch(/cannot open shared object file/);
     expect(loadLibrary("libm.so.6")).toBeUndefined();
   });
