@@ -1,54 +1,55 @@
-// Dropout and drop path, with a mask that is computed again instead of kept.
+// Dropout and drop path of a tensor, and the hidden layer of an MLP made again from what gelu was applied to.
 //
-//   forward    y[i] = x[i] / (1 - rate) where draw(i / share) >= rate, else 0
-//   backward   the same of dy
+//   mask        y = x * noise                the backward: dx = dy * noise
+//   gelu_mask   y = gelu(x) * noise
 //
-// Shapes      x, y [N]; `share` neighbours stand or fall together: 1 for dropout, a whole sample for drop path
+// Shapes      x, y [N]
 // Dispatch    one thread per four elements
 // Called by   src/ops/dropout.ts
-// Checked by  test/ops/dropout.test.ts
+// Checked by  test/ops/dropout.test.ts, test/ops/mlp.test.ts
+
+//@include erf
+//@include noise
 
 const WORKGROUP = 64u;
 
 struct Params {
   length: u32, // N
+  threshold: u32, // the words of Noise, in its order
+  path_threshold: u32,
   share: u32,
-  threshold: u32, // rate * 2^32
-  factor: f32, // 1 / (1 - rate)
   seed: u32,
-  stream: u32, // which op of the step
+  stream: u32,
   step: u32,
 }
 
 var<immediate> params: Params;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
 
-// Four random words from four counters (pcg4d of Jarzynski and Olano 2020, JCGT 9(3), Hash Functions for GPU Rendering).
-fn pcg4d(counters: vec4u) -> vec4u {
-  var v = counters * 1664525u + 1013904223u;
-  v.x += v.y * v.w;
-  v.y += v.z * v.x;
-  v.z += v.x * v.y;
-  v.w += v.y * v.z;
-  v = v ^ (v >> vec4u(16u));
-  v.x += v.y * v.w;
-  v.y += v.z * v.x;
-  v.z += v.x * v.y;
-  v.w += v.y * v.z;
-  return v;
+fn noise_at(i: u32) -> vec4f {
+  let p = params;
+  return kept4(Noise(p.threshold, p.path_threshold, p.share, p.seed, p.stream, p.step), 4u * i);
+}
+
+// Storages are padded to whole vec4s, but a view may end where the next begins.
+fn store(i: u32, value: vec4f) {
+  if (4u * i + 4u <= params.length) {
+    y[i] = value;
+    return;
+  }
+  for (var k = 0u; 4u * i + k < params.length; k++) { y[i][k] = value[k]; }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn mask(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let first = 4u * ((group.y * groups.x + group.x) * WORKGROUP + thread);
-  if (first >= params.length) { return; }
-  let words = pcg4d(vec4u(first / 4u, params.stream, params.step, params.seed));
-  let last = min(first + 4u, params.length);
-  for (var i = first; i < last; i++) {
-    var draw = words[i - first];
-    if (params.share > 1u) { draw = pcg4d(vec4u(i / params.share, params.stream, params.step, params.seed)).x; }
-    y[i] = select(0.0, params.factor * x[i], draw >= params.threshold);
-  }
+  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (4u * i < params.length) { store(i, x[i] * noise_at(i)); }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn gelu_mask(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (4u * i < params.length) { store(i, gelu4(x[i]) * noise_at(i)); }
 }

@@ -22,3 +22,9 @@ fn gelu(x: f32) -> f32 { return x * normal_below(x); }
 
 // d gelu / dx = Phi(x) + x phi(x)
 fn gelu_slope(x: f32) -> f32 { return normal_below(x) + x * 0.39894228040143268 * exp(-0.5 * x * x); }
+
+fn gelu4(x: vec4f) -> vec4f { return vec4f(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)); }
+
+fn gelu_slope4(x: vec4f) -> vec4f {
+  return vec4f(gelu_slope(x.x), gelu_slope(x.y), gelu_slope(x.z), gelu_slope(x.w));
+}

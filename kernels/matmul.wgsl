@@ -9,10 +9,9 @@
 // Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C and residual [batch, M, N], bias [N];
 //             each with its own row length in floats and two strides over the batch (outer, inner); any sizes
 // Dispatch    one workgroup of 256 threads per block: (blocks of M, blocks of N, batch)
-// Called by   src/ops/matmul.ts
+// Called by   src/ops/product.ts
 // Checked by  test/ops/matmul.test.ts
 
-//@include erf
 //@include product
 
 const TILE = 64u;
@@ -20,23 +19,13 @@ const DEPTH = 16u;
 const THREADS = 256u;
 const PITCH = 65u; // TILE + 1: threads that write a column hit different banks
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> before: array<f32>;
 
 var<workgroup> a_tile: array<f32, 1040>; // [DEPTH, PITCH]
 var<workgroup> b_tile: array<f32, 1040>;
 
 @compute @workgroup_size(THREADS)
 fn forward_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let outer = group.z / params.inner;
-  let inner = group.z % params.inner;
-  let a_start = outer * params.a_outer + inner * params.a_inner;
-  let b_start = params.b_base + outer * params.b_outer + inner * params.b_inner;
-  let c_start = params.c_base + outer * params.c_outer + inner * params.c_inner;
+  let starts = starts_of(group.z);
   let first_m = group.x * TILE;
   let first_n = group.y * TILE;
   let a_m = select(params.a_row, 1u, A_TRANSPOSED);
@@ -53,14 +42,14 @@ fn forward_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
       var k = e % DEPTH;
       if (A_TRANSPOSED) { m = e % TILE; k = e / TILE; }
       let inside = first_m + m < params.M && k0 + k < params.K;
-      a_tile[k * PITCH + m] = select(0.0, a[select(0u, a_start + (first_m + m) * a_m + (k0 + k) * a_k, inside)], inside);
+      a_tile[k * PITCH + m] = select(0.0, a[select(0u, starts.a + (first_m + m) * a_m + (k0 + k) * a_k, inside)], inside);
     }
     for (var e = thread; e < TILE * DEPTH; e += THREADS) {
       var n = e % TILE;
       var k = e / TILE;
       if (B_TRANSPOSED) { n = e / DEPTH; k = e % DEPTH; }
       let inside = first_n + n < params.N && k0 + k < params.K;
-      b_tile[k * PITCH + n] = select(0.0, b[select(0u, b_start + (first_n + n) * b_n + (k0 + k) * b_k, inside)], inside);
+      b_tile[k * PITCH + n] = select(0.0, b[select(0u, starts.b + (first_n + n) * b_n + (k0 + k) * b_k, inside)], inside);
     }
     workgroupBarrier();
     for (var k = 0u; k < DEPTH; k++) {
@@ -80,16 +69,8 @@ fn forward_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
     for (var j = 0u; j < 4u; j++) {
       let n = first_n + tn + j;
       if (m >= params.M || n >= params.N) { continue; }
-      let at = c_start + m * params.c_row + n;
-      var value = params.alpha * sums[i][j];
-      if (BIAS) { value += bias[n]; }
-      if (GELU) {
-        before[at] = value;
-        value = gelu(value);
-      }
-      if (RESIDUAL) { value += residual[at]; }
-      if (ACCUMULATE) { value += c[at]; }
-      c[at] = value;
+      let at = starts.c + m * params.c_row + n;
+      store(at, n, sums[i][j]);
     }
   }
 }

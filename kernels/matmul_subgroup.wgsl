@@ -13,29 +13,15 @@
 //             strided: any shape.
 // Dispatch    one workgroup (one subgroup) per ROWS x 4 LANES block: (blocks of M, blocks of N, batch); M runs fastest
 //             to keep a panel of B in cache.  tn: 4 LANES rows instead of ROWS.
-// Called by   src/ops/matmul.ts
+// Called by   src/ops/product.ts
 // Checked by  test/ops/matmul.test.ts
 
 //@include lanes
-//@include erf
 //@include product
 
-const ROWS = 16u;
+const ROWS = 32u;
 const A_LOADS = ROWS / LANES; // vec4s of A per lane and step
 const TN_ROWS = 4 * LANES; // with A transposed a vec4 spans four rows
-
-@group(0) @binding(0) var<storage, read> a4: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b4: array<vec4f>;
-@group(0) @binding(2) var<storage, read> a: array<f32>;
-@group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read_write> c: array<f32>;
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read> residual: array<f32>;
-@group(0) @binding(7) var<storage, read_write> before: array<f32>;
-@group(0) @binding(8) var<storage, read_write> c4: array<vec4f>;
-@group(0) @binding(9) var<storage, read> bias4: array<vec4f>;
-@group(0) @binding(10) var<storage, read> residual4: array<vec4f>;
-@group(0) @binding(11) var<storage, read_write> before4: array<vec4f>;
 
 struct Block {
   row: u32,
@@ -46,42 +32,8 @@ struct Block {
 }
 
 fn block_of(group: vec3u, rows: u32) -> Block {
-  let outer = group.z / params.inner;
-  let inner = group.z % params.inner;
-  return Block(
-    group.x * rows,
-    group.y * 4u * LANES,
-    outer * params.a_outer + inner * params.a_inner,
-    params.b_base + outer * params.b_outer + inner * params.b_inner,
-    params.c_base + outer * params.c_outer + inner * params.c_inner,
-  );
-}
-
-fn gelu4(x: vec4f) -> vec4f { return vec4f(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)); }
-
-// Stores columns n .. n + 3 of row m.
-fn store4(at: u32, n: u32, sum: vec4f) {
-  var value = params.alpha * sum;
-  if (BIAS) { value += bias4[n / 4u]; }
-  if (GELU) {
-    before4[at / 4u] = value;
-    value = gelu4(value);
-  }
-  if (RESIDUAL) { value += residual4[at / 4u]; }
-  if (ACCUMULATE) { value += c4[at / 4u]; }
-  c4[at / 4u] = value;
-}
-
-fn store(at: u32, n: u32, sum: f32) {
-  var value = params.alpha * sum;
-  if (BIAS) { value += bias[n]; }
-  if (GELU) {
-    before[at] = value;
-    value = gelu(value);
-  }
-  if (RESIDUAL) { value += residual[at]; }
-  if (ACCUMULATE) { value += c[at]; }
-  c[at] = value;
+  let starts = starts_of(group.z);
+  return Block(group.x * rows, group.y * 4u * LANES, starts.a, starts.b, starts.c);
 }
 
 // A as stored [M, K], B as stored [K, N].

@@ -1,12 +1,22 @@
-// What a matrix product is told: its epilogue when its pipeline is made, its sizes and strides at each call.
+// What all matrix products share: C = alpha op(A) op(B), and an epilogue that is fixed when the pipeline is made.
 //
-// Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C [batch, M, N]
+//   epilogue   value = alpha * sum  (+ bias[n])  (before = value)  (gelu)  (* gelu'(before))
+//              (* dropout and drop path)  (+ residual[m, n])  (+ C[m, n])
+//
+// Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C, residual and before [batch, M, N],
+//             bias [N]; each with its own row length in floats and two strides over the batch (outer, inner)
 // Dispatch    included by the kernels of matrix products
-// Called by   src/ops/matmul.ts
-// Checked by  test/ops/matmul.test.ts
+// Called by   src/ops/product.ts
+// Checked by  test/ops/matmul.test.ts, test/ops/mlp.test.ts
+
+//@include erf
+//@include noise
 
 override BIAS = false;
-override GELU = false; // keeps what it was applied to in `before`
+override GELU = false;
+override KEEP = false; // keeps what gelu was applied to in `before`
+override SLOPE = false; // multiplies by the slope of gelu at `before`
+override NOISE = false; // dropout and drop path; such a product has no batch
 override RESIDUAL = false;
 override ACCUMULATE = false;
 override A_TRANSPOSED = false; // how A and B are stored, for kernels that take both ways
@@ -20,15 +30,82 @@ struct Params {
   b_row: u32,
   c_row: u32,
   inner: u32, // batch = outer * inner
-  a_outer: u32,
-  a_inner: u32,
-  b_outer: u32,
-  b_inner: u32,
-  c_outer: u32,
-  c_inner: u32,
+  // 64 bytes are all that a dispatch may carry, so six words have two readings: strides over the batch in floats, or
+  // with NOISE, which goes without a batch, the words of `noise_of`.
+  a_outer: u32, // or threshold of dropout
+  a_inner: u32, // or threshold of drop path
+  b_outer: u32, // or elements of C that drop path keeps or drops together
+  b_inner: u32, // or seed
+  c_outer: u32, // or stream
+  c_inner: u32, // or step
   b_base: u32, // where B and C begin, floats: one of q, k, v in their common tensor
   c_base: u32,
   alpha: f32,
 }
 
 var<immediate> params: Params;
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> before: array<f32>;
+@group(0) @binding(6) var<storage, read> a4: array<vec4f>;
+@group(0) @binding(7) var<storage, read> b4: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> c4: array<vec4f>;
+@group(0) @binding(9) var<storage, read> bias4: array<vec4f>;
+@group(0) @binding(10) var<storage, read> residual4: array<vec4f>;
+@group(0) @binding(11) var<storage, read_write> before4: array<vec4f>;
+
+// Where one matrix of the batch begins.
+struct Starts {
+  a: u32,
+  b: u32,
+  c: u32,
+}
+
+fn starts_of(z: u32) -> Starts {
+  if (NOISE) { return Starts(0u, params.b_base, params.c_base); }
+  let outer = z / params.inner;
+  let inner = z % params.inner;
+  return Starts(
+    outer * params.a_outer + inner * params.a_inner,
+    params.b_base + outer * params.b_outer + inner * params.b_inner,
+    params.c_base + outer * params.c_outer + inner * params.c_inner,
+  );
+}
+
+fn noise() -> Noise {
+  return Noise(params.a_outer, params.a_inner, params.b_outer, params.b_inner, params.c_outer, params.c_inner);
+}
+
+// Stores C[m, n] .. C[m, n + 3], which lie at `at`, a multiple of 4.
+fn store4(at: u32, n: u32, sum: vec4f) {
+  var value = params.alpha * sum;
+  if (BIAS) { value += bias4[n / 4u]; }
+  if (GELU) {
+    if (KEEP) { before4[at / 4u] = value; }
+    value = gelu4(value);
+  }
+  if (SLOPE) { value *= gelu_slope4(before4[at / 4u]); }
+  if (NOISE) { value *= kept4(noise(), at); }
+  if (RESIDUAL) { value += residual4[at / 4u]; }
+  if (ACCUMULATE) { value += c4[at / 4u]; }
+  c4[at / 4u] = value;
+}
+
+// Stores C[m, n], which lies at `at`.
+fn store(at: u32, n: u32, sum: f32) {
+  var value = params.alpha * sum;
+  if (BIAS) { value += bias[n]; }
+  if (GELU) {
+    if (KEEP) { before[at] = value; }
+    value = gelu(value);
+  }
+  if (SLOPE) { value *= gelu_slope(before[at]); }
+  if (NOISE) { value *= kept(noise(), at); }
+  if (RESIDUAL) { value += residual[at]; }
+  if (ACCUMULATE) { value += c[at]; }
+  c[at] = value;
+}

@@ -1,18 +1,19 @@
 // ClimaX, forward (Nguyen et al. 2023, arXiv:2301.10343, section 3): tokenise, aggregate, blocks, head.
 //
 // B batch, V variables of the input, H latitude, W longitude, p patch side, L = (H/p)(W/p) patches, D width of a token.
-import { reshape } from "../engine/autograd.ts";
+import { checkpoint, reshape } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import type { Random } from "../engine/random.ts";
-import { type Tensor, tensor } from "../engine/tensor.ts";
+import { size, type Tensor, tensor } from "../engine/tensor.ts";
 import { unknownName } from "../errors.ts";
 import { aggregate, aggregateFactored } from "../ops/aggregate.ts";
 import { attention } from "../ops/attention.ts";
-import { dropout, dropPath } from "../ops/dropout.ts";
-import { add } from "../ops/elementwise.ts";
+import { dropout } from "../ops/dropout.ts";
 import { layernorm } from "../ops/layernorm.ts";
 import { addEmbeddings, addPicked, gather } from "../ops/layout.ts";
 import { linear } from "../ops/matmul.ts";
+import { mlp } from "../ops/mlp.ts";
+import { drawNoise } from "../ops/noise.ts";
 import { type PatchWeights, patchBasis, patchEmbed, patchify, unpatchify } from "../ops/patchembed.ts";
 import { type ModelConfig, modelSizes } from "./config.ts";
 import { tokenNames } from "./parameters.ts";
@@ -34,6 +35,8 @@ export interface ModelInput {
 export interface ForwardOptions {
   /** Source of dropout and drop path, for training; without it nothing is dropped. */
   readonly random?: Random;
+  /** Keep nothing of a block for the backward pass but its output: less memory, one more forward pass. */
+  readonly recompute?: boolean;
   /** How variables are aggregated; both forms are the same function. */
   readonly aggregation?: "factored" | "plain";
   /** Is shown the activations that the reference names: `blocks_in`, `block<i>_out`, `encoder_out`, each [B, L, D]. */
@@ -62,7 +65,7 @@ export function forward(
 ): Tensor {
   const { gridShape, patchSize: p, embedDim: D, depth, decoderDepth } = config;
   const { outputs } = input;
-  const { random, observe } = options;
+  const { random, recompute = false, observe } = options;
   const [H, W] = gridShape;
   const { rows, columns } = modelSizes(config);
   const L = rows * columns;
@@ -72,11 +75,18 @@ export function forward(
   const get = getter(parameters);
 
   let x = embed(get, config, input, options.aggregation ?? "factored"); // [B, V, H, W] -> [B, L, D]
-  if (random) x = dropout(x, config.dropout, random.next());
+  x = dropout(x, drawNoise(random, { rate: config.dropout }));
   observe?.("blocks_in", x);
   for (let i = 0; i < depth; i++) {
     const rate = depth > 1 ? (config.dropPath * i) / (depth - 1) : 0; // 0 in the first block, dropPath in the last
-    x = block((name) => get(`blocks.${i}.${name}`), x, config, rate, random);
+    const prefix = `blocks.${i}.`;
+    const into = x;
+    const through = (draws: Random | undefined) =>
+      block((name) => get(prefix + name), into, config, rate, draws);
+    if (recompute) {
+      const own = [...parameters].flatMap(([name, t]) => (name.startsWith(prefix) ? [t] : []));
+      x = checkpoint([into, ...own], through, random);
+    } else x = through(random);
     observe?.(`block${i}_out`, x);
   }
   x = layernorm(x, get("norm.weight"), get("norm.bias"));
@@ -152,21 +162,23 @@ function embed(
  * @param rate  probability of dropping a sample's branch
  */
 function block(get: Get, x: Tensor, config: ModelConfig, rate: number, random: Random | undefined): Tensor {
-  const { dropout: rateOfDropout, heads } = config;
-  const noisy = random !== undefined && (rateOfDropout > 0 || rate > 0);
-  const drop = (y: Tensor): Tensor => (random ? dropout(y, rateOfDropout, random.next()) : y);
-  /** x + branch, the last layer of the branch being linear: one kernel unless something is dropped in between. */
-  const joined = (y: Tensor, name: string, residual: Tensor): Tensor => {
-    const [weight, bias] = [get(`${name}.weight`), get(`${name}.bias`)];
-    if (!noisy) return linear(y, weight, bias, { residual });
-    return add(residual, dropPath(drop(linear(y, weight, bias)), rate, random.next()));
-  };
+  const { heads } = config;
+  const branch = { rate: config.dropout, pathRate: rate, share: size(x.shape.slice(1)) };
 
   const normed = layernorm(x, get("norm1.weight"), get("norm1.bias"));
   const qkv = linear(normed, get("attn.qkv.weight"), get("attn.qkv.bias")); // [B, L, D] -> [B, L, 3 D]
-  const attended = joined(attention(qkv, heads), "attn.proj", x); // [B, L, D]
+  const attended = linear(attention(qkv, heads), get("attn.proj.weight"), get("attn.proj.bias"), {
+    noise: drawNoise(random, branch),
+    residual: x,
+  }); // [B, L, D]
 
   const normed2 = layernorm(attended, get("norm2.weight"), get("norm2.bias"));
-  const hidden = linear(normed2, get("mlp.fc1.weight"), get("mlp.fc1.bias"), { gelu: true }); // [B, L, ratio D]
-  return joined(drop(hidden), "mlp.fc2", attended); // [B, L, D]
+  const weights = {
+    ...{ weight1: get("mlp.fc1.weight"), bias1: get("mlp.fc1.bias") }, // [ratio D, D]
+    ...{ weight2: get("mlp.fc2.weight"), bias2: get("mlp.fc2.bias") }, // [D, ratio D]
+  };
+  return mlp(normed2, attended, weights, {
+    hiddenNoise: drawNoise(random, { rate: config.dropout }),
+    noise: drawNoise(random, branch),
+  }); // [B, L, D]
 }

@@ -10,8 +10,9 @@
 import { record } from "../engine/autograd.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
 import { copy, empty, type Tensor, zeros } from "../engine/tensor.ts";
-import { linear, product } from "./matmul.ts";
+import { linear } from "./matmul.ts";
 import { patchColumns } from "./patchembed.ts";
+import { product } from "./product.ts";
 import { sumInto } from "./reduce.ts";
 
 const forwardHeads = kernel("aggregate.wgsl", "forward_heads");

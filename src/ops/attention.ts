@@ -1,7 +1,7 @@
 // Multi-head self-attention.
 import { record } from "../engine/autograd.ts";
 import { empty, type Tensor } from "../engine/tensor.ts";
-import { type Operand, product } from "./matmul.ts";
+import { type Operand, product } from "./product.ts";
 import { softmaxBackwardInPlace, softmaxInPlace } from "./softmax.ts";
 
 /**

@@ -1,47 +1,33 @@
-// Dropout of elements, and of whole residual branches (drop path).
+// Dropout of elements, and of whole residual branches (drop path), where no product takes it along.
 import { record } from "../engine/autograd.ts";
 import { kernel, quads, run } from "../engine/kernel.ts";
-import type { Draw } from "../engine/random.ts";
 import { empty, size, type Tensor } from "../engine/tensor.ts";
+import { type Noise, noiseWords } from "./noise.ts";
 
 const mask = kernel("dropout.wgsl", "mask");
+const geluMask = kernel("dropout.wgsl", "gelu_mask");
 
-/**
- * Sets elements to zero with probability `rate` and scales the others by 1 / (1 - rate).
- *
- * @param draw  names the random numbers; the backward pass draws the same ones again
- * @see         Srivastava et al. 2014
- */
-export function dropout(x: Tensor, rate: number, draw: Draw): Tensor {
-  return rate === 0 ? x : masked(x, rate, draw, 1);
+/** Multiplies by dropout and drop path; the backward pass draws the same numbers again. */
+export function dropout(x: Tensor, noise: Noise | undefined): Tensor {
+  return noise ? record(masked(x, noise), [x], (dy) => [masked(dy, noise)]) : x;
 }
 
-/**
- * Drops whole samples of a residual branch with probability `rate` and scales the others by 1 / (1 - rate).
- *
- * @param x  [B, ...]
- * @see      Huang et al. 2016, arXiv:1603.09382 (stochastic depth)
- */
-export function dropPath(x: Tensor, rate: number, draw: Draw): Tensor {
-  return rate === 0 ? x : masked(x, rate, draw, size(x.shape.slice(1)));
-}
-
-function masked(x: Tensor, rate: number, { seed, stream, step }: Draw, share: number): Tensor {
-  if (!(rate >= 0 && rate < 1)) throw new Error(`a dropout rate of ${rate} is not in [0, 1)`);
+/** `x * noise`, not noted on the tape: dL/dx from dL/dy. */
+export function masked(x: Tensor, noise: Noise | undefined): Tensor {
+  if (!noise) return x;
+  const y = empty(x.gpu, x.shape);
   const length = size(x.shape);
-  const params = {
-    length,
-    share,
-    threshold: Math.floor(rate * 2 ** 32),
-    factor: 1 / (1 - rate),
-    seed,
-    stream,
-    step,
-  };
-  const apply = (from: Tensor): Tensor => {
-    const y = empty(x.gpu, x.shape);
-    run(mask, { x: from, y }, params, quads(length));
-    return y;
-  };
-  return record(apply(x), [x], (dy) => [apply(dy)]);
+  run(mask, { x, y }, { length, ...noiseWords(noise) }, quads(length));
+  return y;
 }
+
+/** `gelu(before) * noise`, not noted on the tape: a hidden layer that was not kept. */
+export function geluMasked(before: Tensor, noise: Noise | undefined): Tensor {
+  const y = empty(before.gpu, before.shape);
+  const length = size(before.shape);
+  const words = noise ? noiseWords(noise) : SILENCE;
+  run(geluMask, { x: before, y }, { length, ...words }, quads(length));
+  return y;
+}
+
+const SILENCE = { threshold: 0, path_threshold: 0, share: 1, seed: 0, stream: 0, step: 0 };

@@ -6,7 +6,7 @@
 import { record } from "../engine/autograd.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
 import { clear, empty, size, type Tensor, zeros } from "../engine/tensor.ts";
-import { product } from "./matmul.ts";
+import { product } from "./product.ts";
 
 const patchifies = kernel("patchembed.wgsl", "patchify");
 const patchifiesBack = kernel("patchembed.wgsl", "patchify_backward");

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { pcg4d } from "../../src/engine/random.ts";
+import { pcg4d, Random } from "../../src/engine/random.ts";
 import { read, tensor } from "../../src/engine/tensor.ts";
-import { dropout, dropPath } from "../../src/ops/dropout.ts";
+import { dropout } from "../../src/ops/dropout.ts";
+import { drawNoise } from "../../src/ops/noise.ts";
 import { checkOp, gpu } from "../support/gradcheck.ts";
 
 const draw = { seed: 7, stream: 3, step: 11 };
@@ -10,7 +11,7 @@ const draw = { seed: 7, stream: 3, step: 11 };
 function keeps(i: number, share: number, rate: number): boolean {
   const words = pcg4d([
     share === 1 ? Math.floor(i / 4) : Math.floor(i / share),
-    draw.stream,
+    share === 1 ? draw.stream : draw.stream + 1,
     draw.step,
     draw.seed,
   ]);
@@ -19,7 +20,7 @@ function keeps(i: number, share: number, rate: number): boolean {
 
 test.for([[1], [5, 13], [300]])("dropout of [%s] agrees with the reference", async (shape) => {
   await checkOp(
-    (x) => dropout(x!, 0.3, draw),
+    (x) => dropout(x!, { rate: 0.3, pathRate: 0, share: 1, draw }),
     (x) => x!.map((value, i) => (keeps(i, 1, 0.3) ? value / 0.7 : 0)),
     [shape],
   );
@@ -27,7 +28,7 @@ test.for([[1], [5, 13], [300]])("dropout of [%s] agrees with the reference", asy
 
 test("drop path keeps or drops whole samples", async () => {
   await checkOp(
-    (x) => dropPath(x!, 0.5, draw),
+    (x) => dropout(x!, { rate: 0, pathRate: 0.5, share: 15, draw }),
     (x) => x!.map((value, i) => (keeps(i, 15, 0.5) ? 2 * value : 0)),
     [[9, 3, 5]],
   );
@@ -36,7 +37,8 @@ test("drop path keeps or drops whole samples", async () => {
 describe("the draws", () => {
   const N = 100_000;
   const ones = tensor(gpu, [N], new Float32Array(N).fill(1));
-  const kept = async (d: typeof draw): Promise<Float32Array> => read(dropout(ones, 0.1, d));
+  const kept = async (d: typeof draw): Promise<Float32Array> =>
+    read(dropout(ones, { rate: 0.1, pathRate: 0, share: 1, draw: d }));
 
   test("drop a tenth, within four standard errors", async () => {
     const dropped = (await kept(draw)).filter((value) => value === 0).length;
@@ -51,5 +53,24 @@ describe("the draws", () => {
     const [a, b] = [await kept(draw), await kept(other)];
     const both = a.filter((value, i) => value === 0 && b[i] === 0).length;
     expect(Math.abs(both / N - 0.01)).toBeLessThan(4 * Math.sqrt((0.01 * 0.99) / N));
+  });
+});
+
+describe("drawNoise", () => {
+  test("takes two streams, one of dropout and one of drop path", () => {
+    const random = new Random(1, 2);
+    const first = drawNoise(random, { rate: 0.1, pathRate: 0.2, share: 8 });
+    expect(first).toEqual({ rate: 0.1, pathRate: 0.2, share: 8, draw: { seed: 1, stream: 0, step: 2 } });
+    expect(drawNoise(random, { rate: 0.1 })!.draw.stream).toBe(2);
+  });
+
+  test("is nothing where nothing is dropped", () => {
+    expect(drawNoise(undefined, { rate: 0.1 })).toBeUndefined();
+    expect(drawNoise(new Random(1, 2), { rate: 0 })).toBeUndefined();
+  });
+
+  test("refuses rates that drop everything, or less than nothing", () => {
+    expect(() => drawNoise(new Random(1, 2), { rate: 1 })).toThrow("a dropout rate of 1 is not in [0, 1)");
+    expect(() => drawNoise(new Random(1, 2), { rate: 0.1, pathRate: -1 })).toThrow("rate of -1");
   });
 });

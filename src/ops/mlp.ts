@@ -1,0 +1,70 @@
+// The two-layer perceptron of a transformer block. Of its hidden layer only what gelu was applied to is kept for the
+// backward pass, which makes the rest again.
+import { record } from "../engine/autograd.ts";
+import { expectShape } from "../engine/kernel.ts";
+import { empty, free, type Tensor } from "../engine/tensor.ts";
+import { geluMasked, masked } from "./dropout.ts";
+import { biasGradient, project, projectBack, weightGradient } from "./matmul.ts";
+import type { Noise } from "./noise.ts";
+
+/** Two layers of torch.nn.Linear. */
+export interface MlpWeights {
+  /** [F, D] and [F] */
+  readonly weight1: Tensor;
+  readonly bias1: Tensor;
+  /** [D, F] and [D] */
+  readonly weight2: Tensor;
+  readonly bias2: Tensor;
+}
+
+export interface MlpOptions {
+  /** Dropout of the hidden layer. */
+  readonly hiddenNoise?: Noise | undefined;
+  /** Dropout and drop path of the result, before the residual is added. */
+  readonly noise?: Noise | undefined;
+}
+
+/**
+ * `residual + noise * (hidden W2^T + b2)`, `hidden = hiddenNoise * gelu(x W1^T + b1)`: two kernels forward.
+ *
+ * @param x         [..., D]
+ * @param residual  [..., D]
+ * @returns         [..., D]
+ * @throws          ClimaxError "shape"
+ */
+export function mlp(
+  x: Tensor,
+  residual: Tensor,
+  { weight1, bias1, weight2, bias2 }: MlpWeights,
+  { hiddenNoise, noise }: MlpOptions = {},
+): Tensor {
+  const { gpu } = x;
+  const [F, D] = weight1.shape as [number, number];
+  expectShape("mlp", "weight1", weight1, [F, x.shape.at(-1)!]);
+  expectShape("mlp", "weight2", weight2, [D, F]);
+  expectShape("mlp", "bias1", bias1, [F]);
+  expectShape("mlp", "bias2", bias2, [D]);
+  expectShape("mlp", "residual", residual, x.shape);
+  const wide = [...x.shape.slice(0, -1), F];
+  const before = empty(gpu, wide);
+  const hidden = empty(gpu, wide);
+  project(x, weight1, hidden, { bias: bias1, gelu: before, noise: hiddenNoise });
+  const y = empty(gpu, x.shape);
+  project(hidden, weight2, y, { bias: bias2, noise, residual });
+  free(hidden);
+
+  return record(y, [x, residual, weight1, bias1, weight2, bias2], (dy) => {
+    const dout = masked(dy, noise); // dL/d(hidden W2^T + b2), [..., D]
+    const again = geluMasked(before, hiddenNoise);
+    const dweight2 = weightGradient(dout, again, weight2);
+    const dbias2 = biasGradient(dout, bias2);
+    free(again);
+    const dbefore = empty(gpu, wide);
+    projectBack(dout, weight2, dbefore, { slope: before, noise: hiddenNoise });
+    const dweight1 = weightGradient(dbefore, x, weight1);
+    const dbias1 = biasGradient(dbefore, bias1);
+    const dx = empty(gpu, x.shape);
+    projectBack(dbefore, weight1, dx);
+    return [dx, dy, dweight1, dbias1, dweight2, dbias2];
+  });
+}

@@ -1,0 +1,109 @@
+import { describe, expect, test } from "vitest";
+import { gradients } from "../../src/engine/autograd.ts";
+import type { Gpu } from "../../src/engine/device.ts";
+import { pcg4d } from "../../src/engine/random.ts";
+import { tensor } from "../../src/engine/tensor.ts";
+import { linear } from "../../src/ops/matmul.ts";
+import { mlp } from "../../src/ops/mlp.ts";
+import type { Noise } from "../../src/ops/noise.ts";
+import { geluOf } from "../support/gelu.ts";
+import { checkOp, gpu } from "../support/gradcheck.ts";
+
+/** The factor of element i, by the twin of the kernels' generator. */
+function factor({ rate, pathRate, share, draw }: Noise, i: number): number {
+  const { seed, stream, step } = draw;
+  const word = pcg4d([Math.floor(i / 4), stream, step, seed])[i % 4]!;
+  const path = pcg4d([Math.floor(i / share), stream + 1, step, seed])[0]!;
+  const kept = (draw: number, p: number) => (draw >= Math.floor(p * 2 ** 32) ? 1 / (1 - p) : 0);
+  return kept(word, rate) * kept(path, pathRate);
+}
+
+function product(x: Float64Array, weight: Float64Array, bias: Float64Array): Float64Array {
+  const N = bias.length;
+  const K = weight.length / N;
+  return Float64Array.from({ length: (x.length / K) * N }, (_, i) => {
+    let sum = bias[i % N]!;
+    for (let k = 0; k < K; k++) sum += x[Math.floor(i / N) * K + k]! * weight[(i % N) * K + k]!;
+    return sum;
+  });
+}
+
+const noise = (rate: number, pathRate: number, share: number, stream: number): Noise => ({
+  ...{ rate, pathRate, share },
+  draw: { seed: 5, stream, step: 9 },
+});
+
+const devices: [string, Gpu][] = [
+  ["the adapter's kernels", gpu],
+  ["register tiles", { ...gpu, subgroupSize: 0 }],
+];
+
+describe.each(devices)("on %s", (_, device) => {
+  // [B, L, D], F: below and above a block of a product, with rows of whole vec4s and without.
+  test.for([
+    [2, 3, 4, 16],
+    [1, 5, 3, 7],
+    [2, 20, 36, 44],
+  ] as const)("mlp of [%s, %s, %s] with %s hidden, dropout and drop path", async ([B, L, D, F]) => {
+    const [inner, outer] = [noise(0.2, 0, 1, 3), noise(0.1, 0.4, L * D, 5)];
+    await checkOp(
+      (x, residual, weight1, bias1, weight2, bias2) =>
+        mlp(
+          x!,
+          residual!,
+          { weight1: weight1!, bias1: bias1!, weight2: weight2!, bias2: bias2! },
+          { hiddenNoise: inner, noise: outer },
+        ),
+      (x, residual, weight1, bias1, weight2, bias2) => {
+        const hidden = product(x!, weight1!, bias1!).map((v, i) => geluOf(v) * factor(inner, i));
+        return product(hidden, weight2!, bias2!).map((v, i) => residual![i]! + v * factor(outer, i));
+      },
+      [[B, L, D], [B, L, D], [F, D], [F], [D, F], [D]],
+      { device },
+    );
+  });
+
+  test("mlp without noise", async () => {
+    await checkOp(
+      (x, residual, weight1, bias1, weight2, bias2) =>
+        mlp(x!, residual!, { weight1: weight1!, bias1: bias1!, weight2: weight2!, bias2: bias2! }),
+      (x, residual, weight1, bias1, weight2, bias2) =>
+        product(product(x!, weight1!, bias1!).map(geluOf), weight2!, bias2!).map((v, i) => residual![i]! + v),
+      [[6, 8], [6, 8], [12, 8], [12], [8, 12], [8]],
+      { device },
+    );
+  });
+
+  test.for([true, false])("linear with noise and residual, gelu %s", async (gelu) => {
+    const drops = noise(0.3, 0.5, 12, 7);
+    await checkOp(
+      (x, weight, bias, residual) => linear(x!, weight!, bias!, { gelu, noise: drops, residual: residual! }),
+      (x, weight, bias, residual) =>
+        product(x!, weight!, bias!).map((v, i) => (gelu ? geluOf(v) : v) * factor(drops, i) + residual![i]!),
+      [[9, 8], [4, 8], [4], [9, 4]],
+      { device },
+    );
+  });
+});
+
+test("the hidden layer is not kept for the backward pass", () => {
+  const [M, D, F] = [64, 16, 512];
+  const zeros = (shape: number[]) => tensor(gpu, shape, new Float32Array(shape.reduce((a, b) => a * b, 1)));
+  const weights = {
+    ...{ weight1: zeros([F, D]), bias1: zeros([F]) },
+    ...{ weight2: zeros([D, F]), bias2: zeros([D]) },
+  };
+  const x = zeros([M, D]);
+  let kept = 0;
+  gradients(
+    () => {
+      const before = gpu.pool.bytes.lent;
+      const y = mlp(x, x, weights);
+      kept = gpu.pool.bytes.lent - before;
+      return y;
+    },
+    [x],
+    x,
+  );
+  expect(kept).toBe(4 * M * (F + D));
+});
