@@ -1,13 +1,18 @@
 // AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with clipping by the global norm, as PyTorch computes them.
 //
-//   squares   partial[first + g] = sum of the g-th share of gradient^2
-//   norm      state = [norm, factor]: norm = sqrt(sum of partial), factor = min(1, clip / (norm + 1e-6)), or 0 when the
-//             norm is not finite: then the step is skipped
-//   step      p = p (1 - rate decay);  m = m + (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
-//             p = p - rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps),   g = factor * gradient
+//   squares      partial[first + g] = sum of the g-th share of gradient^2
+//   norm         state = [norm, factor, correction1, correction2, 1]: norm = sqrt(sum of partial),
+//                factor = min(1, clip / (norm + 1e-6)), or 0 when the norm is not finite: then the step is skipped
+//   scaled_norm  the same for gradients times a scale: state = [norm / scale, factor / scale, corrections, scale].
+//                A norm that is not finite halves the scale, 2000 finite ones in a row double it, within [1, 2^24];
+//                the corrections count steps that were made
+//   step         p = p (1 - rate decay);  m = m + (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
+//                p = p - rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps),   g = factor * gradient;
+//                gradient = 0
 //
-// Shapes      value, gradient, m, v [N], whole vec4s; partial [groups of all tensors]; state [2]
-// Dispatch    squares: `groups` workgroups of LANES threads;  norm: one;  step: one thread per four elements
+// Shapes      value, gradient, m, v [N], whole vec4s; partial [shares of all tensors]; state [5];
+//             scaler [4]
+// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_norm: one;  step: one thread per four elements
 // Called by   src/ops/adamw.ts
 // Checked by  test/ops/adamw.test.ts
 
@@ -15,8 +20,10 @@
 
 const WORKGROUP = 64u;
 
+override CLEAR = false; // leave zeros where the gradient was, also when the step is skipped
+
 struct Params {
-  length: u32, // N / 4 of this tensor; norm: number of partial sums
+  length: u32, // N / 4 of this tensor; norm: number of partial sums / 4
   first: u32, // where its partial sums begin
   clip: f32, // largest norm; 0 for none
   rate: f32, // the learning rate
@@ -30,46 +37,104 @@ struct Params {
 
 var<immediate> params: Params;
 
-@group(0) @binding(0) var<storage, read> gradient: array<vec4f>;
+const LARGEST_SCALE = 16777216.0; // 2^24
+const STEPS_TO_DOUBLE = 2000.0;
+
+@group(0) @binding(0) var<storage, read_write> gradient: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(2) var<storage, read_write> state: array<f32>;
-@group(0) @binding(3) var<storage, read_write> value: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> m: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> v: array<vec4f>;
+@group(0) @binding(2) var<storage, read> partial4: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> state: array<f32>;
+@group(0) @binding(4) var<storage, read_write> value: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> m: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> v: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> scaler: array<f32>; // scale, finite norms in a row, beta1^t, beta2^t
 
 @compute @workgroup_size(LANES)
 fn squares(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let stride = groups.x * LANES;
+  var i = group.x * LANES + lane;
+  // Four loads on their way at a time.
   var sum = vec4f();
-  for (var i = group.x * LANES + lane; i < params.length; i += groups.x * LANES) { sum += gradient[i] * gradient[i]; }
+  for (; i + 3u * stride < params.length; i += 4u * stride) {
+    let a = gradient[i];
+    let b = gradient[i + stride];
+    let c = gradient[i + 2u * stride];
+    let d = gradient[i + 3u * stride];
+    sum += (a * a + b * b) + (c * c + d * d);
+  }
+  for (; i < params.length; i += stride) {
+    let a = gradient[i];
+    sum += a * a;
+  }
   let total = lanes_sum(lane, dot(sum, vec4f(1.0)));
   if (lane == 0u) { partial[params.first + group.x] = total; }
 }
 
+fn norm_of_all(lane: u32) -> f32 {
+  var sum = vec4f();
+  for (var i = lane; i < params.length; i += LANES) { sum += partial4[i]; }
+  return sqrt(lanes_sum(lane, dot(sum, vec4f(1.0))));
+}
+
+// By its bits: a compiler may assume that NaN never occurs and drop `value != value`.
+fn is_finite(value: f32) -> bool { return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u; }
+
+fn factor_of(total: f32) -> f32 {
+  if (!is_finite(total)) { return 0.0; }
+  if (params.clip > 0.0) { return min(1.0, params.clip / (total + 1e-6)); }
+  return 1.0;
+}
+
 @compute @workgroup_size(LANES)
 fn norm(@builtin(local_invocation_index) lane: u32) {
-  var sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) { sum += partial[i]; }
-  let total = sqrt(lanes_sum(lane, sum));
-  // By its bits: a compiler may assume that NaN never occurs and drop `total != total`.
-  let finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
-  var factor = 1.0;
-  if (params.clip > 0.0) { factor = min(1.0, params.clip / (total + 1e-6)); }
-  if (lane == 0u) {
-    state[0] = total;
-    state[1] = select(0.0, factor, finite);
+  let total = norm_of_all(lane);
+  if (lane > 0u) { return; }
+  state[0] = total;
+  state[1] = factor_of(total);
+  state[2] = params.correction1;
+  state[3] = params.correction2;
+  state[4] = 1.0;
+}
+
+@compute @workgroup_size(LANES)
+fn scaled_norm(@builtin(local_invocation_index) lane: u32) {
+  let scaled = norm_of_all(lane);
+  if (lane > 0u) { return; }
+  let scale = scaler[0];
+  let total = scaled / scale;
+  var power1 = scaler[2];
+  var power2 = scaler[3];
+  if (is_finite(scaled)) {
+    power1 *= params.beta1;
+    power2 *= params.beta2;
+    let full = scaler[1] + 1.0 >= STEPS_TO_DOUBLE;
+    scaler[0] = select(scale, min(2.0 * scale, LARGEST_SCALE), full);
+    scaler[1] = select(scaler[1] + 1.0, 0.0, full);
+    scaler[2] = power1;
+    scaler[3] = power2;
+  } else {
+    scaler[0] = max(0.5 * scale, 1.0);
+    scaler[1] = 0.0;
   }
+  state[0] = total;
+  state[1] = factor_of(total) / scale;
+  state[2] = 1.0 - power1;
+  state[3] = 1.0 - power2;
+  state[4] = scale;
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn step(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (i >= params.length) { return; }
   let factor = state[1];
-  if (i >= params.length || factor == 0.0) { return; }
   let g = factor * gradient[i];
+  if (CLEAR) { gradient[i] = vec4f(); }
+  if (factor == 0.0) { return; }
   let new_m = m[i] + (1.0 - params.beta1) * (g - m[i]);
   let new_v = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
   m[i] = new_m;
   v[i] = new_v;
-  let root = sqrt(new_v) / sqrt(params.correction2) + params.eps;
-  value[i] = value[i] * (1.0 - params.rate * params.decay) - params.rate / params.correction1 * new_m / root;
+  let root = sqrt(new_v) / sqrt(state[3]) + params.eps;
+  value[i] = value[i] * (1.0 - params.rate * params.decay) - params.rate / state[2] * new_m / root;
 }

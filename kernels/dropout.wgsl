@@ -21,6 +21,7 @@ struct Params {
   seed: u32,
   stream: u32,
   step: u32,
+  first: u32,
 }
 
 var<immediate> params: Params;
@@ -30,7 +31,7 @@ var<immediate> params: Params;
 
 fn noise_at(i: u32) -> vec4f {
   let p = params;
-  return kept4(Noise(p.threshold, p.path_threshold, p.share, p.seed, p.stream, p.step), 4u * i);
+  return kept4(Noise(p.threshold, p.path_threshold, p.share, p.seed, p.stream, p.step, p.first), 4u * i);
 }
 
 // Storages are padded to whole vec4s, but a view may end where the next begins.

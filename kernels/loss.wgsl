@@ -2,20 +2,23 @@
 //
 //   forward    loss[v] = sum over b, h, w of weight[h] mask[b, h, w] (pred - y)^2 / count,   loss = mean over v
 //              count = B H W, or the sum of the mask
-//   backward   dpred = dloss 2 weight[h] mask (pred - y) / (V count)
+//              dpred = 2 weight[h] (pred - y) / (V count), or without count 2 weight[h] mask (pred - y) / V
+//   backward   dpred times dloss, or with a mask times dloss / count
 //
-// Shapes      pred, y, dpred [B, V, H, W]; weight [H]; mask [B, H, W]; rows, mask_rows [B, V, H];
+// Shapes      pred, y, dpred [B, V, H, W]; weight [H]; mask [B, H, W]; sums, counts [B, V, ceil(H W / BLOCK)];
 //             losses [V]; loss [1]; count [1]
-// Dispatch    forward_rows: one workgroup of LANES threads per row of W;  forward_total: one workgroup;
-//             backward_elements: one thread per element
+// Dispatch    forward_blocks: one workgroup of LANES threads per entry of sums;  forward_total: one workgroup;
+//             backward_elements: one thread per four elements
 // Called by   src/ops/loss.ts
 // Checked by  test/ops/loss.test.ts
 
 //@include lanes
 
 const WORKGROUP = 64u;
+const BLOCK = 2048u; // elements of a field that one workgroup adds up
 
 override MASKED = false;
+override GRADIENT = false; // leave dpred
 
 struct Params {
   B: u32,
@@ -26,63 +29,93 @@ struct Params {
 
 var<immediate> params: Params;
 
-@group(0) @binding(0) var<storage, read> pred: array<f32>;
-@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(0) var<storage, read> pred: array<vec4f>;
+@group(0) @binding(1) var<storage, read> y: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<f32>;
-@group(0) @binding(4) var<storage, read_write> rows: array<f32>;
-@group(0) @binding(5) var<storage, read_write> mask_rows: array<f32>;
+@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(5) var<storage, read_write> counts: array<f32>;
 @group(0) @binding(6) var<storage, read_write> losses: array<f32>;
 @group(0) @binding(7) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(8) var<storage, read_write> count: array<f32>;
 @group(0) @binding(9) var<storage, read> dloss: array<f32>;
-@group(0) @binding(10) var<storage, read_write> dpred: array<f32>;
+@group(0) @binding(10) var<storage, read_write> dpred: array<vec4f>;
+
+// The weights of elements e to e + 3, e a multiple of 4.
+fn weights_at(e: u32) -> vec4f {
+  if (params.W % 4u == 0u) { return vec4f(weight[e / params.W % params.H]); }
+  let h = (vec4u(e) + vec4u(0u, 1u, 2u, 3u)) / params.W % params.H;
+  return vec4f(weight[h.x], weight[h.y], weight[h.z], weight[h.w]);
+}
+
+fn masks_at(e: u32) -> vec4f {
+  let field = params.H * params.W;
+  let each = vec4u(e) + vec4u(0u, 1u, 2u, 3u);
+  let at = each / (params.V * field) * field + each % field;
+  return vec4f(mask[at.x], mask[at.y], mask[at.z], mask[at.w]);
+}
 
 @compute @workgroup_size(LANES)
-fn forward_rows(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = group.y * groups.x + group.x; // (b V + v) H + h
-  if (row >= params.B * params.V * params.H) { return; }
-  let h = row % params.H;
-  let mask_start = (row / (params.V * params.H) * params.H + h) * params.W;
-  var total = 0.0;
-  var seen = 0.0;
-  for (var w = lane; w < params.W; w += LANES) {
-    let error = pred[row * params.W + w] - y[row * params.W + w];
+fn forward_blocks(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let field = params.H * params.W;
+  let blocks = (field + BLOCK - 1u) / BLOCK;
+  let block = group.y * groups.x + group.x; // (b V + v) blocks + which
+  if (block >= params.B * params.V * blocks) { return; }
+  let start = block / blocks * field;
+  let first = start + block % blocks * BLOCK;
+  let end = min(first + BLOCK, start + field);
+  var slope = 2.0 / f32(params.V);
+  if (!MASKED) { slope /= f32(params.B * field); }
+  var total = vec4f();
+  var seen = vec4f();
+  for (var q = first / 4u + lane; 4u * q < end; q += LANES) {
+    let error = pred[q] - y[q];
+    let w = weights_at(4u * q);
+    var square = w * error * error;
+    var gradient = slope * w * error;
+    // Where fields are no whole vec4s, two blocks share one: both add up their part, and the first writes dpred.
+    let each = vec4u(4u * q) + vec4u(0u, 1u, 2u, 3u);
+    let own = (each >= vec4u(first)) & (each < vec4u(end));
     if (MASKED) {
       // A masked cell may hold NaN, which no factor turns into nothing.
-      let m = mask[mask_start + w];
-      if (m != 0.0) { total += m * error * error; }
-      seen += m;
-    } else {
-      total += error * error;
+      let m = masks_at(4u * q);
+      square = select(vec4f(), m * square, m != vec4f());
+      gradient = select(vec4f(), m * gradient, m != vec4f());
+      seen += select(vec4f(), m, own);
+    }
+    total += select(vec4f(), square, own);
+    if (GRADIENT) {
+      if (own.x) { dpred[q] = gradient; }
     }
   }
-  total = lanes_sum(lane, total);
-  seen = lanes_sum(lane, seen);
+  let sum = lanes_sum(lane, dot(total, vec4f(1.0)));
+  let cells = lanes_sum(lane, dot(seen, vec4f(1.0)));
   if (lane == 0u) {
-    rows[row] = weight[h] * total;
-    mask_rows[row] = select(f32(params.W), seen, MASKED);
+    sums[block] = sum;
+    counts[block] = cells;
   }
 }
 
 @compute @workgroup_size(LANES)
 fn forward_total(@builtin(local_invocation_index) lane: u32) {
-  // The mask is the same for every variable: count it under the first.
-  var seen = 0.0;
-  for (var i = lane; i < params.B * params.H; i += LANES) {
-    seen += mask_rows[i / params.H * params.V * params.H + i % params.H];
-  }
-  seen = lanes_sum(lane, seen);
-  var total = 0.0;
-  for (var v = 0u; v < params.V; v++) {
+  let blocks = (params.H * params.W + BLOCK - 1u) / BLOCK;
+  var seen = f32(params.B * params.H * params.W);
+  if (MASKED) {
+    // The mask is the same for every variable: count it under the first.
     var part = 0.0;
-    for (var i = lane; i < params.B * params.H; i += LANES) {
-      part += rows[(i / params.H * params.V + v) * params.H + i % params.H];
-    }
-    part = lanes_sum(lane, part) / seen;
-    if (lane == 0u) { losses[v] = part; }
-    total += part;
+    for (var i = lane; i < params.B * blocks; i += LANES) { part += counts[i / blocks * params.V * blocks + i % blocks]; }
+    seen = lanes_sum(lane, part);
   }
+  var total = 0.0;
+  for (var v = lane; v < params.V; v += LANES) {
+    var part = 0.0;
+    for (var b = 0u; b < params.B; b++) {
+      for (var i = 0u; i < blocks; i++) { part += sums[(b * params.V + v) * blocks + i]; }
+    }
+    losses[v] = part / seen;
+    total += part / seen;
+  }
+  total = lanes_sum(lane, total);
   if (lane == 0u) {
     loss[0] = total / f32(params.V);
     count[0] = seen;
@@ -91,15 +124,9 @@ fn forward_total(@builtin(local_invocation_index) lane: u32) {
 
 @compute @workgroup_size(WORKGROUP)
 fn backward_elements(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
-  if (i >= params.B * params.V * params.H * params.W) { return; }
-  let h = i / params.W % params.H;
-  let slope = 2.0 * dloss[0] * weight[h] / (f32(params.V) * count[0]);
-  var value = slope * (pred[i] - y[i]);
-  if (MASKED) {
-    let b = i / (params.V * params.H * params.W);
-    let m = mask[(b * params.H + h) * params.W + i % params.W];
-    if (m != 0.0) { value *= m; } else { value = 0.0; }
-  }
-  dpred[i] = value;
+  var factor = dloss[0];
+  if (MASKED) { factor /= count[0]; }
+  let q = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (factor == 1.0 || 4u * q >= params.B * params.V * params.H * params.W) { return; }
+  dpred[q] *= factor;
 }

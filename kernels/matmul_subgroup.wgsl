@@ -3,7 +3,7 @@
 //   forward    C[m, n] = alpha * sum over k of A[m, k] B[k, n]  (+ bias[n])  (gelu)  (+ residual[m, n])  (+ C[m, n])
 //   backward   made of the same products: dA = dC B^T, dB = A^T dC
 //
-// One subgroup owns ROWS x 4 LANES of C in registers. In each step of four k's a lane loads a vec4 of A once, and
+// One subgroup owns 4 LANES x 4 LANES of C in registers. In each step of four k's a lane loads a vec4 of A once, and
 // every lane gets it by subgroupBroadcast with a constant lane, the one cheap way to make a scalar of a loaded value
 // on a CPU. No workgroup memory, no barrier, no branch in the loop.
 //
@@ -11,17 +11,17 @@
 //             each with its own row length in floats and two strides over the batch (outer, inner).
 //             nn, nt, tn: vec4 loads, so row lengths and strides in multiples of 4, and N and K, K, or M, N and K.
 //             strided: any shape.
-// Dispatch    one workgroup (one subgroup) per ROWS x 4 LANES block: (blocks of M, blocks of N, batch); M runs fastest
-//             to keep a panel of B in cache.  tn: 4 LANES rows instead of ROWS.
+// Dispatch    one workgroup (one subgroup) per 4 LANES x 4 LANES block: (blocks of M, blocks of N, batch); M runs fastest
+//             to keep a panel of B in cache
 // Called by   src/ops/product.ts
 // Checked by  test/ops/matmul.test.ts
 
 //@include lanes
 //@include product
 
-const ROWS = 32u;
-const A_LOADS = ROWS / LANES; // vec4s of A per lane and step
-const TN_ROWS = 4 * LANES; // with A transposed a vec4 spans four rows
+// As many rows as columns: the fewest loads for a product. Twice as many no longer fit a CPU's vector registers.
+const ROWS = 4 * LANES;
+const A_LOADS = 4; // vec4s of A per lane and step
 
 struct Block {
   row: u32,
@@ -56,13 +56,13 @@ fn nn_block(
   for (var k = 0u; k < steps; k++) {
     var va: array<vec4f, A_LOADS>;
     //@unroll i < A_LOADS
-    va[i] = a4[ia[i]];
+    va[i] = vec4f(a_quad(ia[i]));
     ia[i] += 1u;
     //@end
-    let b0 = b4[ib];
-    let b1 = b4[ib + b_row];
-    let b2 = b4[ib + 2u * b_row];
-    let b3 = b4[ib + 3u * b_row];
+    let b0 = vec4f(b_quad(ib));
+    let b1 = vec4f(b_quad(ib + b_row));
+    let b2 = vec4f(b_quad(ib + 2u * b_row));
+    let b3 = vec4f(b_quad(ib + 3u * b_row));
     ib += 4u * b_row;
     //@unroll r < ROWS
     let v = va[r / LANES];
@@ -102,13 +102,13 @@ fn nt_block(
   for (var k = 0u; k < steps; k++) {
     var va: array<vec4f, A_LOADS>;
     //@unroll i < A_LOADS
-    va[i] = a4[ia[i]];
+    va[i] = vec4f(a_quad(ia[i]));
     ia[i] += 1u;
     //@end
-    let t0 = b4[i0 + k];
-    let t1 = b4[i1 + k];
-    let t2 = b4[i2 + k];
-    let t3 = b4[i3 + k];
+    let t0 = vec4f(b_quad(i0 + k));
+    let t1 = vec4f(b_quad(i1 + k));
+    let t2 = vec4f(b_quad(i2 + k));
+    let t3 = vec4f(b_quad(i3 + k));
     let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
     let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
     let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
@@ -144,23 +144,23 @@ fn tn_block(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let block = block_of(group, TN_ROWS);
+  let block = block_of(group, ROWS);
   let n = block.column + 4u * lane;
   let a_row = params.a_row / 4u;
   let b_row = params.b_row / 4u;
   var ia = (block.a + min(block.row + 4u * lane, params.M - 4u)) / 4u;
   var ib = (block.b + min(n, params.N - 4u)) / 4u;
-  var sums: array<vec4f, TN_ROWS>;
+  var sums: array<vec4f, ROWS>;
   let steps = params.K / 4u;
   for (var k = 0u; k < steps; k++) {
-    let a0 = a4[ia];
-    let a1 = a4[ia + a_row];
-    let a2 = a4[ia + 2u * a_row];
-    let a3 = a4[ia + 3u * a_row];
-    let b0 = b4[ib];
-    let b1 = b4[ib + b_row];
-    let b2 = b4[ib + 2u * b_row];
-    let b3 = b4[ib + 3u * b_row];
+    let a0 = vec4f(a_quad(ia));
+    let a1 = vec4f(a_quad(ia + a_row));
+    let a2 = vec4f(a_quad(ia + 2u * a_row));
+    let a3 = vec4f(a_quad(ia + 3u * a_row));
+    let b0 = vec4f(b_quad(ib));
+    let b1 = vec4f(b_quad(ib + b_row));
+    let b2 = vec4f(b_quad(ib + 2u * b_row));
+    let b3 = vec4f(b_quad(ib + 3u * b_row));
     ia += 4u * a_row;
     ib += 4u * b_row;
     //@unroll r < LANES
@@ -174,7 +174,7 @@ fn tn_block(
   }
   if (n >= params.N) { return; }
   var rolled = sums;
-  let rows = min(TN_ROWS * min(groups.x, 1u), params.M - block.row);
+  let rows = min(ROWS * min(groups.x, 1u), params.M - block.row);
   for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
 }
 
@@ -204,10 +204,10 @@ fn strided_block(
   for (var k = 0u; k < params.K; k++) {
     var va: array<f32, A_LOADS>;
     //@unroll i < A_LOADS
-    va[i] = a[ia[i]];
+    va[i] = f32(a_at(ia[i]));
     ia[i] += a_k;
     //@end
-    let vb = vec4f(b[i0], b[i1], b[i2], b[i3]);
+    let vb = vec4f(Operand4(b_at(i0), b_at(i1), b_at(i2), b_at(i3)));
     i0 += b_k;
     i1 += b_k;
     i2 += b_k;

@@ -15,6 +15,7 @@ struct Noise {
   seed: u32,
   stream: u32, // which draw of the step: dropout takes this one, drop path the next
   step: u32,
+  first: u32, // the place of element 0 among those of the whole batch, a multiple of 4
 }
 
 // Four random words from four counters (pcg4d of Jarzynski and Olano 2020, JCGT 9(3), Hash Functions for GPU Rendering).
@@ -36,7 +37,7 @@ fn pcg4d(counters: vec4u) -> vec4u {
 fn compensation(threshold: u32) -> f32 { return 1.0 / (1.0 - f32(threshold) * 2.3283064365386963e-10); }
 
 fn path_factor(n: Noise, i: u32) -> f32 {
-  let draw = pcg4d(vec4u(i / n.share, n.stream + 1u, n.step, n.seed)).x;
+  let draw = pcg4d(vec4u((n.first + i) / n.share, n.stream + 1u, n.step, n.seed)).x;
   return select(0.0, compensation(n.path_threshold), draw >= n.path_threshold);
 }
 
@@ -44,7 +45,7 @@ fn path_factor(n: Noise, i: u32) -> f32 {
 fn kept4(n: Noise, i: u32) -> vec4f {
   var factor = vec4f(1.0);
   if (n.threshold > 0u) {
-    let draw = pcg4d(vec4u(i / 4u, n.stream, n.step, n.seed));
+    let draw = pcg4d(vec4u((n.first + i) / 4u, n.stream, n.step, n.seed));
     factor = select(vec4f(), vec4f(compensation(n.threshold)), draw >= vec4u(n.threshold));
   }
   if (n.path_threshold > 0u) {
@@ -57,7 +58,7 @@ fn kept4(n: Noise, i: u32) -> vec4f {
 fn kept(n: Noise, i: u32) -> f32 {
   var factor = 1.0;
   if (n.threshold > 0u) {
-    let draw = pcg4d(vec4u(i / 4u, n.stream, n.step, n.seed))[i % 4u];
+    let draw = pcg4d(vec4u((n.first + i) / 4u, n.stream, n.step, n.seed))[i % 4u];
     factor = select(0.0, compensation(n.threshold), draw >= n.threshold);
   }
   if (n.path_threshold > 0u) { factor *= path_factor(n, i); }

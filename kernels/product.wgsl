@@ -11,6 +11,7 @@
 
 //@include erf
 //@include noise
+//@include operand
 
 override BIAS = false;
 override GELU = false;
@@ -21,6 +22,7 @@ override RESIDUAL = false;
 override ACCUMULATE = false;
 override A_TRANSPOSED = false; // how A and B are stored, for kernels that take both ways
 override B_TRANSPOSED = false;
+override B_HALF = false; // B is stored as f16 and bound as b_half
 
 struct Params {
   M: u32,
@@ -30,8 +32,8 @@ struct Params {
   b_row: u32,
   c_row: u32,
   inner: u32, // batch = outer * inner
-  // 64 bytes are all that a dispatch may carry, so six words have two readings: strides over the batch in floats, or
-  // with NOISE, which goes without a batch, the words of `noise_of`.
+  // 64 bytes are all that a dispatch may carry, so seven words have two readings: strides over the batch in floats, or
+  // with NOISE, whose C has no batch and begins its storage, the words of `Noise`.
   a_outer: u32, // or threshold of dropout
   a_inner: u32, // or threshold of drop path
   b_outer: u32, // or elements of C that drop path keeps or drops together
@@ -39,24 +41,23 @@ struct Params {
   c_outer: u32, // or stream
   c_inner: u32, // or step
   b_base: u32, // where B and C begin, floats: one of q, k, v in their common tensor
-  c_base: u32,
+  c_base: u32, // or first
   alpha: f32,
 }
 
 var<immediate> params: Params;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> before: array<f32>;
-@group(0) @binding(6) var<storage, read> a4: array<vec4f>;
-@group(0) @binding(7) var<storage, read> b4: array<vec4f>;
-@group(0) @binding(8) var<storage, read_write> c4: array<vec4f>;
-@group(0) @binding(9) var<storage, read> bias4: array<vec4f>;
-@group(0) @binding(10) var<storage, read> residual4: array<vec4f>;
-@group(0) @binding(11) var<storage, read_write> before4: array<vec4f>;
+@group(0) @binding(0) var<storage, read_write> c: array<f32>;
+@group(0) @binding(1) var<storage, read> bias: array<f32>;
+@group(0) @binding(2) var<storage, read> residual: array<f32>;
+@group(0) @binding(3) var<storage, read_write> before: array<f32>;
+@group(0) @binding(4) var<storage, read> a4: array<vec4f>;
+@group(0) @binding(5) var<storage, read> b4: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> c4: array<vec4f>;
+@group(0) @binding(7) var<storage, read> bias4: array<vec4f>;
+@group(0) @binding(8) var<storage, read> residual4: array<vec4f>;
+@group(0) @binding(9) var<storage, read_write> before4: array<vec4f>;
+@group(0) @binding(10) var<storage, read> b_half: array<vec2u>; // four to an entry
 
 // Where one matrix of the batch begins.
 struct Starts {
@@ -66,7 +67,7 @@ struct Starts {
 }
 
 fn starts_of(z: u32) -> Starts {
-  if (NOISE) { return Starts(0u, params.b_base, params.c_base); }
+  if (NOISE) { return Starts(0u, params.b_base, 0u); }
   let outer = z / params.inner;
   let inner = z % params.inner;
   return Starts(
@@ -76,8 +77,24 @@ fn starts_of(z: u32) -> Starts {
   );
 }
 
+// Elements 4 i .. 4 i + 3 of A and B, and element i.
+fn a_quad(i: u32) -> Operand4 { return Operand4(a4[i]); }
+
+fn b_quad(i: u32) -> Operand4 {
+  if (B_HALF) { return unpacked(b_half[i]); }
+  return Operand4(b4[i]);
+}
+
+fn a_at(i: u32) -> Operand { return Operand(a4[i / 4u][i % 4u]); }
+
+fn b_at(i: u32) -> Operand {
+  if (B_HALF) { return Operand(unpack2x16float(b_half[i / 4u][i / 2u % 2u])[i % 2u]); }
+  return Operand(b4[i / 4u][i % 4u]);
+}
+
 fn noise() -> Noise {
-  return Noise(params.a_outer, params.a_inner, params.b_outer, params.b_inner, params.c_outer, params.c_inner);
+  let p = params;
+  return Noise(p.a_outer, p.a_inner, p.b_outer, p.b_inner, p.c_outer, p.c_inner, p.c_base);
 }
 
 // Stores C[m, n] .. C[m, n + 3], which lie at `at`, a multiple of 4.

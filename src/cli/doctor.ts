@@ -112,7 +112,7 @@ async function examine(wanted: string | undefined): Promise<Report> {
       problems.push({ what: error.message, mend: error.hint, fatal: true });
     return undefined;
   };
-  const adapters = await listAdapters({ experimental: true }).catch(refused);
+  const adapters = await listAdapters().catch(refused);
   if (adapters) problems.push(...findProblems(machine, adapters));
   let trial: Trial | undefined;
   // An adapter that was asked for and is not there is the user's to mend, not the machine's.

@@ -34,9 +34,7 @@ const GiB = 2 ** 30;
 const MiB = 2 ** 20;
 
 export function inspectMachine(): Machine {
-  // A container's limit is what counts; 0 and absurdly large numbers mean there is none.
-  const limit = process.constrainedMemory?.() ?? 0;
-  const memory = limit > 0 && limit < totalmem() ? limit : totalmem();
+  const memory = allMemory();
   const cache = cacheHome();
   const disk = statfsSync(nearest(cache));
   return {
@@ -45,10 +43,21 @@ export function inspectMachine(): Machine {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: cpus().length,
     memory,
-    freeMemory: Math.min(memory, process.availableMemory?.() ?? memory),
+    freeMemory: freeMemory(),
     cache,
     freeCache: disk.bavail * disk.bsize,
   };
+}
+
+/** A container's limit is what counts; 0 and absurdly large numbers mean there is none. */
+function allMemory(): number {
+  const limit = process.constrainedMemory?.() ?? 0;
+  return limit > 0 && limit < totalmem() ? limit : totalmem();
+}
+
+/** Bytes this process could have now. */
+export function freeMemory(): number {
+  return Math.min(allMemory(), process.availableMemory?.() ?? allMemory());
 }
 
 /** The folder itself, or the nearest one above it that exists. */

@@ -4,22 +4,27 @@ import { rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { stringify } from "yaml";
 import { makeFolder } from "../data/folder.ts";
-import { type Gpu, openGpu } from "../engine/device.ts";
+import { type Gpu, openGpu, type Precision } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
 import { parameterShapes } from "../model/parameters.ts";
 import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
-import { Learner, type ReadParameter } from "../train/learner.ts";
+import { Learner, type LearnerOptions, type ReadParameter } from "../train/learner.ts";
 import { type Run, totalSteps, trainRun } from "../train/loop.ts";
 import type { Objective } from "../train/pretrain.ts";
-import { bestCheckpoint, heldCheckpoint, lastCheckpoint, resumeRun } from "../train/resume.ts";
+import { bestCheckpoint, heldCheckpoint, lastCheckpoint, microBatchOf, resumeRun } from "../train/resume.ts";
 import type { Context } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
+import { bytes } from "./machine.ts";
+import { describePlan, planRun, roomOf } from "./memory.ts";
 import { progress } from "./progress.ts";
 
 export interface RunConfig {
   readonly output: string;
   readonly resume: boolean;
   readonly adapter?: string | undefined;
+  readonly precision: Precision;
+  readonly recompute: boolean;
+  readonly memory?: number | undefined;
   readonly optimiser: OptimiserSettings;
   readonly training: TrainingSettings;
 }
@@ -54,7 +59,7 @@ export async function trainInTheOpen(
         : "choose another --output, or move it away",
     );
   }
-  const gpu = await openGpu({ adapter: config.adapter });
+  const gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
   try {
     await trainOn(gpu, name, config, objective, start, context);
   } finally {
@@ -70,15 +75,17 @@ async function trainOn(
   start: ReadParameter,
   context: Context,
 ): Promise<void> {
-  const { output: out, resume, optimiser, training } = config;
-  const { model, train, validation, sets } = objective;
+  const { output: out, resume, recompute, optimiser, training } = config;
+  const { model, train, validation, sets, batches } = objective;
+  const { grid } = sets[0]!;
+  const { batchSize } = training;
   const info = {
     ...objective.info,
     provenance: {
       ...objective.info.provenance,
       adapter: gpu.name,
       seed: training.seed,
-      settings: { optimiser, training },
+      settings: { precision: gpu.precision, optimiser, training },
     },
   };
   const parameters = [...parameterShapes(model).values()].reduce(
@@ -86,22 +93,27 @@ async function trainOn(
     0,
   );
   const steps = totalSteps(train, training);
+  // What embeds variables that never enter is left alone, decay included.
+  const entering = info.inputs ?? info.variables.map((variable) => variable.name);
+  const options: LearnerOptions = { variables: entering, recompute };
+  const wanted = training.microBatch ?? (resume ? await microBatchOf(out) : undefined);
+  const room = roomOf(gpu, config.memory);
+  const plan = planRun(gpu, { config: model, grid, optimiser, options, batchSize, batches }, room, wanted);
   context.info(
     [
-      `adapter     ${gpu.name} (${gpu.kind})`,
+      `adapter     ${gpu.name} (${gpu.kind}), ${gpu.precision}`,
       `model       ${model.variables.length} variables, patch ${model.patchSize}, D ${model.embedDim}, depth ${model.depth}, ` +
         `${model.heads} heads: ${(parameters / 1e6).toFixed(2)} M parameters`,
       `data        ${train.samples} samples to train on, ${validation?.samples ?? 0} to validate` +
         `${info.synthetic ? ", SYNTHETIC" : ""}`,
-      `run         ${steps} steps of ${training.batchSize * training.accumulate} samples, in ${out}`,
+      `memory      ${describePlan(plan, room)}`,
+      `run         ${steps} steps of ${batchSize * training.accumulate} samples, in ${out}`,
     ].join("\n"),
   );
   const undo = resume ? undefined : await beginFolder(out, config);
   const result = await interruptible(
     async (signal) => {
-      // What embeds variables that never enter is left alone, decay included.
-      const entering = info.inputs ?? info.variables.map((variable) => variable.name);
-      const learner = new Learner(gpu, model, sets[0]!.grid, optimiser, entering);
+      const learner = new Learner(gpu, model, grid, optimiser, { ...options, microBatch: plan.microBatch });
       const bar = progress({ label: name, total: steps, quiet: context.quiet });
       const run: Run = {
         learner,
@@ -135,8 +147,7 @@ async function trainOn(
     if (!telling && !heldCheckpoint(out)) await undo?.();
     throw error;
   });
-  const { peak } = gpu.pool.bytes;
-  context.info(`peak of the adapter's memory: ${(peak / 2 ** 20).toFixed(0)} MiB`);
+  context.info(`peak of the adapter's memory: ${bytes(gpu.pool.bytes.made)} (planned: ${bytes(plan.peak)})`);
   const loss = result.best === undefined ? "" : `, validation loss ${result.best.toFixed(4)}`;
   context.print(
     `${result.stoppedEarly ? "stopped early" : "done"} after ${result.steps} steps${loss}: ${bestCheckpoint(out)}`,

@@ -30,14 +30,16 @@ export interface AdapterOptions {
 }
 
 /**
- * Dawn's guards that cost a software adapter most (SwiftShader: 1.6 times): clamping every index, and zeroing
- * workgroup memory. Our kernels keep within their buffers by their own guards and write workgroup memory before
- * they read it, and only our kernels run. Validation stays on: it is what turns a wrong binding into an error.
+ * Off: Dawn's guards that cost most (SwiftShader: 1.6 times), clamping every index and zeroing workgroup memory. Our
+ * kernels keep within their buffers by their own guards and write workgroup memory before they read it, on GPUs as on
+ * software adapters, and only our kernels run. Validation stays on: it is what turns a wrong binding into an error.
+ * On: what Dawn holds back on GPUs unless asked, subgroup matrices, and f16 on NVIDIA.
  */
-const FAST = "enable-dawn-features=disable_robustness,disable_workgroup_init";
+const TOGGLES =
+  "enable-dawn-features=disable_robustness,disable_workgroup_init,allow_unsafe_apis,vulkan_enable_f16_on_nvidia";
 
-/** What Dawn holds back on GPUs unless asked: subgroup matrices, and f16 on NVIDIA. */
-const EXPERIMENTAL = "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia";
+/** Exact timestamps: browsers coarsen them for the sake of pages that should not spy; a profiler wants them. */
+const EXACT = "disable-dawn-features=timestamp_quantization";
 
 const FIXES =
   "install a Vulkan driver (the GPU's own, or mesa-vulkan-drivers for the CPU), or run npm ci with optional packages " +
@@ -65,14 +67,13 @@ export async function chooseAdapter({ name }: AdapterOptions = {}): Promise<Chos
   throw new ClimaxError("device", `no WebGPU adapter found (${machine()})`, hint);
 }
 
-/** Every adapter of the machine, the system's first. With `experimental`, GPUs show the features not yet in WebGPU. */
-export async function listAdapters({ experimental = false } = {}): Promise<AdapterEntry[]> {
+/** Every adapter of the machine, the system's first. */
+export async function listAdapters(): Promise<AdapterEntry[]> {
   const entries: AdapterEntry[] = [];
   const names = await systemNames();
   for (const { backend, name } of names) {
     const which = names.length > 1 ? [`backend=${backend}`, `adapter=${name}`] : [];
-    const toggles = isSoftwareName(name) ? [FAST] : experimental ? [EXPERIMENTAL] : [];
-    const opened = await open([...which, ...toggles], name);
+    const opened = await open(which, name);
     if (opened) entries.push(entry(opened, backend, "system"));
   }
   const listed = entries.some(({ name }) => /swiftshader/i.test(name));
@@ -138,10 +139,10 @@ async function bestOfSystem(): Promise<ChosenAdapter | undefined> {
   if (!systemMayHaveAdapters()) return undefined;
   const hardware = process.platform !== "linux" || gpuDevices().length > 0;
   // With no GPU in sight, one look is enough: each look makes lavapipe print two warnings on stderr.
-  if (!hardware) return open([FAST]);
+  if (!hardware) return open();
 
   const names = await systemNames();
-  const best = await open([]);
+  const best = await open();
   if (best?.kind === "hardware") {
     const full = names.find(({ name }) => identifier(name) === identifier(best.adapter.info.device));
     return { ...best, name: full?.name ?? (names.length === 1 ? names[0]!.name : best.name) };
@@ -150,7 +151,7 @@ async function bestOfSystem(): Promise<ChosenAdapter | undefined> {
     const opened = await open([`backend=${backend}`, `adapter=${name}`], name);
     if (opened?.kind === "hardware") return opened;
   }
-  return best && open([FAST]);
+  return best;
 }
 
 /** On Linux Dawn complains on stderr when there is nothing to find: look first. */
@@ -186,7 +187,7 @@ async function openSwiftShader(): Promise<ChosenAdapter | undefined> {
   const { VK_DRIVER_FILES } = process.env;
   process.env.VK_DRIVER_FILES = icd; // read by the loader while Dawn makes its Vulkan instance
   try {
-    return await open(["backend=vulkan", FAST]);
+    return await open(["backend=vulkan"]);
   } finally {
     if (VK_DRIVER_FILES === undefined) delete process.env.VK_DRIVER_FILES;
     else process.env.VK_DRIVER_FILES = VK_DRIVER_FILES;
@@ -195,8 +196,8 @@ async function openSwiftShader(): Promise<ChosenAdapter | undefined> {
 
 const instanceOf = new WeakMap<GPUAdapter, GPU>();
 
-async function open(options: string[], name?: string): Promise<ChosenAdapter | undefined> {
-  const instance = await dawn(options);
+async function open(which: string[] = [], name?: string): Promise<ChosenAdapter | undefined> {
+  const instance = await dawn([...which, TOGGLES, EXACT]);
   const adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return undefined;
   instanceOf.set(adapter, instance);

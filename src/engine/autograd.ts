@@ -2,6 +2,7 @@
 import type { Gpu } from "./device.ts";
 import { kernel, quads, run } from "./kernel.ts";
 import type { Storage } from "./pool.ts";
+import type { Random } from "./random.ts";
 import { adopt, empty, noting, owning, size, type Tensor, tensor } from "./tensor.ts";
 
 /** Given dL/dy, returns dL/dx for each input x, in order; `null` where none flows. */
@@ -64,6 +65,49 @@ export function gradients(
   wrt: readonly Tensor[] = [],
   seed?: Tensor,
 ): { y: Tensor; grads: Tensor[] } {
+  const { y, grads } = differentiate(forward, wrt, seed);
+  return {
+    y,
+    grads: grads.map((dw, i) => {
+      if (!dw) throw new Error(`wrt[${i}] plays no part in the result`);
+      return dw;
+    }),
+  };
+}
+
+/**
+ * Runs `forward` keeping nothing of what it makes but its result; the backward pass runs it again to differentiate
+ * it (Chen et al. 2016, arXiv:1604.06174). Results and gradients are those without it, bit for bit. Outside `gradients`
+ * it is `forward` itself. One may hold another, whose `forward` then runs three times.
+ *
+ * @param inputs   every tensor that `forward` reads and gradients shall flow to, parameters included
+ * @param forward  builds y from ops, the same ones each time; takes its random numbers from what it is given
+ * @param random   advances as if `forward` had been run once
+ */
+export function checkpoint(
+  inputs: readonly Tensor[],
+  forward: (random: Random | undefined) => Tensor,
+  random?: Random,
+): Tensor {
+  if (!tape) return forward(random);
+  const again = random?.copy();
+  const made = new Set<Storage>();
+  const y = noGrad(() => noting(made, () => forward(random)));
+  for (const storage of made) if (storage !== y.storage) y.gpu.pool.giveBack(storage);
+  if (made.has(y.storage)) adopt([y.storage]);
+  const wrt = inputs.filter(({ grad }) => !grad);
+  return record(y, inputs, (dy) => {
+    const { grads } = differentiate(() => forward(again?.copy()), wrt, dy);
+    return inputs.map((x) => grads[wrt.indexOf(x)] ?? null);
+  });
+}
+
+/** As `gradients`, for tensors `wrt` that may play no part. */
+function differentiate(
+  forward: () => Tensor,
+  wrt: readonly Tensor[],
+  seed: Tensor | undefined,
+): { y: Tensor; grads: (Tensor | undefined)[] } {
   if (tape) throw new Error("gradients cannot be nested");
   const steps: Step[] = [];
   const made = new Set<Storage>();
@@ -76,11 +120,13 @@ export function gradients(
   }
   const { gpu } = y;
   const saved = [...made]; // in the order they were made
+  const grads = new GradientMap(gpu);
+  // A gradient may lie in what the forward pass made; it is given back when nobody holds it any more.
   const release = (from: number): void => {
-    for (const storage of saved.splice(from)) if (storage !== y.storage) gpu.pool.giveBack(storage);
+    for (const storage of saved.splice(from))
+      if (storage !== y.storage && !grads.holds(storage)) gpu.pool.giveBack(storage);
   };
 
-  const grads = new GradientMap(gpu);
   grads.add(y, seed ?? one(gpu, y));
   release(steps.at(-1)?.made ?? 0);
   // The tape is in the order of execution, so its reverse visits every y after all its uses.
@@ -99,14 +145,11 @@ export function gradients(
     release(steps[i - 1]?.made ?? 0);
   }
 
-  const result = wrt.map((w, i) => {
-    const dw = grads.get(w);
-    if (!dw) throw new Error(`wrt[${i}] plays no part in the result`);
-    return dw;
-  });
+  const result = wrt.map((w) => grads.get(w));
   for (const x of [...grads.tensors()]) if (!wrt.includes(x)) grads.drop(x); // other leaves
   grads.sweep();
-  adopt([...(made.has(y.storage) ? [y.storage] : []), ...result.map(({ storage }) => storage)]);
+  const kept = [y, ...result].flatMap((t) => (t ? [t.storage] : []));
+  adopt(kept.filter((storage) => storage !== y.storage || made.has(storage)));
   return { y, grads: result };
 }
 

@@ -1,4 +1,6 @@
 // The commands recorded but not yet submitted: one compute pass that grows until somebody waits.
+import type { Kernel } from "./kernel.ts";
+import type { Tensor } from "./tensor.ts";
 
 /**
  * Dispatches per submit. A few dozen keep the device busy while the next ones are recorded; a submit costs
@@ -6,7 +8,17 @@
  */
 const BATCH = 64;
 
+/** One dispatch, as a profiler sees it. */
+export interface Dispatch {
+  readonly kernel: Kernel;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly params: Readonly<Record<string, number>>;
+  readonly workgroups: readonly [number, number, number];
+}
+
 export class Commands {
+  /** When set, gives each dispatch the timestamps of a compute pass of its own. The bench sets it. */
+  profiler: ((dispatch: Dispatch) => GPUComputePassTimestampWrites) | undefined;
   readonly #device: GPUDevice;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -29,6 +41,12 @@ export class Commands {
     this.#pass = undefined;
     this.#encoder ??= this.#device.createCommandEncoder();
     return this.#encoder;
+  }
+
+  /** A compute pass for one dispatch alone, with its timestamps. */
+  timedPass(timestampWrites: GPUComputePassTimestampWrites): GPUComputePassEncoder {
+    const { encoder } = this;
+    return (this.#pass = encoder.beginComputePass({ timestampWrites }));
   }
 
   recorded(): void {

@@ -1,6 +1,6 @@
 // An open WebGPU device with its buffer pool, its queue of recorded commands and its fault state.
 import { ClimaxError } from "../errors.ts";
-import { chooseAdapter } from "./adapters.ts";
+import { chooseAdapter, listAdapters } from "./adapters.ts";
 import { Commands } from "./commands.ts";
 import { Pool } from "./pool.ts";
 
@@ -15,38 +15,69 @@ export interface Gpu {
    * subgroup where it is fixed, else 0 (then workgroup memory is used instead of subgroup operations).
    */
   readonly subgroupSize: number;
+  /** Whether kernels may compute in f16. */
+  readonly half: boolean;
+  /** Whether a subgroup multiplies 16 x 16 matrices of f16 by itself, adding up in f32 (tensor cores). */
+  readonly matrices: boolean;
+  /** What matrix products take their operands in; they add up in f32. */
+  readonly precision: Precision;
   readonly pool: Pool;
   readonly commands: Commands;
   /** The first error WebGPU reported since the last check; thrown at the next read. */
   fault: Error | undefined;
 }
 
+export type Precision = "f32" | "f16";
+
 export interface GpuOptions {
   /** Part of an adapter's name; by default the best one at hand. */
   readonly adapter?: string | undefined;
+  /** f32 by default. */
+  readonly precision?: Precision | undefined;
+  /** Make timestamps of the device available to a profiler, where the adapter has them. */
+  readonly timestamps?: boolean;
 }
 
 /**
  * Opens an adapter with the limits this program needs.
  *
- * @throws ClimaxError "device" when there is no such adapter: nothing falls back in silence
+ * @throws ClimaxError "device" when there is no such adapter, or it lacks the precision: nothing falls back in silence
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { adapter, name, kind } = await chooseAdapter({ name: options.adapter });
+  const { precision = "f32" } = options;
   const { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage } = adapter.limits;
-  const subgroups = adapter.features.has("subgroups");
+  const { maxComputeWorkgroupStorageSize } = adapter.limits;
+  const offered = (feature: string) => adapter.features.has(feature as GPUFeatureName);
+  const half = offered("shader-f16");
+  if (precision === "f16" && !half) throw await withoutHalf(name);
+  const features: string[] = [
+    "subgroups",
+    "shader-f16",
+    MATRICES,
+    ...(options.timestamps ? ["timestamp-query"] : []),
+  ];
   const device = await adapter.requestDevice({
     label: "climax",
-    requiredFeatures: subgroups ? ["subgroups"] : [],
-    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage },
+    requiredFeatures: features.filter(offered) as GPUFeatureName[],
+    requiredLimits: {
+      maxStorageBufferBindingSize,
+      maxBufferSize,
+      maxStorageBuffersPerShaderStage,
+      maxComputeWorkgroupStorageSize,
+    },
   });
   const { subgroupMinSize = 0, subgroupMaxSize = 0 } = adapter.info;
-  const fixed = subgroups && subgroupMinSize === subgroupMaxSize && subgroupMaxSize >= 4;
+  const fixed = offered("subgroups") && subgroupMinSize === subgroupMaxSize && subgroupMaxSize >= 4;
+  const subgroupSize = fixed ? subgroupMaxSize : 0;
   const gpu: Gpu = {
     device,
     name,
     kind,
-    subgroupSize: fixed ? subgroupMaxSize : 0,
+    subgroupSize,
+    half,
+    matrices: half && offered(MATRICES) && subgroupSize === 32 && hasMatrices(adapter),
+    precision,
     pool: new Pool(device),
     commands: new Commands(device),
     fault: undefined,
@@ -66,6 +97,42 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     () => undefined,
   );
   return gpu;
+}
+
+/** The feature of Dawn that `Gpu.matrices` needs. */
+export const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
+
+/** Workgroup memory of kernels/matmul_matrix.wgsl, bytes. */
+const MATRIX_MEMORY = 24 * 1024;
+
+function hasMatrices({ info, limits }: GPUAdapter): boolean {
+  const { subgroupMatrixConfigs = [] } = info as GPUAdapterInfo & {
+    readonly subgroupMatrixConfigs?: readonly {
+      readonly componentType: string;
+      readonly resultComponentType: string;
+      readonly M: number;
+      readonly N: number;
+      readonly K: number;
+    }[];
+  };
+  const wanted = subgroupMatrixConfigs.some(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === "f16" && resultComponentType === "f32" && M === 16 && N === 16 && K === 16,
+  );
+  return wanted && limits.maxComputeWorkgroupStorageSize >= MATRIX_MEMORY;
+}
+
+async function withoutHalf(name: string): Promise<ClimaxError> {
+  const able = (await listAdapters())
+    .filter(({ adapter }) => adapter.features.has("shader-f16"))
+    .map((one) => one.name);
+  return new ClimaxError(
+    "device",
+    `the adapter "${name}" has no f16 (shader-f16)`,
+    able.length > 0
+      ? `use --precision f32, or --adapter for one that has it: ${able.join("; ")}`
+      : "use --precision f32; no adapter of this machine has f16",
+  );
 }
 
 function deviceFault(error: GPUError, name: string): Error {

@@ -1,6 +1,6 @@
 // Finds, expands, compiles and dispatches the kernels of kernels/*.wgsl.
 import { ClimaxError } from "../errors.ts";
-import type { Gpu } from "./device.ts";
+import { type Gpu, MATRICES } from "./device.ts";
 import { loadShader, type Shader } from "./shader.ts";
 import { type Shape, size, type Tensor } from "./tensor.ts";
 
@@ -24,8 +24,8 @@ interface Compiled {
 }
 
 const cache = new WeakMap<Gpu, Map<Kernel, Compiled>>();
-const bufferIds = new WeakMap<GPUBuffer, number>();
-let lastId = 0;
+/** Bind groups kept of one kernel: a step of a deep model uses some hundreds of the busiest. */
+const MOST_BIND_GROUPS = 4096;
 
 /** Names a kernel; it is compiled on first use. `constants` set the file's `override`s. */
 export function kernel(file: string, entry: string, constants: Record<string, number> = {}): Kernel {
@@ -67,12 +67,14 @@ export function run(
   }
   const [x, y, z] = typeof workgroups === "number" ? fold(gpu, workgroups) : workgroups;
   if (x === 0 || y === 0 || z === 0) return;
-  const { pass } = gpu.commands;
+  const { commands } = gpu;
+  const timestamps = commands.profiler?.({ kernel, tensors, params, workgroups: [x, y, z] });
+  const pass = timestamps ? commands.timedPass(timestamps) : commands.pass;
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, bindGroup(gpu, kernel, compiled, tensors));
   if (shader.params.length > 0) pass.setImmediates(0, words.buffer);
   pass.dispatchWorkgroups(x, y, z);
-  gpu.commands.recorded();
+  commands.recorded();
 }
 
 /** A long row of workgroups as a rectangle no wider than the device allows; kernels count y * groups.x + x. */
@@ -92,8 +94,8 @@ function bindGroup(
   let key = "";
   const names = Object.keys(tensors);
   for (const name of names) {
-    const { storage, offset, shape } = tensors[name]!;
-    key += `${idOf(storage.buffer)}.${offset}.${size(shape)} `;
+    const { storage, offset } = tensors[name]!;
+    key += `${storage.id}.${offset}.${bytesOf(tensors[name]!)} `;
   }
   const known = bindGroups.get(key);
   if (known) return known;
@@ -102,19 +104,19 @@ function bindGroup(
     if (binding === undefined) {
       throw new Error(`${file} declares no "${name}"; it has ${[...shader.bindings.keys()]}`);
     }
-    const { storage, offset, shape } = tensors[name]!;
-    return { binding, resource: { buffer: storage.buffer, offset, size: 16 * Math.ceil(size(shape) / 4) } };
+    const { storage, offset } = tensors[name]!;
+    return { binding, resource: { buffer: storage.buffer, offset, size: bytesOf(tensors[name]!) } };
   });
   const group = gpu.device.createBindGroup({ label: `${file}:${entry}`, layout, entries });
+  // Shapes that keep changing would fill memory for ever; those still in use are soon there again.
+  if (bindGroups.size >= MOST_BIND_GROUPS) bindGroups.clear();
   bindGroups.set(key, group);
   return group;
 }
 
-function idOf(buffer: GPUBuffer): number {
-  const known = bufferIds.get(buffer);
-  if (known !== undefined) return known;
-  bufferIds.set(buffer, ++lastId);
-  return lastId;
+/** Whole vec4s, in which kernels read. */
+function bytesOf({ shape, type }: Tensor): number {
+  return 16 * Math.ceil(((type === "f16" ? 2 : 4) * size(shape)) / 16);
 }
 
 function compile(gpu: Gpu, kernel: Kernel): Compiled {
@@ -124,8 +126,7 @@ function compile(gpu: Gpu, kernel: Kernel): Compiled {
   if (known) return known;
 
   const { file, entry, constants } = kernel;
-  const shader = loadShader(file, gpu.subgroupSize);
-  const module = shaderModule(gpu, file, shader);
+  const { shader, module } = shaderModule(gpu, file);
   const pipeline = gpu.device.createComputePipeline({
     label: `${file}:${entry}`,
     layout: "auto", // keeps only the bindings this entry point uses
@@ -142,14 +143,23 @@ function compile(gpu: Gpu, kernel: Kernel): Compiled {
   return fresh;
 }
 
-const modules = new WeakMap<Gpu, Map<string, GPUShaderModule>>();
+interface Module {
+  readonly shader: Shader;
+  readonly module: GPUShaderModule;
+}
 
-function shaderModule(gpu: Gpu, file: string, { code }: Shader): GPUShaderModule {
-  let known = modules.get(gpu);
-  if (!known) modules.set(gpu, (known = new Map()));
-  const module = known.get(file) ?? gpu.device.createShaderModule({ label: file, code });
-  known.set(file, module);
-  return module;
+const modules = new WeakMap<Gpu, Map<string, Module>>();
+
+function shaderModule(gpu: Gpu, file: string): Module {
+  let kept = modules.get(gpu);
+  if (!kept) modules.set(gpu, (kept = new Map()));
+  const known = kept.get(file);
+  if (known) return known;
+  const { device, subgroupSize, precision } = gpu;
+  const shader = loadShader(file, subgroupSize, precision, device.features.has(MATRICES));
+  const fresh = { shader, module: device.createShaderModule({ label: file, code: shader.code }) };
+  kept.set(file, fresh);
+  return fresh;
 }
 
 /** Throws a `shape` error unless the tensor has exactly this shape. */

@@ -4,12 +4,19 @@ const MIN_BYTES = 256;
 
 /** A buffer on loan from the pool. Views of one tensor share it. */
 export interface Storage {
+  /** Unlike that of any other storage; in the order they were made. */
+  readonly id: number;
   readonly buffer: GPUBuffer;
   /** The size class, >= what was asked for. */
   readonly bytes: number;
 }
 
+let lastId = 0;
+
 /**
+ * Of several free buffers it lends the oldest, so that which one depends only on which are free: steps that do the
+ * same get the same buffers, and with them the bind groups of the step before.
+ *
  * The queue runs in order, so a buffer may be lent again as soon as the last command that uses it is recorded:
  * whoever borrows it next records later commands.
  */
@@ -19,14 +26,15 @@ export class Pool {
   #lent = 0;
   #peak = 0;
   #made = 0;
+  #largest = 0;
 
   constructor(device: GPUDevice) {
     this.#device = device;
   }
 
-  /** Bytes on loan now, the most there ever were, and all that the pool has made. */
-  get bytes(): { lent: number; peak: number; made: number } {
-    return { lent: this.#lent, peak: this.#peak, made: this.#made };
+  /** Bytes on loan now, the most there ever were, all that the pool has made, and the largest buffer of it. */
+  get bytes(): { lent: number; peak: number; made: number; largest: number } {
+    return { lent: this.#lent, peak: this.#peak, made: this.#made, largest: this.#largest };
   }
 
   borrow(bytes: number): Storage {
@@ -40,14 +48,20 @@ export class Pool {
   giveBack(storage: Storage): void {
     this.#lent -= storage.bytes;
     const list = this.#free.get(storage.bytes);
-    if (list) list.push(storage);
-    else this.#free.set(storage.bytes, [storage]);
+    if (!list) {
+      this.#free.set(storage.bytes, [storage]);
+      return;
+    }
+    let at = list.length; // the oldest last
+    while (at > 0 && list[at - 1]!.id < storage.id) at--;
+    list.splice(at, 0, storage);
   }
 
   #make(bytes: number): Storage {
     this.#made += bytes;
+    this.#largest = Math.max(this.#largest, bytes);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    return { buffer: this.#device.createBuffer({ size: bytes, usage }), bytes };
+    return { id: ++lastId, buffer: this.#device.createBuffer({ size: bytes, usage }), bytes };
   }
 }
 

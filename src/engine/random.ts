@@ -7,21 +7,32 @@ export interface Draw {
   readonly stream: number;
   /** Which optimiser step, or micro-batch of it. */
   readonly step: number;
+  /** Which sample of the batch the tensor begins with: parts of a batch draw what the whole would. */
+  readonly sample: number;
 }
 
 /** Hands out the draws of one step in the order of its ops. */
 export class Random {
   readonly #seed: number;
   readonly #step: number;
+  readonly #sample: number;
   #stream = 0;
 
-  constructor(seed: number, step: number) {
+  constructor(seed: number, step: number, sample = 0) {
     this.#seed = seed >>> 0;
     this.#step = step >>> 0;
+    this.#sample = sample;
+  }
+
+  /** Another source that hands out what this one would from here on, for tensors that begin with that sample. */
+  copy(sample = this.#sample): Random {
+    const copy = new Random(this.#seed, this.#step, sample);
+    copy.#stream = this.#stream;
+    return copy;
   }
 
   next(): Draw {
-    return { seed: this.#seed, stream: this.#stream++, step: this.#step };
+    return { seed: this.#seed, stream: this.#stream++, step: this.#step, sample: this.#sample };
   }
 }
 

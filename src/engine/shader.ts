@@ -2,7 +2,7 @@
 //
 // WGSL is written as it stands in kernels/, but for three things it cannot say by itself, each a comment line:
 //
-//   //@include NAME        the text of kernels/NAME.wgsl; `lanes` is lanes_subgroup or lanes_workgroup, by adapter
+//   //@include NAME        the text of kernels/NAME.wgsl; `lanes`, `operand` and `matrix` have a file for each Variant
 //   //@unroll i < COUNT    the block up to `//@end`, once for each i, as `const i = 0u;`, `const i = 1u;`, ...
 //   //@end                 (subgroupBroadcast wants a constant lane). COUNT is a number, a const of the file, or a
 //                          quotient or product of two of them.
@@ -21,13 +21,37 @@ const MAX_PARAMS = 16;
 /** Threads that share a row where subgroups have no fixed size. */
 const WORKGROUP_LANES = 64;
 
+const HEAD = /^(?:enable|requires|diagnostic)[ (][^;]+;/gm;
+
 const KERNELS = new URL("../../kernels/", import.meta.url);
+
+/** Which of several files an include takes, `lanes_subgroup` or `lanes_workgroup`. */
+export interface Variant {
+  /** Subgroups need a fixed size. */
+  readonly lanes: "subgroup" | "workgroup";
+  /** What matrix products take their operands in. */
+  readonly operand: "f32" | "f16";
+  /** Matrices that a subgroup multiplies by itself, or the same in plain loops. */
+  readonly matrix: "subgroup" | "emulated";
+}
 
 /**
  * @param subgroupSize  the adapter's fixed subgroup size, 0 if it has none
+ * @param precision     what matrix products take their operands in
+ * @param matrices      whether the device multiplies matrices by subgroups
  */
-export function loadShader(file: string, subgroupSize: number): Shader {
-  const included = include(readFileSync(new URL(file, KERNELS), "utf8"), subgroupSize);
+export function loadShader(
+  file: string,
+  subgroupSize: number,
+  precision: Variant["operand"] = "f32",
+  matrices = false,
+): Shader {
+  const variant: Variant = {
+    lanes: subgroupSize > 0 ? "subgroup" : "workgroup",
+    operand: precision,
+    matrix: matrices ? "subgroup" : "emulated",
+  };
+  const included = include(readFileSync(new URL(file, KERNELS), "utf8"), subgroupSize, variant);
   const code = unroll(included);
   const declared = code.matchAll(/@group\(0\) @binding\((\d+)\) var<storage, \w+> (\w+)/g);
   const struct = code.match(/struct Params \{([^}]*)\}/)?.[1] ?? "";
@@ -36,9 +60,9 @@ export function loadShader(file: string, subgroupSize: number): Shader {
     type: type as "u32" | "f32",
   }));
   if (params.length > MAX_PARAMS) throw new Error(`${file} has ${params.length} params; ${MAX_PARAMS} fit`);
-  // `enable` and `requires` must come before anything else, also those of included files.
-  const heads = [...new Set([...code.matchAll(/^(?:enable|requires) [^;]+;/gm)].map(([line]) => line))];
-  const body = code.replace(/^(?:enable|requires) [^;]+;/gm, "");
+  // Directives must come before anything else, also those of included files.
+  const heads = [...new Set([...code.matchAll(HEAD)].map(([line]) => line))];
+  const body = code.replace(HEAD, "");
   if (params.length > 0) heads.push("requires immediate_address_space;");
   return {
     code: `${heads.join("\n")}\n${body}`,
@@ -47,10 +71,10 @@ export function loadShader(file: string, subgroupSize: number): Shader {
   };
 }
 
-function include(code: string, subgroupSize: number): string {
+function include(code: string, subgroupSize: number, variant: Variant): string {
   return code.replace(/^\/\/@include (\w+)$/gm, (_, name: string) => {
-    const variant = name !== "lanes" ? name : subgroupSize > 0 ? "lanes_subgroup" : "lanes_workgroup";
-    const text = include(readFileSync(new URL(`${variant}.wgsl`, KERNELS), "utf8"), subgroupSize);
+    const file = name in variant ? `${name}_${variant[name as keyof Variant]}` : name;
+    const text = include(readFileSync(new URL(`${file}.wgsl`, KERNELS), "utf8"), subgroupSize, variant);
     return name === "lanes" ? `const LANES = ${subgroupSize || WORKGROUP_LANES}u;\n${text}` : text;
   });
 }

@@ -6,13 +6,15 @@ import { wait } from "./wait.ts";
 
 export type Shape = readonly number[];
 
-/** A dense, row-major array of f32 in GPU memory. */
+/** A dense, row-major array in GPU memory, of f32 unless its type says otherwise. */
 export interface Tensor {
   readonly gpu: Gpu;
   readonly shape: Shape;
   readonly storage: Storage;
   /** Where it begins in the storage, bytes. */
   readonly offset: number;
+  /** Made by `cast`; only matrix products read it, as their second operand. */
+  readonly type?: "f16";
   /** Where the gradients of a parameter add up, of the same shape; only parameters have it. */
   readonly grad?: Tensor;
 }
@@ -29,6 +31,13 @@ export function empty(gpu: Gpu, shape: Shape): Tensor {
   const storage = gpu.pool.borrow(4 * size(shape));
   scopes.at(-1)?.add(storage);
   return { gpu, shape, storage, offset: 0 };
+}
+
+/** An uninitialised tensor of f16. */
+export function emptyHalf(gpu: Gpu, shape: Shape): Tensor {
+  const storage = gpu.pool.borrow(2 * size(shape));
+  scopes.at(-1)?.add(storage);
+  return { gpu, shape, storage, offset: 0, type: "f16" };
 }
 
 /** A tensor of zeros. */
@@ -72,24 +81,41 @@ export function write(t: Tensor, data: ArrayLike<number>): void {
 
 /** Copies a tensor to the CPU as it is at this point of the recorded commands. */
 export async function read(t: Tensor): Promise<Float32Array> {
-  const bytes = 4 * size(t.shape);
-  const { device, commands } = t.gpu;
+  const [values] = await readAll([t]);
+  return values!;
+}
+
+/** Copies tensors of one device to the CPU, as they are at this point of the recorded commands, in one go. */
+export async function readAll(tensors: readonly Tensor[]): Promise<Float32Array[]> {
+  const { gpu } = tensors[0]!;
+  const { device, commands } = gpu;
+  const bytes = tensors.map(({ shape }) => 4 * size(shape));
+  const starts = bytes.map((_, i) => bytes.slice(0, i).reduce((a, b) => a + b, 0));
   const staging = device.createBuffer({
-    size: Math.max(4, bytes),
+    size: Math.max(4, starts.at(-1)! + bytes.at(-1)!),
     usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
   });
-  commands.encoder.copyBufferToBuffer(t.storage.buffer, t.offset, staging, 0, bytes);
+  for (const [i, { storage, offset }] of tensors.entries()) {
+    commands.encoder.copyBufferToBuffer(storage.buffer, offset, staging, starts[i]!, bytes[i]!);
+  }
   commands.flush();
   try {
     await wait(staging.mapAsync(GPUMapMode.READ));
-    throwFault(t.gpu);
-    return new Float32Array(staging.getMappedRange().slice(0, bytes));
+    throwFault(gpu);
+    const mapped = staging.getMappedRange();
+    return starts.map((start, i) => new Float32Array(mapped.slice(start, start + bytes[i]!)));
   } catch (error) {
-    throwFault(t.gpu); // the device's own words say more than "mapping failed"
+    throwFault(gpu); // the device's own words say more than "mapping failed"
     throw error;
   } finally {
     staging.destroy();
   }
+}
+
+/** Resolves when the device has done all that is recorded so far. */
+export async function done({ device, commands }: Gpu): Promise<void> {
+  commands.flush();
+  await wait(device.queue.onSubmittedWorkDone());
 }
 
 /** Copies `source` into `target` on the device; same number of elements. */

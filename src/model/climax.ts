@@ -4,7 +4,7 @@
 import { checkpoint, reshape } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import type { Random } from "../engine/random.ts";
-import { size, type Tensor, tensor } from "../engine/tensor.ts";
+import { scope, size, type Tensor, tensor } from "../engine/tensor.ts";
 import { unknownName } from "../errors.ts";
 import { aggregate, aggregateFactored } from "../ops/aggregate.ts";
 import { attention } from "../ops/attention.ts";
@@ -75,7 +75,7 @@ export function forward(
   const get = getter(parameters);
 
   let x = embed(get, config, input, options.aggregation ?? "factored"); // [B, V, H, W] -> [B, L, D]
-  x = dropout(x, drawNoise(random, { rate: config.dropout }));
+  x = dropout(x, drawNoise(random, { rate: config.dropout, share: size(x.shape.slice(1)) }));
   observe?.("blocks_in", x);
   for (let i = 0; i < depth; i++) {
     const rate = depth > 1 ? (config.dropPath * i) / (depth - 1) : 0; // 0 in the first block, dropPath in the last
@@ -86,7 +86,7 @@ export function forward(
     if (recompute) {
       const own = [...parameters].flatMap(([name, t]) => (name.startsWith(prefix) ? [t] : []));
       x = checkpoint([into, ...own], through, random);
-    } else x = through(random);
+    } else x = scope(x.gpu, () => through(random)); // without a tape, nothing of a block outlives it
     observe?.(`block${i}_out`, x);
   }
   x = layernorm(x, get("norm.weight"), get("norm.bias"));
@@ -163,22 +163,24 @@ function embed(
  */
 function block(get: Get, x: Tensor, config: ModelConfig, rate: number, random: Random | undefined): Tensor {
   const { heads } = config;
+  const L = x.shape[1]!;
   const branch = { rate: config.dropout, pathRate: rate, share: size(x.shape.slice(1)) };
 
-  const normed = layernorm(x, get("norm1.weight"), get("norm1.bias"));
-  const qkv = linear(normed, get("attn.qkv.weight"), get("attn.qkv.bias")); // [B, L, D] -> [B, L, 3 D]
+  const norm = (name: string) => ({ weight: get(`${name}.weight`), bias: get(`${name}.bias`) });
+  const [qkvWeight, qkvBias] = [get("attn.qkv.weight"), get("attn.qkv.bias")];
+  const qkv = linear(x, qkvWeight, qkvBias, { norm: norm("norm1") }); // [B, L, D] -> [B, L, 3 D]
   const attended = linear(attention(qkv, heads), get("attn.proj.weight"), get("attn.proj.bias"), {
     noise: drawNoise(random, branch),
     residual: x,
   }); // [B, L, D]
 
-  const normed2 = layernorm(attended, get("norm2.weight"), get("norm2.bias"));
   const weights = {
     ...{ weight1: get("mlp.fc1.weight"), bias1: get("mlp.fc1.bias") }, // [ratio D, D]
     ...{ weight2: get("mlp.fc2.weight"), bias2: get("mlp.fc2.bias") }, // [D, ratio D]
   };
-  return mlp(normed2, attended, weights, {
-    hiddenNoise: drawNoise(random, { rate: config.dropout }),
+  return mlp(attended, attended, weights, {
+    norm: norm("norm2"),
+    hiddenNoise: drawNoise(random, { rate: config.dropout, share: L * modelSizes(config).hidden }),
     noise: drawNoise(random, branch),
   }); // [B, L, D]
 }

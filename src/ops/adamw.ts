@@ -1,14 +1,17 @@
 // The optimiser's kernels: global gradient norm, clipping and the AdamW step, all on the device.
 import type { Gpu } from "../engine/device.ts";
 import { kernel, run, threads } from "../engine/kernel.ts";
-import { empty, size, type Tensor } from "../engine/tensor.ts";
+import { empty, size, type Tensor, tensor } from "../engine/tensor.ts";
 
 const squares = kernel("adamw.wgsl", "squares");
 const norms = kernel("adamw.wgsl", "norm");
-const steps = kernel("adamw.wgsl", "step");
+const scaledNorms = kernel("adamw.wgsl", "scaled_norm");
+const steps = [0, 1].map((CLEAR) => kernel("adamw.wgsl", "step", { CLEAR }));
 
-/** Partial sums of one tensor's gradient: enough to keep a GPU busy, few enough to add up by one workgroup. */
-const SHARES = 256;
+/** Most partial sums of one tensor's gradient: enough to keep a GPU busy, few enough to add up by one workgroup. */
+const MAX_SHARES = 1024;
+/** Elements worth a partial sum of their own. */
+const SHARE = 8192;
 
 /** What one AdamW step reads and writes: four tensors of one shape, whole vec4s long. */
 export interface AdamwGroup {
@@ -31,17 +34,30 @@ export interface AdamwSettings {
   readonly clip: number;
   /** Which step this is, from 1. */
   readonly t: number;
+  /** Of `makeScaler`: the gradients hold its scale times the gradient. It counts the steps in place of `t`. */
+  readonly scaler?: Tensor;
+  /** Leave zeros where the gradients were, in the same pass; also when the step is skipped. */
+  readonly clear?: boolean;
+}
+
+/**
+ * The state of dynamic loss scaling, [4]: the scale that the loss is to be multiplied by, how many finite gradients
+ * came since it last changed, and beta1^t, beta2^t of the t steps made. A gradient that is not finite halves the scale,
+ * 2000 finite ones in a row double it.
+ */
+export function makeScaler(gpu: Gpu): Tensor {
+  return tensor(gpu, [4], [2 ** 16, 0, 1, 1]);
 }
 
 /**
  * One AdamW step over all groups, with the gradient clipped by its global norm. A gradient that is not finite changes
  * nothing.
  *
- * @returns  [2]: the norm before clipping, and the factor applied (0: the step was skipped)
+ * @returns  [5]: the norm before clipping, the factor applied (0: the step was skipped), both corrections, the scale
  * @see      Loshchilov and Hutter 2019, arXiv:1711.05101; torch.optim.AdamW, torch.nn.utils.clip_grad_norm_
  */
 export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSettings): Tensor {
-  const { rate, beta1, beta2, eps, clip, t } = settings;
+  const { rate, beta1, beta2, eps, clip, t, scaler, clear = false } = settings;
   const shared = {
     clip,
     rate,
@@ -51,17 +67,31 @@ export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSe
     correction1: 1 - beta1 ** t,
     correction2: 1 - beta2 ** t,
   };
-  const partial = empty(gpu, [SHARES * groups.length]);
-  const state = empty(gpu, [2]);
+  let total = 0;
+  const shares = groups.map(({ grad }) => {
+    const first = total;
+    const count = 4 * Math.ceil(Math.min(MAX_SHARES, size(grad.shape) / SHARE) / 4); // whole vec4s
+    total += count;
+    return { first, count };
+  });
+  const partial = empty(gpu, [total]);
+  const state = empty(gpu, [5]);
   for (const [i, { grad, decay }] of groups.entries()) {
-    const params = { ...shared, decay, length: size(grad.shape) / 4, first: SHARES * i };
-    run(squares, { gradient: grad, partial }, params, SHARES);
+    const { first, count } = shares[i]!;
+    run(
+      squares,
+      { gradient: grad, partial },
+      { ...shared, decay, length: size(grad.shape) / 4, first },
+      count,
+    );
   }
-  run(norms, { partial, state }, { ...shared, decay: 0, length: SHARES * groups.length, first: 0 }, 1);
+  const normParams = { ...shared, decay: 0, length: total / 4, first: 0 };
+  if (scaler) run(scaledNorms, { partial4: partial, state, scaler }, normParams, 1);
+  else run(norms, { partial4: partial, state }, normParams, 1);
   for (const { value, grad, m, v, decay } of groups) {
     const length = size(grad.shape) / 4;
     const params = { ...shared, decay, length, first: 0 };
-    run(steps, { gradient: grad, state, value, m, v }, params, threads(length));
+    run(steps[clear ? 1 : 0]!, { gradient: grad, state, value, m, v }, params, threads(length));
   }
   return state;
 }

@@ -30,4 +30,4 @@ export function geluMasked(before: Tensor, noise: Noise | undefined): Tensor {
   return y;
 }
 
-const SILENCE = { threshold: 0, path_threshold: 0, share: 1, seed: 0, stream: 0, step: 0 };
+const SILENCE = { threshold: 0, path_threshold: 0, share: 1, seed: 0, stream: 0, step: 0, first: 0 };

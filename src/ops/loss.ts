@@ -1,11 +1,16 @@
 // The loss ClimaX is trained with.
-import { record } from "../engine/autograd.ts";
-import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
+import { isRecording, record } from "../engine/autograd.ts";
+import { expectShape, kernel, quads, run } from "../engine/kernel.ts";
 import { empty, size, type Tensor } from "../engine/tensor.ts";
 
-const forwardRows = [0, 1].map((MASKED) => kernel("loss.wgsl", "forward_rows", { MASKED }));
-const forwardTotal = kernel("loss.wgsl", "forward_total");
+const forwardBlocks = [0, 1].map((MASKED) =>
+  [0, 1].map((GRADIENT) => kernel("loss.wgsl", "forward_blocks", { MASKED, GRADIENT })),
+);
+const forwardTotal = [0, 1].map((MASKED) => kernel("loss.wgsl", "forward_total", { MASKED }));
 const backwardElements = [0, 1].map((MASKED) => kernel("loss.wgsl", "backward_elements", { MASKED }));
+
+/** Elements of a field that one workgroup adds up; BLOCK in the kernel. */
+const BLOCK = 2048;
 
 /**
  * Latitude-weighted mean squared error.
@@ -29,24 +34,21 @@ export function weightedMse(
   expectShape("weightedMse", "weight", weight, [H]);
   if (mask) expectShape("weightedMse", "mask", mask, [B, H, W]);
   const params = { B, V, H, W };
-  const variant = mask ? 1 : 0;
-  const rows = empty(gpu, [B, V, H]);
-  const mask_rows = empty(gpu, [B, V, H]);
+  const masked = mask ? 1 : 0;
+  const blocks = [B, V, Math.ceil((H * W) / BLOCK)];
+  const sums = empty(gpu, blocks);
+  const counts = empty(gpu, blocks);
   const losses = empty(gpu, [V]);
   const loss = empty(gpu, [1]);
   const count = empty(gpu, [1]);
-  // Without a mask its binding is declared but never read: any tensor will do.
-  run(
-    forwardRows[variant]!,
-    { pred, y, weight, mask: mask ?? weight, rows, mask_rows },
-    params,
-    size(rows.shape),
-  );
-  run(forwardTotal, { rows, mask_rows, losses, loss, count }, params, 1);
+  // The gradient for dloss = 1, made while pred and y are at hand. What a variant does not use is bound all the same.
+  const recording = isRecording();
+  const dpred = empty(gpu, recording ? pred.shape : [1]);
+  const tensors = { pred, y, weight, mask: mask ?? weight, sums, counts, dpred };
+  run(forwardBlocks[masked]![recording ? 1 : 0]!, tensors, params, size(blocks));
+  run(forwardTotal[masked]!, { sums, counts, losses, loss, count }, params, 1);
   record(loss, [pred], (dloss) => {
-    const dpred = empty(gpu, pred.shape);
-    const tensors = { pred, y, weight, mask: mask ?? weight, count, dloss, dpred };
-    run(backwardElements[variant]!, tensors, params, threads(size(pred.shape)));
+    run(backwardElements[masked]!, { count, dloss, dpred }, params, quads(size(pred.shape)));
     return [dpred];
   });
   return { loss, losses };

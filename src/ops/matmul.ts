@@ -1,9 +1,10 @@
 // Matrix products and linear layers, differentiable.
 import { isRecording, record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
-import { empty, type Shape, size, type Tensor } from "../engine/tensor.ts";
+import { empty, free, type Shape, size, type Tensor } from "../engine/tensor.ts";
 import { masked } from "./dropout.ts";
 import { geluBackward } from "./gelu.ts";
+import { type Normed, type NormWeights, normalise, normaliseBackward } from "./layernorm.ts";
 import type { Noise } from "./noise.ts";
 import { type Operand, type Product, product } from "./product.ts";
 import { sumInto } from "./reduce.ts";
@@ -73,6 +74,8 @@ function lastTwo(shape: Shape): number[] {
 }
 
 export interface LinearOptions {
+  /** Normalise x first; the backward pass does it again, so that nothing of it is kept. */
+  readonly norm?: NormWeights | undefined;
   /** Apply gelu to the result. */
   readonly gelu?: boolean;
   /** Dropout and drop path of the result, before the residual is added. */
@@ -82,7 +85,8 @@ export interface LinearOptions {
 }
 
 /**
- * A linear layer `y = x W^T + bias`, then gelu, then noise, then plus a residual, in one kernel.
+ * A linear layer `y = x W^T + bias`, then gelu, then noise, then plus a residual, in one kernel; before it, where asked
+ * for, layer normalisation of x.
  *
  * @param x       [..., K]
  * @param weight  [N, K], torch.nn.Linear's layout
@@ -94,7 +98,7 @@ export function linear(
   x: Tensor,
   weight: Tensor,
   bias?: Tensor,
-  { gelu = false, noise, residual }: LinearOptions = {},
+  { norm, gelu = false, noise, residual }: LinearOptions = {},
 ): Tensor {
   const { gpu } = x;
   const N = weight.shape[0]!;
@@ -103,17 +107,35 @@ export function linear(
   const y = empty(gpu, [...x.shape.slice(0, -1), N]);
   if (residual) expectShape("linear", "residual", residual, y.shape);
   const before = gelu && isRecording() ? empty(gpu, y.shape) : undefined;
-  project(x, weight, y, { bias, gelu: before ?? gelu, noise, residual });
-  const inputs = [x, weight, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
+  withNormed(x, norm, (input) => project(input, weight, y, { bias, gelu: before ?? gelu, noise, residual }));
+  const inputs = [x, weight, bias, residual, norm?.weight, norm?.bias].filter((t) => t !== undefined);
   return record(y, inputs, (dy) => {
     const kept = masked(dy, noise);
     const dh = before ? geluBackward(kept, before) : kept; // dL/d(x W^T + bias)
-    const dx = empty(gpu, x.shape);
-    projectBack(dh, weight, dx);
-    const dweight = weightGradient(dh, x, weight);
+    const dinput = empty(gpu, x.shape);
+    projectBack(dh, weight, dinput);
     const dbias = bias ? [biasGradient(dh, bias)] : [];
-    return [dx, dweight, ...dbias, ...(residual ? [dy] : [])];
+    const past = residual ? [dy] : [];
+    return withNormed(x, norm, (input, normed) => {
+      const dweight = weightGradient(dh, input, weight);
+      if (!norm) return [dinput, dweight, ...dbias, ...past];
+      const [dx, ...dnorm] = normaliseBackward(dinput, x, norm, normed!);
+      return [dx, dweight, ...dbias, ...past, ...dnorm];
+    });
   });
+}
+
+/** Hands `use` x as it enters a layer, normalised or as it is, and gives back the memory that this took. */
+export function withNormed<T>(
+  x: Tensor,
+  norm: NormWeights | undefined,
+  use: (input: Tensor, normed: Normed | undefined) => T,
+): T {
+  if (!norm) return use(x, undefined);
+  const normed = normalise(x, norm);
+  const result = use(normed.y, normed);
+  for (const t of Object.values(normed)) free(t);
+  return result;
 }
 
 /** Records `y = x W^T` with an epilogue; x [..., K], weight [N, K], y [..., N]. */

@@ -1,10 +1,11 @@
-// The two-layer perceptron of a transformer block. Of its hidden layer only what gelu was applied to is kept for the
-// backward pass, which makes the rest again.
+// The two-layer perceptron of a transformer block, with the layer normalisation before it. Of its hidden layer only
+// what gelu was applied to is kept for the backward pass, which makes the rest again.
 import { record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import { empty, free, type Tensor } from "../engine/tensor.ts";
 import { geluMasked, masked } from "./dropout.ts";
-import { biasGradient, project, projectBack, weightGradient } from "./matmul.ts";
+import { type NormWeights, normaliseBackward } from "./layernorm.ts";
+import { biasGradient, project, projectBack, weightGradient, withNormed } from "./matmul.ts";
 import type { Noise } from "./noise.ts";
 
 /** Two layers of torch.nn.Linear. */
@@ -18,6 +19,8 @@ export interface MlpWeights {
 }
 
 export interface MlpOptions {
+  /** Normalise x first. */
+  readonly norm?: NormWeights | undefined;
   /** Dropout of the hidden layer. */
   readonly hiddenNoise?: Noise | undefined;
   /** Dropout and drop path of the result, before the residual is added. */
@@ -25,7 +28,7 @@ export interface MlpOptions {
 }
 
 /**
- * `residual + noise * (hidden W2^T + b2)`, `hidden = hiddenNoise * gelu(x W1^T + b1)`: two kernels forward.
+ * `residual + noise * (hidden W2^T + b2)`, `hidden = hiddenNoise * gelu(norm(x) W1^T + b1)`.
  *
  * @param x         [..., D]
  * @param residual  [..., D]
@@ -36,7 +39,7 @@ export function mlp(
   x: Tensor,
   residual: Tensor,
   { weight1, bias1, weight2, bias2 }: MlpWeights,
-  { hiddenNoise, noise }: MlpOptions = {},
+  { norm, hiddenNoise, noise }: MlpOptions = {},
 ): Tensor {
   const { gpu } = x;
   const [F, D] = weight1.shape as [number, number];
@@ -48,12 +51,15 @@ export function mlp(
   const wide = [...x.shape.slice(0, -1), F];
   const before = empty(gpu, wide);
   const hidden = empty(gpu, wide);
-  project(x, weight1, hidden, { bias: bias1, gelu: before, noise: hiddenNoise });
+  withNormed(x, norm, (input) =>
+    project(input, weight1, hidden, { bias: bias1, gelu: before, noise: hiddenNoise }),
+  );
   const y = empty(gpu, x.shape);
   project(hidden, weight2, y, { bias: bias2, noise, residual });
   free(hidden);
 
-  return record(y, [x, residual, weight1, bias1, weight2, bias2], (dy) => {
+  const inputs = [x, residual, weight1, bias1, weight2, bias2];
+  return record(y, norm ? [...inputs, norm.weight, norm.bias] : inputs, (dy) => {
     const dout = masked(dy, noise); // dL/d(hidden W2^T + b2), [..., D]
     const again = geluMasked(before, hiddenNoise);
     const dweight2 = weightGradient(dout, again, weight2);
@@ -61,10 +67,15 @@ export function mlp(
     free(again);
     const dbefore = empty(gpu, wide);
     projectBack(dout, weight2, dbefore, { slope: before, noise: hiddenNoise });
-    const dweight1 = weightGradient(dbefore, x, weight1);
     const dbias1 = biasGradient(dbefore, bias1);
-    const dx = empty(gpu, x.shape);
-    projectBack(dbefore, weight1, dx);
-    return [dx, dy, dweight1, dbias1, dweight2, dbias2];
+    const dinput = empty(gpu, x.shape);
+    projectBack(dbefore, weight1, dinput);
+    return withNormed(x, norm, (input, normed) => {
+      const dweight1 = weightGradient(dbefore, input, weight1);
+      const layers = [dweight1, dbias1, dweight2, dbias2];
+      if (!norm) return [dinput, dy, ...layers];
+      const [dx, ...dnorm] = normaliseBackward(dinput, x, norm, normed!);
+      return [dx, dy, ...layers, ...dnorm];
+    });
   });
 }

@@ -42,28 +42,42 @@ export interface Product {
   readonly accumulate?: boolean;
 }
 
-/** Rows of C that one workgroup owns, and columns. */
-const TILE = 64;
-const SUBGROUP_ROWS = 32;
+/** Rows and columns of C that a workgroup of a GPU owns: many where there is much to do, few for small products. */
+const LARGE = 128;
+const SMALL = 64;
+/** With fewer large blocks than this a GPU of the day would be half idle: an H100 runs 132 workgroups side by side. */
+const FEW_BLOCKS = 128;
+/** The widest subgroups that products by subgroup broadcast are meant for: those of software adapters. */
+const MOST_LANES = 16;
 
 type Flags = Readonly<Record<string, number>>;
 const entries = {
-  tile: (flags: Flags) => kernel("matmul.wgsl", "forward_tile", flags),
+  tileAligned: (flags: Flags) => kernel("matmul.wgsl", "aligned_block", flags),
+  tileStrided: (flags: Flags) => kernel("matmul.wgsl", "strided_block", flags),
+  matrixAligned: (flags: Flags) => kernel("matmul_matrix.wgsl", "aligned_block", flags),
+  matrixStrided: (flags: Flags) => kernel("matmul_matrix.wgsl", "strided_block", flags),
   nn: (flags: Flags) => kernel("matmul_subgroup.wgsl", "nn_block", flags),
   nt: (flags: Flags) => kernel("matmul_subgroup.wgsl", "nt_block", flags),
   tn: (flags: Flags) => kernel("matmul_subgroup.wgsl", "tn_block", flags),
   strided: (flags: Flags) => kernel("matmul_subgroup.wgsl", "strided_block", flags),
 };
-type Entry = keyof typeof entries;
+interface Choice {
+  readonly entry: keyof typeof entries;
+  /** Rows and columns of C that a workgroup owns. */
+  readonly block: number;
+  /** Whether the entry stores C by quads. */
+  readonly quads: boolean;
+  readonly flags: Flags;
+}
 const variants = new Map<string, Kernel>();
 
 /** Records C = alpha A B with its epilogue, by the kernel that suits the adapter and the shapes. */
 export function product(p: Product): void {
-  const { gpu } = p.c.tensor;
   const { M, N, K, a, b, c, batch = [1, 1] } = p;
-  const lanes = gpu.subgroupSize;
-  const entry = choose(p, lanes);
+  if (a.tensor.type === "f16") throw new Error("product: only B may be stored as f16");
+  const choice = choose(p);
   const kept = typeof p.gelu === "object" ? p.gelu : undefined;
+  const halfB = b.tensor.type === "f16";
   const flags = {
     BIAS: p.bias ? 1 : 0,
     GELU: p.gelu ? 1 : 0,
@@ -72,12 +86,13 @@ export function product(p: Product): void {
     NOISE: p.noise ? 1 : 0,
     RESIDUAL: p.residual ? 1 : 0,
     ACCUMULATE: p.accumulate ? 1 : 0,
-    ...(entry === "tile" || entry === "strided"
-      ? { A_TRANSPOSED: a.transposed ? 1 : 0, B_TRANSPOSED: b.transposed ? 1 : 0 }
-      : {}),
+    A_TRANSPOSED: a.transposed ? 1 : 0,
+    B_TRANSPOSED: b.transposed ? 1 : 0,
+    B_HALF: halfB ? 1 : 0,
+    ...choice.flags,
   };
-  const key = `${entry} ${Object.values(flags).join("")}`;
-  const variant = variants.get(key) ?? entries[entry](flags);
+  const key = `${choice.entry} ${Object.values(flags).join(" ")}`;
+  const variant = variants.get(key) ?? entries[choice.entry](flags);
   variants.set(key, variant);
 
   // WGSL counts a binding as used even where an override switches it off, so each gets something of its own.
@@ -85,14 +100,14 @@ export function product(p: Product): void {
   const bias = p.bias ?? unused(0);
   const residual = p.residual ?? unused(1);
   const before = kept ?? p.slope ?? unused(2);
-  const [A, B, C] = [a.tensor, b.tensor, c.tensor];
-  const tensors = {
-    tile: { a: A, b: B, c: C, bias, residual, before },
-    strided: { a: A, b: B, c: C, bias, residual, before },
-    nt: { a4: A, b4: B, c: C, bias, residual, before },
-    nn: { a4: A, b4: B, c4: C, bias4: bias, residual4: residual, before4: before },
-    tn: { a4: A, b4: B, c4: C, bias4: bias, residual4: residual, before4: before },
-  }[entry];
+  const operands = {
+    a4: a.tensor,
+    b4: halfB ? unused(3) : b.tensor,
+    b_half: halfB ? b.tensor : unused(3),
+  };
+  const results = choice.quads
+    ? { c4: c.tensor, bias4: bias, residual4: residual, before4: before }
+    : { c: c.tensor, bias, residual, before };
   const params = {
     M,
     N,
@@ -101,14 +116,13 @@ export function product(p: Product): void {
     b_row: b.row,
     c_row: c.row,
     inner: batch[1],
-    ...(p.noise ? noiseStrides(p.noise) : strides(p)),
     b_base: b.base ?? 0,
-    c_base: c.base ?? 0,
+    ...(p.noise ? noiseStrides(p.noise) : strides(p)),
     alpha: p.alpha ?? 1,
   };
-  const rows = entry === "tile" ? TILE : entry === "tn" ? 4 * lanes : SUBGROUP_ROWS;
-  const columns = entry === "tile" ? TILE : 4 * lanes;
-  run(variant, tensors, params, [Math.ceil(M / rows), Math.ceil(N / columns), batch[0] * batch[1]]);
+  const { block } = choice;
+  const workgroups = [Math.ceil(M / block), Math.ceil(N / block), batch[0] * batch[1]] as const;
+  run(variant, { ...operands, ...results }, params, workgroups);
 }
 
 function strides({ a, b, c }: Product) {
@@ -119,12 +133,13 @@ function strides({ a, b, c }: Product) {
     b_inner: b.inner ?? 0,
     c_outer: c.outer ?? 0,
     c_inner: c.inner ?? 0,
+    c_base: c.base ?? 0,
   };
 }
 
 /** The words of kernels/product.wgsl that carry noise instead of strides. */
 function noiseStrides(noise: Noise) {
-  const { threshold, path_threshold, share, seed, stream, step } = noiseWords(noise);
+  const { threshold, path_threshold, share, seed, stream, step, first } = noiseWords(noise);
   return {
     a_outer: threshold,
     a_inner: path_threshold,
@@ -132,18 +147,32 @@ function noiseStrides(noise: Noise) {
     b_inner: seed,
     c_outer: stream,
     c_inner: step,
+    c_base: first,
   };
 }
 
-function choose({ M, N, K, a, b, c }: Product, lanes: number): Entry {
-  if (lanes === 0 || lanes > SUBGROUP_ROWS) return "tile";
+function choose(p: Product): Choice {
+  const { M, N, K, a, b, c, batch = [1, 1] } = p;
+  const { subgroupSize: lanes, matrices, precision } = c.tensor.gpu;
   const quads = (...lengths: (number | undefined)[]): boolean => lengths.every((n = 0) => n % 4 === 0);
-  const aligned = [a, b, c].every(({ row, outer, inner, base }) => quads(row, outer, inner, base));
-  if (!aligned) return "strided";
-  if (!a.transposed && !b.transposed && quads(N, K)) return "nn";
-  if (!a.transposed && b.transposed && quads(K)) return "nt";
-  if (a.transposed && !b.transposed && quads(M, N, K)) return "tn";
-  return "strided";
+  const aligned =
+    [a, b, c].every(({ row, outer, inner, base }) => quads(row, outer, inner, base)) &&
+    quads(a.transposed ? M : K, b.transposed ? K : N);
+  if (lanes >= 4 && lanes <= MOST_LANES) {
+    const choice = { block: 4 * lanes, flags: {} };
+    if (aligned && !a.transposed && b.transposed) return { ...choice, entry: "nt", quads: false };
+    if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn", quads: true };
+    if (aligned && a.transposed && !b.transposed && quads(K)) return { ...choice, entry: "tn", quads: true };
+    return { ...choice, entry: "strided", quads: false };
+  }
+  const large = Math.ceil(M / LARGE) * Math.ceil(N / LARGE) * batch[0] * batch[1];
+  const block = large < FEW_BLOCKS || Math.min(M, N) <= SMALL ? SMALL : LARGE;
+  const byQuads = aligned && quads(N);
+  const flags = { BLOCK: block, ALIGNED: byQuads ? 1 : 0 };
+  if (precision === "f16" && matrices) {
+    return { entry: byQuads ? "matrixAligned" : "matrixStrided", block, quads: byQuads, flags };
+  }
+  return { entry: byQuads ? "tileAligned" : "tileStrided", block, quads: byQuads, flags };
 }
 
 const placeholders = new WeakMap<object, Tensor[]>();
@@ -151,7 +180,7 @@ const placeholders = new WeakMap<object, Tensor[]>();
 function placeholder({ gpu }: Tensor, i: number): Tensor {
   let known = placeholders.get(gpu);
   if (!known) {
-    known = [0, 1, 2].map(() => ({ gpu, shape: [4], storage: gpu.pool.borrow(16), offset: 0 }));
+    known = [0, 1, 2, 3].map(() => ({ gpu, shape: [4], storage: gpu.pool.borrow(16), offset: 0 }));
     placeholders.set(gpu, known);
   }
   return known[i]!;

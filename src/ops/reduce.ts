@@ -1,28 +1,12 @@
 // Sums over an axis.
-import { record } from "../engine/autograd.ts";
-import { kernel, run, threads } from "../engine/kernel.ts";
-import { empty, size, type Tensor } from "../engine/tensor.ts";
+import { kernel, quads, run, threads } from "../engine/kernel.ts";
+import { empty, free, type Tensor } from "../engine/tensor.ts";
 
-const axis = kernel("reduce.wgsl", "axis");
-const accumulateAxis = kernel("reduce.wgsl", "axis", { ACCUMULATE: 1 });
-const spread = kernel("reduce.wgsl", "spread");
+const axis = [0, 1].map((ACCUMULATE) => kernel("reduce.wgsl", "axis", { ACCUMULATE }));
+const axis4 = [0, 1].map((ACCUMULATE) => kernel("reduce.wgsl", "axis4", { ACCUMULATE }));
 
-/**
- * The sum over one axis, which disappears.
- *
- * @param x      [..., N, ...]
- * @param which  the axis, counted from 0
- */
-export function sumAxis(x: Tensor, which: number): Tensor {
-  const params = folded(x, which);
-  const y = empty(x.gpu, [...x.shape.slice(0, which), ...x.shape.slice(which + 1)]);
-  run(axis, { x, y }, params, threads(size(y.shape)));
-  return record(y, [x], (dy) => {
-    const dx = empty(x.gpu, x.shape);
-    run(spread, { x: dy, y: dx }, params, threads(size(x.shape)));
-    return [dx];
-  });
-}
+/** Elements that one thread adds up when an axis is long enough to be shared; the shares are then added up alike. */
+export const SHARE = 64;
 
 /**
  * The gradient of something broadcast along an axis: the sum of `dy` over it. Added to the gradient of a parameter
@@ -36,14 +20,29 @@ export function sumInto(
   target: Tensor,
   [outer, count, inner]: readonly [number, number, number],
 ): Tensor | null {
-  const params = { outer, count, inner };
-  const y = target.grad ?? empty(dy.gpu, target.shape);
-  run(target.grad ? accumulateAxis : axis, { x: dy, y }, params, threads(outer * inner));
+  const { gpu } = dy;
+  if (count > 2 * SHARE) {
+    const shares = Math.ceil(count / SHARE);
+    const partial = empty(gpu, [outer, shares, inner]);
+    sumBlocks(dy, partial, { outer, count, inner, block: SHARE }, false);
+    const sum = sumInto(partial, target, [outer, shares, inner]);
+    free(partial);
+    return sum;
+  }
+  const y = target.grad ?? empty(gpu, target.shape);
+  sumBlocks(dy, y, { outer, count, inner, block: count }, target.grad !== undefined);
   return target.grad ? null : y;
 }
 
-function folded(x: Tensor, which: number): { outer: number; count: number; inner: number } {
-  const count = x.shape[which];
-  if (count === undefined) throw new Error(`[${x.shape}] has no axis ${which}`);
-  return { outer: size(x.shape.slice(0, which)), count, inner: size(x.shape.slice(which + 1)) };
+function sumBlocks(
+  x: Tensor,
+  y: Tensor,
+  params: { outer: number; count: number; inner: number; block: number },
+  accumulate: boolean,
+): void {
+  const { outer, count, inner, block } = params;
+  const length = outer * Math.ceil(count / block) * inner;
+  const variant = accumulate ? 1 : 0;
+  if (inner % 4 === 0) run(axis4[variant]!, { x4: x, y4: y }, params, quads(length));
+  else run(axis[variant]!, { x, y }, params, threads(length));
 }

@@ -23,7 +23,15 @@ export const trainingFields = z
   .strictObject({
     epochs: z.int().positive().default(100).describe("passes over the training data, at most"),
     maxSteps: z.int().positive().optional().describe("optimiser steps, at most, when that is sooner"),
-    batchSize: z.int().positive().default(16).describe("samples that go through the model at once"),
+    batchSize: z.int().positive().default(16).describe("samples of a batch"),
+    microBatch: z
+      .int()
+      .positive()
+      .optional()
+      .describe(
+        "samples that go through the model at once, batches being split; by default as many as fit the adapter, " +
+          "a divisor of the batch size",
+      ),
     accumulate: z
       .int()
       .positive()
@@ -61,6 +69,25 @@ export const runFields = {
     .default(false)
     .describe("go on from last.safetensors in --output, as if the run had never stopped"),
   adapter: z.string().optional().describe("part of the name of the adapter to use; see climax doctor"),
+  precision: z
+    .enum(["f32", "f16"])
+    .default("f32")
+    .describe("operands of matrix products: f16 is faster on GPUs; they add up in f32, and all else is f32"),
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe(
+      "run each block again for its gradient instead of keeping its activations: less memory, a third more time, " +
+        "the same numbers",
+    ),
+  memory: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      "GiB of the adapter's memory that a micro-batch may be planned for; by default 8 on a GPU, which does not tell " +
+        "what it has, and half of the free memory on a software adapter",
+    ),
 };
 
 export type OptimiserSettings = z.output<typeof optimiserFields>;

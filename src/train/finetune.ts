@@ -84,6 +84,7 @@ export async function finetuneObjective(
     train: samples(set, "train", options),
     validation: set.splits.includes("val") ? samples(set, "val", options) : undefined,
     sets,
+    batches: [{ variables: inputs, outputs }],
     info: {
       format: "climax-checkpoint",
       version: 1,

@@ -1,26 +1,39 @@
 // A model with its optimiser on a device: one micro-batch forward and backward, one step, one checkpoint.
 import type { Batch } from "../data/samples.ts";
-import { type Arena, clearGradients, makeArena } from "../engine/arena.ts";
+import { type Arena, makeArena } from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
-import { free, read, scope, type Tensor, tensor, write, zeros } from "../engine/tensor.ts";
+import { free, read, readAll, scope, type Tensor, tensor, write, zeros } from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
 import { forward, type ModelInput, variableIds } from "../model/climax.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { decays, parameterShapes, usedParameters } from "../model/parameters.ts";
-import { type AdamwGroup, adamw } from "../ops/adamw.ts";
-import { scale } from "../ops/elementwise.ts";
+import { type AdamwGroup, adamw, makeScaler } from "../ops/adamw.ts";
+import { add, scale } from "../ops/elementwise.ts";
 import { weightedMse } from "../ops/loss.ts";
 import type { OptimiserSettings } from "./config.ts";
 
 /** Reads one parameter, or one of its moments, by name. */
 export type ReadParameter = (name: string) => Float32Array | Promise<Float32Array>;
 
+export interface LearnerOptions {
+  /** Those that any sample will have; what embeds the others is left alone, decay included. All by default. */
+  readonly variables?: readonly string[];
+  /** Samples that go through the model at once; a batch of more is split. All of a batch by default. */
+  readonly microBatch?: number | undefined;
+  /** Keep no activations of the blocks for their gradients. */
+  readonly recompute?: boolean;
+}
+
 export class Learner {
   readonly gpu: Gpu;
   readonly config: ModelConfig;
+  readonly microBatch: number;
+  readonly #recompute: boolean;
+  /** The state of loss scaling, in f16. */
+  readonly #scaler: Tensor | undefined;
   readonly #arena: Arena;
   readonly #groups: readonly (AdamwGroup & { readonly group: string })[];
   readonly #expAvg: ReadonlyMap<string, Tensor>;
@@ -31,18 +44,20 @@ export class Learner {
   /**
    * Makes room on the device; `load` fills it.
    *
-   * @param grid       of the samples; its latitudes weigh the loss
-   * @param variables  those that any sample will have; what embeds the others is left alone, decay included
+   * @param grid  of the samples; its latitudes weigh the loss
    */
   constructor(
     gpu: Gpu,
     config: ModelConfig,
     grid: Grid,
     optimiser: OptimiserSettings,
-    variables: readonly string[] = config.variables,
+    { variables = config.variables, microBatch, recompute = false }: LearnerOptions = {},
   ) {
     this.gpu = gpu;
     this.config = config;
+    this.microBatch = microBatch ?? Number.POSITIVE_INFINITY;
+    this.#recompute = recompute;
+    this.#scaler = gpu.precision === "f16" ? makeScaler(gpu) : undefined;
     this.#optimiser = optimiser;
     const used = usedParameters(config, variableIds(config, variables));
     const specs = [...parameterShapes(config)].map(([name, shape]) => ({
@@ -69,8 +84,9 @@ export class Learner {
     return this.#arena.parameters.keys();
   }
 
-  /** Sets parameters, and the optimiser's moments when a run goes on. */
-  async load(parameter: ReadParameter, moments?: Moments): Promise<void> {
+  /** Sets parameters, and the optimiser's moments and the state of loss scaling when a run goes on. */
+  async load(parameter: ReadParameter, moments?: Moments, scaler?: readonly number[]): Promise<void> {
+    if (this.#scaler && scaler) write(this.#scaler, scaler);
     for (const [name, t] of this.#arena.parameters) {
       write(t, await parameter(name));
       if (!moments) continue;
@@ -92,21 +108,41 @@ export class Learner {
     };
   }
 
+  /** The state of loss scaling, to be saved; undefined in f32, which has none. */
+  async scaler(): Promise<number[] | undefined> {
+    return this.#scaler && [...(await read(this.#scaler))];
+  }
+
   /**
-   * Adds the gradient of one micro-batch's loss to what is there.
+   * Adds the gradient of one batch's loss to what is there, micro-batch by micro-batch.
    *
-   * @param share   of the micro-batch in its optimiser step: 1 / number of micro-batches
-   * @param random  names the draws of dropout and drop path
+   * @param share   of the batch in its optimiser step: 1 / number of batches
+   * @param random  names the draws of dropout and drop path; they do not depend on how the batch is split
    * @returns       the loss times `share`, [1]; the caller frees it
    */
   accumulate(batch: Batch, share: number, random: Random): Tensor {
     return scope(this.gpu, () => {
+      let total: Tensor | undefined;
+      for (const { part, first } of this.#parts(batch)) {
+        const loss = this.#accumulatePart(part, (share * part.size) / batch.size, random.copy(first));
+        total = total ? add(total, loss) : loss;
+      }
+      return total!;
+    });
+  }
+
+  #accumulatePart(batch: Batch, share: number, random: Random): Tensor {
+    const { gpu, config } = this;
+    const recompute = this.#recompute;
+    return scope(gpu, () => {
       const { input, y } = this.#upload(batch);
-      return gradients(() => {
-        const pred = forward(this.#arena.parameters, this.config, input, { random });
+      const lossOf = (): Tensor => {
+        const pred = forward(this.#arena.parameters, config, input, { random, recompute });
         const { loss } = weightedMse(pred, y, this.#weights);
         return share === 1 ? loss : scale(loss, share);
-      }).y;
+      };
+      // dL/dL is the scale: it reaches every gradient, and the loss stays what it is.
+      return gradients(lossOf, [], this.#scaler && { ...this.#scaler, shape: [1] }).y;
     });
   }
 
@@ -115,29 +151,54 @@ export class Learner {
    *
    * @param lr  the learning rate
    * @param t   number of this step, from 1
-   * @returns   [2]: gradient norm, and the factor it was clipped by (0: skipped as not finite); the caller frees it
+   * @returns   as `adamw` does; the caller frees it
    */
   step(lr: number, t: number): Tensor {
     const { beta1, beta2, eps, clip } = this.#optimiser;
     return scope(this.gpu, () => {
       const groups = this.#groups.filter(({ group }) => group !== "unused");
-      const state = adamw(this.gpu, groups, { rate: lr, beta1, beta2, eps, clip, t });
-      clearGradients(this.#arena);
-      return state;
+      const scaler = this.#scaler ? { scaler: this.#scaler } : {};
+      return adamw(this.gpu, groups, { rate: lr, beta1, beta2, eps, clip, t, ...scaler, clear: true });
     });
   }
 
   /** The loss of one batch and of each of its variables, without dropout. */
   async evaluate(batch: Batch): Promise<{ loss: number; losses: Float32Array }> {
-    const kept = scope(this.gpu, () => {
-      const { input, y } = this.#upload(batch);
-      const pred = forward(this.#arena.parameters, this.config, input);
-      return weightedMse(pred, y, this.#weights);
+    const scores = this.score(batch);
+    const pending = readAll(scores.flatMap(({ loss, losses }) => [loss, losses]));
+    for (const { loss, losses } of scores) for (const t of [loss, losses]) free(t);
+    const values = await pending;
+    const mean = { loss: 0, losses: new Float32Array(batch.outputs.length) };
+    for (const [i, { size }] of scores.entries()) {
+      mean.loss += (values[2 * i]![0]! * size) / batch.size;
+      for (const [v, loss] of values[2 * i + 1]!.entries()) mean.losses[v]! += (loss * size) / batch.size;
+    }
+    return mean;
+  }
+
+  /** The losses of each micro-batch and how many samples it has; the caller frees them. */
+  score(batch: Batch): { loss: Tensor; losses: Tensor; size: number }[] {
+    return [...this.#parts(batch)].map(({ part }) => {
+      const kept = scope(this.gpu, () => {
+        const { input, y } = this.#upload(part);
+        const pred = forward(this.#arena.parameters, this.config, input);
+        return weightedMse(pred, y, this.#weights);
+      });
+      return { ...kept, size: part.size };
     });
-    const [loss, losses] = await Promise.all([read(kept.loss), read(kept.losses)]);
-    free(kept.loss);
-    free(kept.losses);
-    return { loss: loss[0]!, losses };
+  }
+
+  /** A batch in micro-batches, each with the number of its first sample. */
+  *#parts(batch: Batch): Generator<{ part: Batch; first: number }> {
+    const { size, x, y, leadHours, times } = batch;
+    const most = Math.min(size, this.microBatch);
+    for (let first = 0; first < size; first += most) {
+      const end = Math.min(size, first + most);
+      const of = (fields: Float32Array) =>
+        fields.subarray((first * fields.length) / size, (end * fields.length) / size);
+      const part = { ...batch, x: of(x), y: of(y), leadHours: of(leadHours), times: times.slice(first, end) };
+      yield { part: { ...part, size: end - first }, first };
+    }
   }
 
   #upload(batch: Batch): { input: ModelInput; y: Tensor } {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { makeFolder } from "../data/folder.ts";
 import type { Batch, BatchSource } from "../data/samples.ts";
 import { Random } from "../engine/random.ts";
-import { free, read, type Tensor } from "../engine/tensor.ts";
+import { done, free, readAll, type Tensor } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
 import { type CheckpointInfo, writeCheckpoint } from "../model/checkpoint.ts";
 import type { OptimiserSettings, TrainingSettings } from "./config.ts";
@@ -76,7 +76,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
   log.write({ event: run.from ? "resume" : "start", step, steps, adapter, settings: JSON.parse(settings) });
 
   const save = async (path: string, resumable: boolean): Promise<void> => {
-    const progress = { step, best, worse, due, settings };
+    const progress = { step, best, worse, due, settings, scaler: await learner.scaler() };
     const resume = resumable ? { moments: learner.moments, training: progress } : undefined;
     const provenance = { ...run.info.provenance, step, best_validation_loss: best };
     await writeCheckpoint(path, { ...run.info, provenance }, (name) => learner.parameter(name), resume);
@@ -91,9 +91,11 @@ export async function trainRun(run: Run): Promise<RunResult> {
     pending = undefined;
     const [state, ...losses] = await values;
     const loss = losses.reduce((sum, value) => sum + value[0]!, 0);
-    const [norm, factor] = state!;
-    if (factor === 0 || !Number.isFinite(loss)) {
-      throw diverged(out, `at step ${of} the loss is ${loss} and the gradient's norm ${norm}`);
+    const [norm, factor, , , scale] = state!;
+    // In f16 a gradient that is not finite was scaled by too much: the step is skipped, and the scale is halved.
+    const skipped = factor === 0;
+    if ((skipped && scale === 1) || !Number.isFinite(loss)) {
+      throw diverged(run, `at step ${of} the loss is ${loss} and the gradient's norm ${norm}`);
     }
     run.onStep?.({ step: of, steps, loss, samplesPerSecond: meter.rate });
     if (of % training.logEvery === 0 || of === steps) {
@@ -104,6 +106,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
         loss,
         lr: learningRate(of - 1, schedule),
         gradient_norm: norm,
+        ...(learner.gpu.precision === "f16" ? { loss_scale: scale, skipped } : {}),
         samples_per_second: meter.rate,
       });
     }
@@ -122,7 +125,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
     const found = await validate(learner, source, training.validationBatches, signal);
     if (!found) return;
     const { loss, losses } = found;
-    if (!Number.isFinite(loss)) throw diverged(out, `at step ${step} the validation loss is ${loss}`);
+    if (!Number.isFinite(loss)) throw diverged(run, `at step ${step} the validation loss is ${loss}`);
     const better = best === null || loss < best;
     [best, worse, due] = better ? [loss, 0, false] : [best, worse + 1, false];
     log.write({ event: "validation", step, loss, best: better, losses });
@@ -132,6 +135,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
   };
 
   const exhausted = () => training.patience !== undefined && worse >= training.patience;
+  let sent: Promise<void> | undefined;
   const ahead = readAhead(train, step * training.accumulate, steps * training.accumulate);
   try {
     if (due && run.validation) await validateNow(run.validation);
@@ -142,10 +146,15 @@ export async function trainRun(run: Run): Promise<RunResult> {
         const random = new Random(training.seed, step * training.accumulate + micro);
         losses.push(learner.accumulate(batch, 1 / training.accumulate, random));
         meter.count(batch.size);
+        // Two batches on their way keep the device busy; the uploads of more would fill the host's memory.
+        const before = sent;
+        sent = done(learner.gpu);
+        sent.catch(() => undefined); // thrown where it is awaited
+        await before;
       }
       const state = learner.step(learningRate(step, schedule), step + 1);
       step++;
-      const values = Promise.all([state, ...losses].map(read));
+      const values = readAll([state, ...losses]);
       for (const t of [state, ...losses]) free(t); // what is read is copied already, in order
       values.catch(() => undefined); // thrown where it is awaited
       await settle();
@@ -166,12 +175,13 @@ export async function trainRun(run: Run): Promise<RunResult> {
   return { steps: step, best: best ?? undefined, stoppedEarly };
 }
 
-function diverged(out: string, what: string): ClimaxError {
+function diverged({ out, learner }: Run, what: string): ClimaxError {
   const kept = [bestCheckpoint(out), lastCheckpoint(out)].filter((path) => existsSync(path));
+  const half = learner.gpu.precision === "f16";
   return new ClimaxError(
     "data",
     `${what}: the run has diverged`,
-    "lower --optimiser.lr, lengthen --optimiser.warmup or set --optimiser.clip 1, in another --output" +
+    `lower --optimiser.lr, lengthen --optimiser.warmup${half ? ", set --precision f32" : ""} or set --optimiser.clip 1, in another --output` +
       (kept.length > 0 ? `; ${kept.join(" and ")} are from before` : ""),
   );
 }

@@ -7,6 +7,7 @@ import { describeGrid, sameGrid } from "../grid/grid.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import { ModelConfig, modelFields } from "../model/config.ts";
 import { optimiserFields, runFields, trainingFields } from "./config.ts";
+import type { BatchVariables } from "./plan.ts";
 
 const { variables: _variables, gridShape: _gridShape, ...shapeFields } = modelFields;
 
@@ -42,6 +43,8 @@ export interface Objective {
   readonly validation: BatchSource | undefined;
   readonly info: CheckpointInfo;
   readonly sets: readonly PreparedSet[];
+  /** The kinds of batches there are: one of each source. */
+  readonly batches: readonly BatchVariables[];
 }
 
 /**
@@ -84,16 +87,15 @@ export async function pretrainObjective(
     gridShape: [first.grid.lat.length, first.grid.lon.length],
   });
   const { batchSize, seed } = config.training;
+  const variablesOf = (set: PreparedSet): BatchVariables => ({
+    variables: set.variables.map(({ name }) => name),
+    outputs: changing(set),
+  });
   const source = (split: "train" | "val", chosen: readonly PreparedSet[]): BatchSource => {
-    const parts = chosen.map((set) =>
-      samples(set, split, {
-        inputs: set.variables.map(({ name }) => name),
-        outputs: changing(set),
-        leads,
-        batchSize,
-        seed,
-      }),
-    );
+    const parts = chosen.map((set) => {
+      const { variables: inputs, outputs } = variablesOf(set);
+      return samples(set, split, { inputs, outputs, leads, batchSize, seed });
+    });
     return parts.length === 1
       ? parts[0]!
       : mixSources(parts, { seed, ...(split === "train" && weights ? { weights } : {}) });
@@ -104,6 +106,7 @@ export async function pretrainObjective(
     train: source("train", sets),
     validation: withValidation.length > 0 ? source("val", withValidation) : undefined,
     sets,
+    batches: sets.map(variablesOf),
     info: {
       format: "climax-checkpoint",
       version: 1,

@@ -20,15 +20,25 @@ const RunProgress = z.object({
   due: z.boolean().default(false),
   /** The settings it was started with, as JSON. */
   settings: z.string(),
+  /** The state of loss scaling, in f16. */
+  scaler: z.array(z.number()).length(4).optional(),
 });
 export type RunProgress = z.output<typeof RunProgress>;
 
 /** What decides the numbers of a run; a resumed run must have been started with the same. */
-export function settingsOf({ info, optimiser, training }: Run): string {
+export function settingsOf({ learner, info, optimiser, training }: Run): string {
   const { batchSize, accumulate, seed, epochs, maxSteps } = training;
   return JSON.stringify({
     optimiser,
-    training: { batchSize, accumulate, seed, epochs, maxSteps: maxSteps ?? null },
+    precision: learner.gpu.precision,
+    training: {
+      batchSize,
+      microBatch: Math.min(batchSize, learner.microBatch),
+      accumulate,
+      seed,
+      epochs,
+      maxSteps: maxSteps ?? null,
+    },
     model: info.model,
     inputs: info.inputs ?? null,
     outputs: info.outputs,
@@ -36,6 +46,15 @@ export function settingsOf({ info, optimiser, training }: Run): string {
     data: (info.provenance.data as { dir: string }[]).map(({ dir: _, ...what }) => what), // it may have moved
     weights: info.provenance.weights ?? null,
   });
+}
+
+/** The size of the micro-batches of the run in this folder: a resumed run has the same, to go on bit for bit. */
+export async function microBatchOf(out: string): Promise<number | undefined> {
+  const checkpoint = await openCheckpoint(lastCheckpoint(out));
+  await checkpoint.close();
+  const { data } = RunProgress.safeParse(checkpoint.training);
+  const settings = JSON.parse(data?.settings ?? "{}") as { training?: { microBatch?: number } };
+  return settings.training?.microBatch;
 }
 
 /**
@@ -64,7 +83,7 @@ export async function resumeRun(run: Run): Promise<RunProgress> {
         "resume with the settings it was started with, or start a new run in another --output",
       );
     }
-    await run.learner.load((name) => checkpoint.parameter(name), checkpoint.moments);
+    await run.learner.load((name) => checkpoint.parameter(name), checkpoint.moments, parsed.data.scaler);
     return parsed.data;
   } finally {
     await checkpoint.close();

@@ -95,8 +95,12 @@ describe("settings", () => {
     expect(out).toMatch(
       new RegExp(`^done after 3 steps, validation loss \\d\\.\\d{4}: ${output}/best.safetensors\n$`),
     );
-    expect(err).toMatch(/^adapter {5}\S/m);
+    expect(err).toMatch(/^adapter {5}\S.*, f32$/m);
     expect(err).toMatch(/^model {7}2 variables, patch 4, D 16, depth 2, 2 heads: 0\.0\d M parameters$/m);
+    const memory =
+      /^memory {6}parameters .*, optimiser .*, activations .*, peak (.*) of micro-batches of 4 samples \(/m;
+    expect(err).toMatch(memory);
+    expect(err).toContain(`(planned: ${err.match(memory)![1]!})`);
     expect(err).toMatch(/^data {8}\d+ samples to train on, \d+ to validate, SYNTHETIC$/m);
     expect(err).toContain("step 3: validation loss");
     expect(readdirSync(output).toSorted()).toEqual([
@@ -111,6 +115,8 @@ describe("settings", () => {
       model: { patchSize: 4, embedDim: 16, dropout: 0.2, dropPath: 0.1 },
       optimiser: { lr: 0.02, warmup: 3, beta2: 0.95 },
       training: { maxSteps: 3, batchSize: 4, seed: 1 },
+      precision: "f32",
+      recompute: false,
     });
     const checkpoint = await openCheckpoint(lastCheckpoint(output));
     expect(checkpoint.info.provenance).toMatchObject({ stage: "pretrain", seed: 1, step: 3 });
@@ -136,6 +142,21 @@ describe("settings", () => {
     expect(changed).toContain(`the run in ${output} was started with other settings: `);
     expect(changed).toContain("optimiser.lr was 0.02, is 0.01");
     expect(changed).toContain("model.dropout was 0.2, is 0.1");
+  });
+
+  test("a batch in micro-batches, blocks run again: nearly the same losses; a resumed run splits as it did", async () => {
+    const [whole, split] = [freshFolder(), freshFolder()];
+    const flags = (output: string) => ["pretrain", "-q", "--config", settings, "-o", output];
+    expect(await climax(...flags(whole))).toMatchObject({ code: 0 });
+    const ways = ["--recompute", "--training.micro-batch", "3"];
+    expect(await climax(...flags(split), ...ways)).toMatchObject({ code: 0, err: "" });
+    const losses = (output: string) =>
+      readLog(output).flatMap(({ event, loss }) => (event === "step" ? [loss as number] : []));
+    for (const [i, loss] of losses(whole).entries()) expect(losses(split)[i]! / loss).toBeCloseTo(1, 4);
+    // The size is that of the checkpoint, and recomputation changes no number: neither needs to be said again.
+    expect(await climax(...flags(split), "--resume")).toMatchObject({ code: 0, err: "" });
+    const other = await refusal("--config", settings, "-o", split, "--resume", "--training.micro-batch", "2");
+    expect(other).toContain("training.microBatch was 3, is 2");
   });
 });
 
@@ -215,6 +236,7 @@ describe("what is refused", () => {
       "2400 h apart",
     ],
     ["an adapter that is not there", ["-o", "x", "--adapter", "abacus"], 'no adapter matches "abacus"'],
+    ["more memory than is allowed", ["-o", "x", "--memory", "1e-6"], "a micro-batch of 1 sample needs"],
     ["nothing to resume", ["-o", "x", "--resume"], "has no last.safetensors to resume from"],
   ])("%s", async (_, argv, message) => {
     expect(await tiny(...argv.map((word) => (word === "x" ? join(root, "x") : word)))).toContain(message);

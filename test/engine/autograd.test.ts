@@ -1,9 +1,14 @@
-import { expect, test } from "vitest";
-import { gradients, isRecording, noGrad, record, reshape } from "../../src/engine/autograd.ts";
-import { empty, free, read, scope, tensor } from "../../src/engine/tensor.ts";
+import { describe, expect, test } from "vitest";
+import { checkpoint, gradients, isRecording, noGrad, record, reshape } from "../../src/engine/autograd.ts";
+import type { Gpu } from "../../src/engine/device.ts";
+import { dryGpu } from "../../src/engine/dry.ts";
+import { Random } from "../../src/engine/random.ts";
+import { empty, free, read, readAll, scope, type Tensor, tensor, zeros } from "../../src/engine/tensor.ts";
+import { dropout } from "../../src/ops/dropout.ts";
 import { add, scale } from "../../src/ops/elementwise.ts";
 import { linear } from "../../src/ops/matmul.ts";
-import { gpu } from "../support/gradcheck.ts";
+import { drawNoise } from "../../src/ops/noise.ts";
+import { expectClose, gpu } from "../support/gradcheck.ts";
 
 const lent = (): number => gpu.pool.bytes.lent;
 
@@ -126,4 +131,85 @@ test("parameters add up over calls", async () => {
   const w = { ...tensor(gpu, [1], [3]), grad: tensor(gpu, [1], [0]) };
   for (let i = 0; i < 3; i++) gradients(() => scale(w, 2));
   expect([...(await read(w.grad))]).toEqual([6]);
+});
+
+describe("checkpoint", () => {
+  const n = 64;
+  const filled = (count: number, salt: number) =>
+    Float32Array.from({ length: count }, (_, i) => Math.sin(salt + i));
+  const x = tensor(gpu, [512, n], filled(512 * n, 2));
+  const seed = tensor(gpu, [512, n], filled(512 * n, 3));
+  /** A residual layer that draws and keeps several tensors for its backward. */
+  const layer = (h: Tensor, w: Tensor, random: Random | undefined): Tensor => {
+    const noise = drawNoise(random, { rate: 0.2, share: n });
+    return add(h, dropout(linear(linear(linear(h, w), w), w, undefined, { gelu: true }), noise));
+  };
+  type Wrap = (h: Tensor, w: Tensor, random: Random) => Tensor;
+  const plain: Wrap = (h, w, random) => layer(h, w, random);
+  const wrapped: Wrap = (h, w, random) => checkpoint([h, w], (draws) => layer(h, w, draws), random);
+  const twice: Wrap = (h, w, random) => checkpoint([h, w], (draws) => wrapped(h, w, draws!), random);
+
+  /** The result and the gradients by x and by w of a few layers that share w. */
+  function layers(device: Gpu, wrap: Wrap, depth: number, parameter: boolean): Tensor[] {
+    const [from, top] = [x, seed].map((t) => ({ ...t, gpu: device })) as [Tensor, Tensor];
+    const grad = parameter ? { grad: zeros(device, [n, n]) } : {};
+    const w = { ...tensor(device, [n, n], filled(n * n, 1)), ...grad };
+    const { y, grads } = gradients(
+      () => {
+        const random = new Random(1, 2);
+        let h = scale(from, 1 / 8);
+        for (let i = 0; i < depth; i++) h = wrap(h, w, random);
+        return h;
+      },
+      parameter ? [from] : [from, w],
+      top,
+    );
+    return [y, ...grads, ...(w.grad ? [w.grad] : [])];
+  }
+
+  const values = async (wrap: Wrap, parameter: boolean): Promise<Float32Array[]> => {
+    const before = lent();
+    const tensors = layers(gpu, wrap, 3, parameter);
+    const found = await readAll(tensors);
+    for (const t of tensors) free(t);
+    expect(lent()).toBe(before + 4 * n * n); // w
+    return found;
+  };
+
+  test("changes no bit of results and gradients", async () => {
+    const expected = await values(plain, true);
+    for (const wrap of [wrapped, twice]) expect(await values(wrap, true)).toEqual(expected);
+  });
+
+  test("adds up the gradient of a tensor that is no parameter layer by layer", async () => {
+    const [y, dx, dw] = await values(plain, false);
+    for (const wrap of [wrapped, twice]) {
+      const found = await values(wrap, false);
+      expect(found.slice(0, 2)).toEqual([y, dx]);
+      expectClose("dw", found[2]!, new Map(dw!.entries()), 1e-5);
+    }
+  });
+
+  test("keeps one tensor a layer for the backward pass", () => {
+    const activation = 4 * 512 * n;
+    const peak = (wrap: Wrap): number => {
+      const dry = dryGpu(gpu).gpu;
+      layers(dry, wrap, 16, true);
+      return dry.pool.bytes.peak / activation;
+    };
+    expect(peak(plain)).toBeGreaterThan(16 * 4);
+    expect(peak(wrapped)).toBeLessThan(16 + 12);
+  });
+
+  test("is the function itself outside gradients, and inputs that play no part get no gradient", async () => {
+    const before = lent();
+    const y = scope(gpu, () => checkpoint([x], () => scale(scale(x, 2), 3)));
+    expect((await read(y))[0]).toBeCloseTo(6 * Math.sin(2), 5);
+    free(y);
+    const idle = tensor(gpu, [1], [1]);
+    const { grads } = gradients(() => checkpoint([x, idle], () => scale(x, 2)), [x], seed);
+    expect((await read(grads[0]!))[0]).toBeCloseTo(2 * Math.sin(3), 5);
+    for (const t of [...grads, idle]) free(t);
+    expect(lent()).toBeLessThanOrEqual(before + x.storage.bytes); // the result of gradients
+  });
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { read, tensor } from "../../src/engine/tensor.ts";
-import { adamw } from "../../src/ops/adamw.ts";
+import { adamw, makeScaler } from "../../src/ops/adamw.ts";
 import { gpu, uniform } from "../support/gradcheck.ts";
 
 const settings = { rate: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8 };
@@ -26,6 +26,7 @@ function reference(
 test.for([
   { clip: 0, lengths: [4, 4000] },
   { clip: 0.5, lengths: [256, 20] },
+  { clip: 0.5, lengths: [60_000, 8196] }, // several partial sums for each
 ])("three steps agree with the reference: %o", async ({ clip, lengths }) => {
   const random = uniform(5);
   const groups = lengths.map((length, i) => {
@@ -76,5 +77,64 @@ test("a gradient that is not finite changes nothing", async () => {
     const state = await read(adamw(gpu, [{ value, grad, m, v, decay: 0.1 }], { ...settings, clip: 1, t: 1 }));
     expect(state[1]).toBe(0);
     expect([...(await read(value)), ...(await read(m))]).toEqual([1, 2, 3, 4, 1, 1, 1, 1]);
+  }
+});
+
+test("gradients times a scale make the same steps; one that is not finite halves it and does not count", async () => {
+  const random = uniform(6);
+  const length = 64;
+  const start = Float64Array.from({ length }, random);
+  const [p, m, v] = [start.slice(), new Float64Array(length), new Float64Array(length)];
+  const group = {
+    value: tensor(gpu, [length], start),
+    m: tensor(gpu, [length], m),
+    v: tensor(gpu, [length], v),
+    decay: 0.1,
+  };
+  const scaler = makeScaler(gpu);
+  let t = 0;
+  for (const [step, bad] of [true, false, true, false].entries()) {
+    const [scale] = await read(scaler);
+    expect(scale).toBe([65536, 32768, 32768, 16384][step]);
+    const g = Float64Array.from({ length }, random);
+    const scaled = g.map((x, i) => (bad && i === 9 ? Number.POSITIVE_INFINITY : scale! * x));
+    if (!bad) reference(p, m, v, g, ++t, 0.1);
+    const grad = tensor(gpu, [length], scaled);
+    const state = await read(adamw(gpu, [{ ...group, grad }], { ...settings, clip: 0, t: step + 1, scaler }));
+    expect(state[4]).toBe(scale);
+    expect(state[1]).toBe(bad ? 0 : 1 / scale!);
+    if (!bad) expect(state[0]! / Math.hypot(...g)).toBeCloseTo(1, 5);
+  }
+  const actual = await read(group.value);
+  for (const [i, x] of p.entries()) expect(actual[i]).toBeCloseTo(x, 6);
+});
+
+test("a scale doubles after 2000 sound steps in a row, up to 2^24, and never falls below 1", async () => {
+  const one = () => tensor(gpu, [4], [1, 1, 1, 1]);
+  const group = { value: one(), m: one(), v: one(), decay: 0 };
+  const after = async (state: number[], gradient: number) => {
+    const scaler = tensor(gpu, [4], [...state, 0.5, 0.5]);
+    const grad = tensor(gpu, [4], [1, gradient, 1, 1]);
+    adamw(gpu, [{ ...group, grad }], { ...settings, clip: 0, t: 1, scaler });
+    return [...(await read(scaler))].slice(0, 2);
+  };
+  expect(await after([1024, 1998], 1)).toEqual([1024, 1999]);
+  expect(await after([1024, 1999], 1)).toEqual([2048, 0]);
+  expect(await after([2 ** 24, 1999], 1)).toEqual([2 ** 24, 0]);
+  expect(await after([1024, 1999], Number.NaN)).toEqual([512, 0]);
+  expect(await after([1, 5], Number.NaN)).toEqual([1, 0]);
+});
+
+test("the gradients are cleared in the same pass if asked, also by a step that is skipped", async () => {
+  const value = tensor(gpu, [4], [1, 2, 3, 4]);
+  const [m, v] = [tensor(gpu, [4], [0, 0, 0, 0]), tensor(gpu, [4], [0, 0, 0, 0])];
+  for (const [first, clear] of [
+    [1, false],
+    [1, true],
+    [Number.NaN, true],
+  ] as const) {
+    const grad = tensor(gpu, [4], [first, 2, 3, 4]);
+    adamw(gpu, [{ value, grad, m, v, decay: 0 }], { ...settings, clip: 0, t: 1, clear });
+    expect([...(await read(grad))]).toEqual(clear ? [0, 0, 0, 0] : [first, 2, 3, 4]);
   }
 });

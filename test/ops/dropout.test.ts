@@ -5,7 +5,7 @@ import { dropout } from "../../src/ops/dropout.ts";
 import { drawNoise } from "../../src/ops/noise.ts";
 import { checkOp, gpu } from "../support/gradcheck.ts";
 
-const draw = { seed: 7, stream: 3, step: 11 };
+const draw = { seed: 7, stream: 3, step: 11, sample: 0 };
 
 /** Whether the kernel keeps element i, by the twin of its generator. */
 function keeps(i: number, share: number, rate: number): boolean {
@@ -56,21 +56,39 @@ describe("the draws", () => {
   });
 });
 
+test("parts of a batch draw what the whole draws, with dropout and drop path", async () => {
+  const [B, share] = [6, 20];
+  const whole = Float32Array.from({ length: B * share }, (_, i) => 1 + i);
+  const dropped = async (sample: number, count: number) => {
+    const x = tensor(gpu, [count, share], whole.slice(sample * share, (sample + count) * share));
+    return [...(await read(dropout(x, { rate: 0.3, pathRate: 0.5, share, draw: { ...draw, sample } })))];
+  };
+  const parts = [await dropped(0, 1), await dropped(1, 3), await dropped(4, 2)];
+  expect(parts.flat()).toEqual(await dropped(0, B));
+});
+
 describe("drawNoise", () => {
   test("takes two streams, one of dropout and one of drop path", () => {
     const random = new Random(1, 2);
     const first = drawNoise(random, { rate: 0.1, pathRate: 0.2, share: 8 });
-    expect(first).toEqual({ rate: 0.1, pathRate: 0.2, share: 8, draw: { seed: 1, stream: 0, step: 2 } });
-    expect(drawNoise(random, { rate: 0.1 })!.draw.stream).toBe(2);
+    expect(first).toEqual({
+      rate: 0.1,
+      pathRate: 0.2,
+      share: 8,
+      draw: { seed: 1, stream: 0, step: 2, sample: 0 },
+    });
+    expect(drawNoise(random, { rate: 0.1, share: 8 })!.draw.stream).toBe(2);
   });
 
   test("is nothing where nothing is dropped", () => {
-    expect(drawNoise(undefined, { rate: 0.1 })).toBeUndefined();
-    expect(drawNoise(new Random(1, 2), { rate: 0 })).toBeUndefined();
+    expect(drawNoise(undefined, { rate: 0.1, share: 8 })).toBeUndefined();
+    expect(drawNoise(new Random(1, 2), { rate: 0, share: 8 })).toBeUndefined();
   });
 
   test("refuses rates that drop everything, or less than nothing", () => {
-    expect(() => drawNoise(new Random(1, 2), { rate: 1 })).toThrow("a dropout rate of 1 is not in [0, 1)");
-    expect(() => drawNoise(new Random(1, 2), { rate: 0.1, pathRate: -1 })).toThrow("rate of -1");
+    expect(() => drawNoise(new Random(1, 2), { rate: 1, share: 8 })).toThrow(
+      "a dropout rate of 1 is not in [0, 1)",
+    );
+    expect(() => drawNoise(new Random(1, 2), { rate: 0.1, pathRate: -1, share: 8 })).toThrow("rate of -1");
   });
 });

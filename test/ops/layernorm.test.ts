@@ -3,7 +3,7 @@ import { gradients } from "../../src/engine/autograd.ts";
 import type { Gpu } from "../../src/engine/device.ts";
 import { read, tensor } from "../../src/engine/tensor.ts";
 import { layernorm } from "../../src/ops/layernorm.ts";
-import { checkOp, gpu } from "../support/gradcheck.ts";
+import { checkOp, expectClose, gpu } from "../support/gradcheck.ts";
 
 const eps = 0.1; // large enough to matter: at 1e-5 a kernel that forgot it would still pass
 
@@ -29,9 +29,13 @@ describe.each<[string, Gpu]>([
   // Last axis below, at and above one workgroup of 64; one row and many.
   test.for([
     [1, 3],
+    [3, 4],
     [2, 64],
     [5, 100],
     [2, 3, 200],
+    [2, 258],
+    [65, 8], // rows that two threads of a column share
+    [129, 3],
   ])("of [%s] agrees with the reference", async (shape) => {
     const C = shape.at(-1)!;
     await checkOp(
@@ -41,6 +45,21 @@ describe.each<[string, Gpu]>([
       { device },
     );
   });
+});
+
+test("a mean far from zero, and an outlier in front, cost no digits of the variance", async () => {
+  const C = 64;
+  const rows = [
+    Float64Array.from({ length: C }, (_, c) => Math.fround(1000 + Math.sin(c))),
+    Float64Array.from({ length: C }, (_, c) => (c === 0 ? 1000 : Math.fround(Math.sin(c)))),
+  ];
+  const one = tensor(gpu, [C], new Float32Array(C).fill(1));
+  const zero = tensor(gpu, [C], new Float32Array(C));
+  for (const row of rows) {
+    const wanted = reference(row, new Float64Array(C).fill(1), new Float64Array(C));
+    const y = await read(layernorm(tensor(gpu, [1, C], row), one, zero, eps));
+    expectClose("y", y, new Map(wanted.entries()), 1e-4); // x itself has steps of 6e-5
+  }
 });
 
 test("a tensor used twice receives both gradients", async () => {

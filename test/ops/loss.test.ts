@@ -8,6 +8,9 @@ const shapes = [
   [1, 1, 1, 1],
   [2, 3, 4, 5],
   [3, 2, 5, 70],
+  [2, 2, 3, 5], // fields that are no whole vec4s
+  [1, 2, 32, 64], // one block of a field
+  [2, 1, 33, 67], // and a few elements more
 ];
 
 test.for(shapes)("the loss of [%s, %s, %s, %s] agrees with the reference", async ([B, V, H, W]) => {
@@ -25,6 +28,27 @@ test.for(shapes)("the loss of [%s, %s, %s, %s] agrees with the reference", async
       return Float64Array.of(sum / pred!.length);
     },
     [[B!, V!, H!, W!]],
+  );
+});
+
+test("with a mask of any weights it agrees with the reference, also where vec4s span fields", async () => {
+  const [B, V, H, W] = [2, 2, 3, 5];
+  const weights = Float64Array.from({ length: H }, (_, h) => 0.5 + h);
+  const truth = Float64Array.from({ length: B * V * H * W }, (_, i) => Math.fround(Math.sin(i)));
+  const masks = Float64Array.from({ length: B * H * W }, (_, i) => (i * 5) % 4);
+  const count = masks.reduce((a, b) => a + b);
+  const [weight, y] = [tensor(gpu, [H], weights), tensor(gpu, [B, V, H, W], truth)];
+  const mask = tensor(gpu, [B, H, W], masks);
+  await checkOp(
+    (pred) => weightedMse(pred!, y, weight, mask).loss,
+    (pred) => {
+      const sum = pred!.reduce((s, value, i) => {
+        const m = masks[Math.floor(i / (V * H * W)) * H * W + (i % (H * W))]!;
+        return s + m * weights[Math.floor(i / W) % H]! * (value - truth[i]!) ** 2;
+      }, 0);
+      return Float64Array.of(sum / (V * count));
+    },
+    [[B, V, H, W]],
   );
 });
 

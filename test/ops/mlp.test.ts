@@ -28,9 +28,19 @@ function product(x: Float64Array, weight: Float64Array, bias: Float64Array): Flo
   });
 }
 
+function normalised(x: Float64Array, weight: Float64Array, bias: Float64Array): Float64Array {
+  const C = weight.length;
+  return x.map((value, i) => {
+    const row = x.subarray(i - (i % C), i - (i % C) + C);
+    const mean = row.reduce((a, b) => a + b) / C;
+    const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / C;
+    return ((value - mean) / Math.sqrt(variance + 1e-5)) * weight[i % C]! + bias[i % C]!;
+  });
+}
+
 const noise = (rate: number, pathRate: number, share: number, stream: number): Noise => ({
   ...{ rate, pathRate, share },
-  draw: { seed: 5, stream, step: 9 },
+  draw: { seed: 5, stream, step: 9, sample: 0 },
 });
 
 const devices: [string, Gpu][] = [
@@ -59,6 +69,31 @@ describe.each(devices)("on %s", (_, device) => {
         return product(hidden, weight2!, bias2!).map((v, i) => residual![i]! + v * factor(outer, i));
       },
       [[B, L, D], [B, L, D], [F, D], [F], [D, F], [D]],
+      { device },
+    );
+  });
+
+  test("mlp and linear with layer normalisation", async () => {
+    await checkOp(
+      (x, residual, weight1, bias1, weight2, bias2, weight, bias) =>
+        mlp(
+          x!,
+          residual!,
+          { weight1: weight1!, bias1: bias1!, weight2: weight2!, bias2: bias2! },
+          { norm: { weight: weight!, bias: bias! } },
+        ),
+      (x, residual, weight1, bias1, weight2, bias2, weight, bias) =>
+        product(product(normalised(x!, weight!, bias!), weight1!, bias1!).map(geluOf), weight2!, bias2!).map(
+          (v, i) => residual![i]! + v,
+        ),
+      [[6, 8], [6, 8], [12, 8], [12], [8, 12], [8], [8], [8]],
+      { device },
+    );
+    await checkOp(
+      (x, weight, bias, gain, shift) =>
+        linear(x!, weight!, bias!, { norm: { weight: gain!, bias: shift! }, gelu: true }),
+      (x, weight, bias, gain, shift) => product(normalised(x!, gain!, shift!), weight!, bias!).map(geluOf),
+      [[5, 8], [12, 8], [12], [8], [8]],
       { device },
     );
   });

@@ -1,6 +1,7 @@
 /** Runs of a tiny model on prepared sets, made the way the commands make them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Gpu } from "../../src/engine/device.ts";
 import { initialise } from "../../src/model/parameters.ts";
 import { Learner } from "../../src/train/learner.ts";
 import { type Run, type RunResult, trainRun } from "../../src/train/loop.ts";
@@ -27,6 +28,8 @@ export interface ToyRunSettings {
   readonly model?: Record<string, unknown>;
   readonly optimiser?: Record<string, unknown>;
   readonly training?: Record<string, unknown>;
+  readonly recompute?: boolean;
+  readonly device?: Gpu;
 }
 
 export interface ToyRun {
@@ -40,13 +43,18 @@ export async function openToyRun(settings: ToyRunSettings): Promise<ToyRun> {
   const { leads = { min: 12, max: 12, step: 12 } } = settings;
   const config = PretrainConfig.parse({
     output,
+    recompute: settings.recompute,
     data: { sources, weights, leads },
     model: { ...tinyModel, ...model },
     optimiser: { lr: 0.01, warmup: 5, ...optimiser },
     training: { batchSize: 8, logEvery: 1, ...training },
   });
   const objective = await pretrainObjective(config, { command: "a test" });
-  const learner = new Learner(gpu, objective.model, objective.sets[0]!.grid, config.optimiser);
+  const { microBatch } = config.training;
+  const { recompute } = config;
+  const device = settings.device ?? gpu;
+  const options = { microBatch, recompute };
+  const learner = new Learner(device, objective.model, objective.sets[0]!.grid, config.optimiser, options);
   const values = initialise(objective.model, config.training.seed);
   await learner.load((name) => values.get(name)!);
   return {

@@ -121,7 +121,9 @@ test("it learns from where the checkpoint was, and says where it came from", asy
     training: { batchSize: 8, maxSteps: 40, validationBatches: 2 },
     optimiser: { lr: 0.02, warmup: 2 },
   });
-  const learner = new Learner(gpu, model, sets[0]!.grid, config.optimiser, info.inputs);
+  const learner = new Learner(gpu, model, sets[0]!.grid, config.optimiser, {
+    variables: info.inputs!,
+  });
   await learner.load((name) => pretrained.parameter(name));
   const before = await learner.evaluate(await validation!.batchAt(0, 0));
   const { best } = await trainRun({

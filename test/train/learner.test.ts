@@ -2,15 +2,16 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSet, type PreparedSet } from "../../src/data/prepared.ts";
 import { type Batch, samples } from "../../src/data/samples.ts";
+import type { Gpu } from "../../src/engine/device.ts";
 import { Random } from "../../src/engine/random.ts";
 import { free, read } from "../../src/engine/tensor.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { initialise } from "../../src/model/parameters.ts";
 import { optimiserFields } from "../../src/train/config.ts";
-import { Learner } from "../../src/train/learner.ts";
+import { Learner, type LearnerOptions } from "../../src/train/learner.ts";
 import { gpu } from "../support/gpu.ts";
 import { tinyModel } from "../support/toyrun.ts";
 import { toyGrid, toyNames, writeToySet } from "../support/toyset.ts";
@@ -41,9 +42,15 @@ const unseen = "geopotential_500";
 const variables = [unseen, ...toyNames];
 const optimiser = { lr: 0.01, weightDecay: 0.1 };
 
-async function makeLearner(changes: Record<string, unknown> = {}, seen: string[] = toyNames) {
+async function makeLearner(
+  changes: Record<string, unknown> = {},
+  options: LearnerOptions & { device?: Gpu } = {},
+) {
   const model = ModelConfig.parse({ ...tinyModel, variables, gridShape: [8, 16], ...changes });
-  const learner = new Learner(gpu, model, toyGrid, optimiserFields.parse(optimiser), seen);
+  const learner = new Learner(options.device ?? gpu, model, toyGrid, optimiserFields.parse(optimiser), {
+    variables: toyNames,
+    ...options,
+  });
   const values = initialise(model, 1);
   await learner.load((name) => values.get(name)!);
   return learner;
@@ -83,6 +90,65 @@ test("two micro-batches of 4 are one batch of 8, to the rounding of f32", async 
     const found = await halves.moments.expAvg(name);
     expect(distance(found, await whole.moments.expAvg(name)), name).toBeLessThan(1e-4);
   }
+});
+
+const noisy = { dropout: 0.3, depth: 2, dropPath: 0.3 };
+
+/** The loss of one step from the start, and every first moment after it: a tenth of the gradient. */
+async function firstStep(learner: Learner): Promise<{ loss: number; moments: Map<string, Float32Array> }> {
+  const [loss] = await value(learner.accumulate(batch, 1, new Random(1, 0)));
+  await value(learner.step(0.01, 1));
+  const moments = new Map<string, Float32Array>();
+  for (const name of learner.names) moments.set(name, await learner.moments.expAvg(name));
+  return { loss: loss!, moments };
+}
+
+test.for([4, 3])(
+  "a batch of 8 in micro-batches of %i is the same batch, dropout included",
+  async (microBatch) => {
+    const [whole, split] = [await makeLearner(noisy), await makeLearner(noisy, { microBatch })];
+    const [expected, found] = [await firstStep(whole), await firstStep(split)];
+    expect(found.loss / expected.loss).toBeCloseTo(1, 6);
+    for (const [name, moment] of expected.moments) {
+      expect(distance(found.moments.get(name)!, moment), name).toBeLessThan(1e-4); // another mask would be 0.3 and more
+    }
+    const [one, several] = [await whole.evaluate(batch), await split.evaluate(batch)];
+    expect(several.loss / one.loss).toBeCloseTo(1, 6);
+    for (const [v, loss] of one.losses.entries()) expect(several.losses[v]! / loss).toBeCloseTo(1, 6);
+  },
+);
+
+test("running blocks again for their gradients changes no bit", async () => {
+  const [kept, again] = [await makeLearner(noisy), await makeLearner(noisy, { recompute: true })];
+  expect(await firstStep(again)).toEqual(await firstStep(kept));
+});
+
+describe.skipIf(!gpu.half)("in f16 (skipped without shader-f16)", () => {
+  const half: Gpu = { ...gpu, precision: "f16" };
+
+  test("a step is that of f32, but for the rounding of operands", async () => {
+    const [full, rounded] = [await makeLearner(), await makeLearner({}, { device: half })];
+    const [expected, found] = [await firstStep(full), await firstStep(rounded)];
+    expect(Math.abs(found.loss / expected.loss - 1)).toBeLessThan(1e-3);
+    for (const [name, moment] of expected.moments) {
+      expect(distance(found.moments.get(name)!, moment), name).toBeLessThan(0.02); // f16 rounds to 5e-4
+    }
+    expect(await full.scaler()).toBeUndefined();
+    const [scale, sound, power1, power2] = (await rounded.scaler())!;
+    expect([scale, sound]).toEqual([65536, 1]);
+    expect([power1, power2]).toEqual([0.9, 0.95].map(Math.fround));
+  });
+
+  test("a gradient too large for its scale halves it and changes nothing else", async () => {
+    const learner = await makeLearner({}, { device: half });
+    const values = initialise(learner.config, 1);
+    await learner.load((name) => values.get(name)!, undefined, [2 ** 120, 7, 0.5, 0.25]);
+    free(learner.accumulate({ ...batch, y: batch.y.map((y) => 1e5 * y) }, 1, new Random(1, 0)));
+    const state = await value(learner.step(0.01, 1));
+    expect([state[1], state[4]]).toEqual([0, 2 ** 120]);
+    expect(await learner.scaler()).toEqual([2 ** 119, 0, 0.5, 0.25]);
+    for (const name of learner.names) expect(await learner.parameter(name)).toEqual(values.get(name));
+  });
 });
 
 test("gradients begin anew after each step", async () => {

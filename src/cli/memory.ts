@@ -1,0 +1,78 @@
+// How much of a batch goes through the model at once, so that a run fits its adapter.
+import type { Gpu } from "../engine/device.ts";
+import { ClimaxError } from "../errors.ts";
+import { type MemoryPlan, planMemory, type Rehearsal } from "../train/plan.ts";
+import { bytes, freeMemory } from "./machine.ts";
+
+const GiB = 2 ** 30;
+
+/** What an adapter can hold, bytes. */
+export interface Room {
+  /** In one buffer, and in one that a kernel sees. */
+  readonly buffer: number;
+  readonly binding: number;
+  /** In all. */
+  readonly memory: number;
+}
+
+/** @param memory  what the user allows, GiB */
+export function roomOf({ device, name, kind }: Gpu, memory?: number): Room {
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  // Both below what the adapters say: Dawn cannot map 2 GiB, and SwiftShader cannot allocate its own limit of 1 GiB.
+  const sound = /swiftshader/i.test(name) ? GiB - 4 : 2 * GiB - 4;
+  // WebGPU does not tell how much memory a GPU has; 8 GiB is what most that one would train on have at least.
+  const free = kind === "software" ? freeMemory() / 2 : 8 * GiB;
+  return {
+    buffer: Math.min(maxBufferSize, sound),
+    binding: maxStorageBufferBindingSize,
+    memory: memory === undefined ? free : memory * GiB,
+  };
+}
+
+/**
+ * Plans the run with the largest micro-batches that fit: divisors of the batch size.
+ *
+ * @param wanted  the size of a micro-batch that the user asks for; then only the adapter's limits may refuse it
+ * @throws ClimaxError "device" when nothing fits
+ */
+export function planRun(gpu: Gpu, rehearsal: Rehearsal, room: Room, wanted?: number): MemoryPlan {
+  const { batchSize } = rehearsal;
+  const sizes = Array.from({ length: batchSize }, (_, i) => batchSize - i).filter((n) => batchSize % n === 0);
+  const allowed = wanted === undefined ? room : { ...room, memory: Number.POSITIVE_INFINITY };
+  let refusal = "";
+  for (const size of wanted === undefined ? sizes : [Math.min(wanted, batchSize)]) {
+    const plan = planMemory(gpu, rehearsal, size);
+    refusal = refusalOf(plan, allowed);
+    if (refusal === "") return plan;
+  }
+  const mends = [
+    ...(rehearsal.options.recompute ? [] : ["--recompute"]),
+    ...(wanted !== undefined && wanted > 1 ? ["a smaller --training.micro-batch"] : []),
+    "a smaller model (--model.embed-dim, --model.depth) or larger patches (--model.patch-size)",
+    ...(wanted === undefined ? ["--memory, if the adapter has more"] : []),
+  ];
+  throw new ClimaxError("device", refusal, `use ${mends.join("; ")}; or another --adapter`);
+}
+
+function refusalOf(plan: MemoryPlan, room: Room): string {
+  const { microBatch, peak, largestBuffer, largestBinding } = plan;
+  const samples = microBatch === 1 ? "1 sample" : `${microBatch} samples`;
+  const needs = `a micro-batch of ${samples} needs`;
+  if (largestBinding > room.binding)
+    return `${needs} a tensor of ${bytes(largestBinding)}, and the adapter's kernels take ${bytes(room.binding)} at most`;
+  if (largestBuffer > room.buffer)
+    return `${needs} a buffer of ${bytes(largestBuffer)}, and the adapter's are ${bytes(room.buffer)} at most`;
+  if (peak > room.memory)
+    return `${needs} ${bytes(peak)} of memory, and ${bytes(room.memory)} may be planned for`;
+  return "";
+}
+
+/** `parameters 1.2 GiB, optimiser 1.2 GiB, activations 3 GiB: 5.4 GiB ...` */
+export function describePlan(plan: MemoryPlan, room: Room): string {
+  const { microBatch, parameters, optimiser, activations, peak } = plan;
+  return (
+    `parameters ${bytes(parameters)}, optimiser ${bytes(optimiser)}, activations ${bytes(activations)}, ` +
+    `peak ${bytes(peak)} of micro-batches of ${microBatch} sample${microBatch === 1 ? "" : "s"} ` +
+    `(adapter: buffers up to ${bytes(room.buffer)}, bindings up to ${bytes(room.binding)})`
+  );
+}

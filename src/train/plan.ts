@@ -1,0 +1,82 @@
+// What a run will take of the adapter's memory, learnt from a rehearsal on a device that does nothing.
+import type { Batch } from "../data/samples.ts";
+import type { Gpu } from "../engine/device.ts";
+import { dryGpu } from "../engine/dry.ts";
+import { Random } from "../engine/random.ts";
+import { free } from "../engine/tensor.ts";
+import type { Grid } from "../grid/grid.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { OptimiserSettings } from "./config.ts";
+import { Learner, type LearnerOptions } from "./learner.ts";
+
+/** Names of the variables that enter and leave in one batch. */
+export type BatchVariables = Pick<Batch, "variables" | "outputs">;
+
+export interface Rehearsal {
+  readonly config: ModelConfig;
+  readonly grid: Grid;
+  readonly optimiser: OptimiserSettings;
+  readonly options: Omit<LearnerOptions, "microBatch">;
+  readonly batchSize: number;
+  /** One of each kind of batch there is. */
+  readonly batches: readonly BatchVariables[];
+}
+
+/** All in bytes. */
+export interface MemoryPlan {
+  readonly microBatch: number;
+  /** Parameters with their gradients. */
+  readonly parameters: number;
+  /** The optimiser's moments. */
+  readonly optimiser: number;
+  /** The rest at the moment of greatest need: activations, their gradients, a micro-batch. */
+  readonly activations: number;
+  /** All that the pool has made by then. */
+  readonly peak: number;
+  readonly largestBuffer: number;
+  readonly largestBinding: number;
+}
+
+/** Rehearses two steps and a validation of each kind of batch: from then on a run borrows what it gave back. */
+export function planMemory(gpu: Gpu, rehearsal: Rehearsal, microBatch: number): MemoryPlan {
+  const { config, grid, optimiser, options, batchSize } = rehearsal;
+  const dry = dryGpu(gpu);
+  const { pool } = dry.gpu;
+  const learner = new Learner(dry.gpu, config, grid, optimiser, { ...options, microBatch });
+  const state = pool.bytes.made;
+  // The last micro-batch of a batch may be smaller than the others.
+  const size = Math.min(batchSize, microBatch + (batchSize % microBatch));
+  const batches = rehearsal.batches.map((names) => emptyBatch(names, size, config));
+  for (let step = 0; step < 2; step++) {
+    for (const batch of batches) {
+      free(learner.accumulate(batch, 1, new Random(0, step)));
+      free(learner.step(0, step + 1));
+      for (const { loss, losses } of learner.score(batch)) for (const t of [loss, losses]) free(t);
+    }
+  }
+  const { made, largest } = pool.bytes;
+  const half = state / 2; // gradients are as large as parameters, and so is each moment
+  return {
+    microBatch,
+    parameters: half,
+    optimiser: half,
+    activations: made - state,
+    peak: made,
+    largestBuffer: largest,
+    largestBinding: dry.largestBinding(),
+  };
+}
+
+function emptyBatch({ variables, outputs }: BatchVariables, size: number, { gridShape }: ModelConfig): Batch {
+  const fields = (names: readonly string[]) =>
+    new Float32Array(size * names.length * gridShape[0] * gridShape[1]);
+  return {
+    variables,
+    outputs,
+    x: fields(variables),
+    y: fields(outputs),
+    leadHours: new Float32Array(size),
+    times: [],
+    size,
+  };
+}

@@ -1,0 +1,34 @@
+// Times repeated calls whose work a device does later.
+
+/** A measurement shorter than this, milliseconds, repeats its call until it lasts as long: waiting has a cost too. */
+const LEAST = 20;
+
+/**
+ * Milliseconds of one call, in each of `rounds` measurements. The first two calls compile and warm up, a third says how
+ * many calls a measurement takes.
+ *
+ * @param call  starts the work
+ * @param done  resolves when all work that was started is finished
+ */
+export async function clock(
+  call: () => unknown,
+  done: () => Promise<unknown>,
+  rounds: number,
+): Promise<number[]> {
+  const measure = async (calls: number) => {
+    const start = performance.now();
+    for (let i = 0; i < calls; i++) await call();
+    await done();
+    return (performance.now() - start) / calls;
+  };
+  await measure(1);
+  if ((await measure(1)) > 1000) return await times(rounds, () => measure(1));
+  const repeat = Math.ceil(LEAST / (await measure(1)));
+  return await times(rounds, () => measure(repeat));
+}
+
+async function times(rounds: number, measure: () => Promise<number>): Promise<number[]> {
+  const ms: number[] = [];
+  for (let round = 0; round < rounds; round++) ms.push(await measure());
+  return ms;
+}

@@ -1,0 +1,103 @@
+/** How a run is fitted to its adapter. */
+import { expect, test } from "vitest";
+import { describePlan, planRun, type Room, roomOf } from "../../src/cli/memory.ts";
+import type { Gpu } from "../../src/engine/device.ts";
+import { ClimaxError } from "../../src/errors.ts";
+import { ModelConfig } from "../../src/model/config.ts";
+import { optimiserFields } from "../../src/train/config.ts";
+import { planMemory, type Rehearsal } from "../../src/train/plan.ts";
+import { gpu } from "../support/gpu.ts";
+import { tinyModel } from "../support/toyrun.ts";
+import { toyGrid } from "../support/toyset.ts";
+
+const config = ModelConfig.parse({ ...tinyModel, variables: ["a", "b"], gridShape: [8, 16], depth: 2 });
+const rehearsal: Rehearsal = {
+  config,
+  grid: toyGrid,
+  optimiser: optimiserFields.parse({}),
+  options: {},
+  batchSize: 6,
+  batches: [{ variables: ["a", "b"], outputs: ["a"] }],
+};
+const wide: Room = { buffer: 2 ** 30, binding: 2 ** 27, memory: 2 ** 33 };
+const plans = new Map([6, 3, 2, 1].map((size) => [size, planMemory(gpu, rehearsal, size)]));
+
+function refusal(room: Room, wanted?: number, options = rehearsal.options): ClimaxError {
+  try {
+    planRun(gpu, { ...rehearsal, options }, room, wanted);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ClimaxError);
+    expect(error).toMatchObject({ kind: "device" });
+    return error as ClimaxError;
+  }
+  throw new Error("it was not refused");
+}
+
+test("the whole batch goes through at once when it fits, else its largest divisor that does", () => {
+  expect(planRun(gpu, rehearsal, wide).microBatch).toBe(6);
+  for (const size of [3, 2, 1]) {
+    const { peak, largestBuffer, largestBinding } = plans.get(size)!;
+    expect(planRun(gpu, rehearsal, { ...wide, memory: peak }).microBatch).toBe(size);
+    expect(planRun(gpu, rehearsal, { ...wide, buffer: largestBuffer }).microBatch).toBeGreaterThanOrEqual(
+      size,
+    );
+    expect(planRun(gpu, rehearsal, { ...wide, binding: largestBinding }).microBatch).toBeGreaterThanOrEqual(
+      size,
+    );
+  }
+});
+
+test("what the user asks for is taken, whatever memory was to be planned for", () => {
+  expect(planRun(gpu, rehearsal, { ...wide, memory: 1 }, 4).microBatch).toBe(4);
+  expect(planRun(gpu, rehearsal, wide, 100).microBatch).toBe(6);
+});
+
+test("a run that does not fit is refused with what would help", () => {
+  const { message, hint } = refusal({ ...wide, memory: 1000 });
+  expect(message).toMatch(
+    /^a micro-batch of 1 sample needs \d+ KiB of memory, and 1000 bytes may be planned for$/,
+  );
+  expect(hint).toMatch(
+    /^use --recompute; a smaller model .*; --memory, if the adapter has more; or another --adapter$/,
+  );
+  expect(refusal({ ...wide, memory: 1000 }, undefined, { recompute: true }).hint).toMatch(
+    /^use a smaller model/,
+  );
+  expect(refusal({ ...wide, binding: 1024 }, 2).message).toMatch(
+    /^a micro-batch of 2 samples needs a tensor of [\d.]+ KiB, and the adapter's kernels take 1 KiB at most$/,
+  );
+  expect(refusal({ ...wide, buffer: 1024 }, 2)).toMatchObject({
+    message: expect.stringMatching(/needs a buffer of [\d.]+ KiB, and the adapter's are 1 KiB at most$/),
+    hint: expect.stringContaining("a smaller --training.micro-batch"),
+  });
+});
+
+test("an adapter's room is below its limits where they are known to be wrong", () => {
+  const limits = { maxBufferSize: 2 ** 32, maxStorageBufferBindingSize: 2 ** 27 };
+  const room = (name: string, kind: Gpu["kind"], memory?: number) =>
+    roomOf({ ...gpu, device: { limits } as unknown as GPUDevice, name, kind }, memory);
+  expect(room("NVIDIA H100", "hardware")).toEqual({ buffer: 2 ** 31 - 4, binding: 2 ** 27, memory: 2 ** 33 });
+  expect(room("SwiftShader driver", "software", 2)).toEqual({
+    buffer: 2 ** 30 - 4,
+    binding: 2 ** 27,
+    memory: 2 ** 31,
+  });
+  expect(room("llvmpipe", "software").memory).toBeGreaterThan(0);
+});
+
+test("a plan in one line", () => {
+  const plan = {
+    ...{
+      microBatch: 2,
+      parameters: 2 ** 20,
+      optimiser: 2 ** 20,
+      activations: 3 * 2 ** 20,
+      peak: 5 * 2 ** 20,
+    },
+    ...{ largestBuffer: 1, largestBinding: 1 },
+  };
+  expect(describePlan(plan, wide)).toBe(
+    "parameters 1 MiB, optimiser 1 MiB, activations 3 MiB, peak 5 MiB of micro-batches of 2 samples " +
+      "(adapter: buffers up to 1 GiB, bindings up to 128 MiB)",
+  );
+});

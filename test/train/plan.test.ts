@@ -1,0 +1,77 @@
+/** The memory plan: what it says is what a run takes. */
+import { expect, test } from "vitest";
+import type { Gpu } from "../../src/engine/device.ts";
+import { Pool } from "../../src/engine/pool.ts";
+import { Random } from "../../src/engine/random.ts";
+import { free } from "../../src/engine/tensor.ts";
+import { ModelConfig } from "../../src/model/config.ts";
+import { optimiserFields } from "../../src/train/config.ts";
+import { Learner } from "../../src/train/learner.ts";
+import { planMemory, type Rehearsal } from "../../src/train/plan.ts";
+import { gpu } from "../support/gpu.ts";
+import { tinyModel } from "../support/toyrun.ts";
+import { toyGrid } from "../support/toyset.ts";
+
+const names = Array.from({ length: 5 }, (_, v) => `v${v}`);
+const config = ModelConfig.parse({
+  ...tinyModel,
+  variables: names,
+  gridShape: [8, 16],
+  embedDim: 32,
+  depth: 3,
+  dropout: 0.1,
+});
+const rehearsal: Rehearsal = {
+  config,
+  grid: toyGrid,
+  optimiser: optimiserFields.parse({}),
+  options: { variables: names },
+  batchSize: 8,
+  batches: [
+    { variables: names, outputs: names.slice(1) },
+    { variables: names.slice(2), outputs: names.slice(2) },
+  ],
+};
+
+test.for([
+  { microBatch: 8, recompute: false },
+  { microBatch: 8, recompute: true },
+  { microBatch: 3, recompute: false },
+])("a run takes what was planned: %o", async ({ microBatch, recompute }) => {
+  const options = { ...rehearsal.options, recompute };
+  const plan = planMemory(gpu, { ...rehearsal, options }, microBatch);
+  // A pool of its own, which begins at nothing.
+  const device: Gpu = { ...gpu, pool: new Pool(gpu.device) };
+  const learner = new Learner(device, config, toyGrid, rehearsal.optimiser, { ...options, microBatch });
+  const state = device.pool.bytes.made;
+  expect(plan.parameters + plan.optimiser).toBe(state);
+  for (let step = 0; step < 4; step++) {
+    const { variables, outputs } = rehearsal.batches[step % 2]!;
+    const fields = (count: number) => new Float32Array(8 * count * 8 * 16);
+    const batch = {
+      ...{ variables, outputs, size: 8, times: [], leadHours: new Float32Array(8) },
+      x: fields(variables.length),
+      y: fields(outputs.length),
+    };
+    free(learner.accumulate(batch, 1, new Random(1, step)));
+    free(learner.step(1e-3, step + 1));
+    await learner.evaluate(batch);
+  }
+  const { made, largest } = device.pool.bytes;
+  expect(plan.largestBuffer).toBe(largest);
+  // Rehearsed with two micro-batches of different size at most: a few numbers less than with all of them.
+  expect(made - plan.peak).toBeGreaterThanOrEqual(0);
+  expect(made - plan.peak).toBeLessThanOrEqual(2048);
+  expect(plan.activations).toBe(plan.peak - state);
+  expect(plan.largestBinding).toBeLessThanOrEqual(largest);
+  expect(plan.largestBinding).toBeGreaterThan(largest / 2);
+});
+
+test("smaller micro-batches and recomputation take less, and nothing of the adapter is touched", () => {
+  const before = gpu.pool.bytes;
+  const again = { ...rehearsal, options: { ...rehearsal.options, recompute: true } };
+  const whole = planMemory(gpu, rehearsal, 8);
+  expect(planMemory(gpu, rehearsal, 4).activations).toBeLessThan(0.7 * whole.activations);
+  expect(planMemory(gpu, again, 8).activations).toBeLessThan(0.8 * whole.activations);
+  expect(gpu.pool.bytes).toEqual(before);
+});
