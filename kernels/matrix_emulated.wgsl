@@ -32,13 +32,15 @@ fn left_columns(at: u32, pitch: u32) -> Left { return Left(at, 1u, pitch); }
 fn right_rows(at: u32, pitch: u32) -> Right { return Right(at, pitch, 1u); }
 fn right_columns(at: u32, pitch: u32) -> Right { return Right(at, 1u, pitch); }
 
+// A trip count that no compiler can bound: a CPU's compiler would take minutes to unroll sixteen of these.
+fn rolled(count: u32) -> u32 { return count * min(params.M, 1u); }
+
 // left right + sum
 fn multiplied(left: Left, right: Right, sum: Sum, lane: u32) -> Sum {
   var more = sum;
-  // A trip count no compiler can bound: sixteen of these unrolled would take a CPU's compiler a minute.
-  for (var k = 0u; k < 16u * min(params.M, 1u); k++) {
+  for (var k = 0u; k < rolled(16u); k++) {
     let a = f32(a_tile[left.at + lane / 2u * left.row + k * left.column]);
-    for (var j = 0u; j < 8u; j++) {
+    for (var j = 0u; j < rolled(8u); j++) {
       more[j] += a * f32(b_tile[right.at + k * right.row + (lane % 2u * 8u + j) * right.column]);
     }
   }
@@ -46,5 +48,6 @@ fn multiplied(left: Left, right: Right, sum: Sum, lane: u32) -> Sum {
 }
 
 fn put(at: u32, sum: Sum, lane: u32) {
-  for (var j = 0u; j < 8u; j++) { scratch[at + lane * 8u + j] = sum[j]; }
+  var values = sum;
+  for (var j = 0u; j < rolled(8u); j++) { scratch[at + lane * 8u + j] = values[j]; }
 }

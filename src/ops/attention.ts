@@ -1,8 +1,7 @@
 // Multi-head self-attention.
 import { record } from "../engine/autograd.ts";
-import type { Gpu } from "../engine/device.ts";
 import { type Kernel, kernel, run, threads } from "../engine/kernel.ts";
-import { empty, type Tensor } from "../engine/tensor.ts";
+import { empty, free, size, type Tensor } from "../engine/tensor.ts";
 import { type Operand, product } from "./product.ts";
 import { softmaxBackwardInPlace, softmaxInPlace } from "./softmax.ts";
 
@@ -18,10 +17,11 @@ import { softmaxBackwardInPlace, softmaxInPlace } from "./softmax.ts";
 export function attention(qkv: Tensor, heads: number): Tensor {
   const d = qkv.shape[2]! / 3 / heads;
   if (!Number.isInteger(d)) throw new Error(`attention: ${heads} heads cannot share [${qkv.shape}]`);
-  // Software adapters have subgroups of 4 to 16, and barriers that cost more than all the arithmetic.
-  const { subgroupSize } = qkv.gpu;
-  const barriers = subgroupSize === 0 || subgroupSize > 16;
-  return barriers && d % 4 === 0 && d <= 128 ? attendInTiles(qkv, heads) : attendByProducts(qkv, heads);
+  const { subgroupSize, device } = qkv.gpu;
+  // Subgroups of 4 to 16 are those of software adapters, where barriers cost more than all the arithmetic.
+  const fast = subgroupSize === 0 || subgroupSize > 16;
+  const fits = d % 4 === 0 && d <= 128 && device.limits.maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
+  return fast && fits ? attendInTiles(qkv, heads) : attendByProducts(qkv, heads);
 }
 
 const flashKernels = (constants: Readonly<Record<string, number>>) => ({
@@ -31,18 +31,18 @@ const flashKernels = (constants: Readonly<Record<string, number>>) => ({
   backwardKeys: kernel("flash.wgsl", "backward_keys", constants),
 });
 type FlashKernels = Readonly<Record<keyof ReturnType<typeof flashKernels>, Kernel>>;
-const flashVariants = new Map<string, FlashKernels>();
+/** By width of a head. */
+const flashVariants = new Map<number, FlashKernels>();
 
-/** Workgroup memory of `flash.wgsl` with tiles of 64 by 64, bytes. */
-const LARGE_TILES = 28_416;
+/** Threads of a workgroup of `flash.wgsl`, vec4s of a head that it stages at a time, and the rows that it owns. */
+const [THREADS, DEPTH, OWN] = [128, 4, 64];
+/** What it then takes of workgroup memory, bytes. */
+const FLASH_MEMORY = 28_416;
 
-function flash({ device }: Gpu, d: number): { kernels: FlashKernels; own: number } {
-  const large = device.limits.maxComputeWorkgroupStorageSize >= LARGE_TILES;
-  const THREADS = large ? 128 : 64;
-  const key = `${THREADS} ${d}`;
-  const kernels = flashVariants.get(key) ?? flashKernels({ THREADS, DEPTH: large ? 4 : 2, QUADS: d / 4 });
-  flashVariants.set(key, kernels);
-  return { kernels, own: THREADS / 2 };
+function flash(d: number): FlashKernels {
+  const kernels = flashVariants.get(d) ?? flashKernels({ THREADS, DEPTH, QUADS: d / 4 });
+  flashVariants.set(d, kernels);
+  return kernels;
 }
 
 /** Attention whose weights only ever exist in workgroup memory; the backward makes them again. */
@@ -51,9 +51,9 @@ function attendInTiles(qkv: Tensor, heads: number): Tensor {
   const [B, L, D3] = qkv.shape as readonly [number, number, number];
   const D = D3 / 3;
   const d = D / heads;
-  const { kernels, own } = flash(gpu, d);
+  const kernels = flash(d);
   const params = { L, heads, D: D / 4, rows: B * L * heads, quads: d / 4, alpha: 1 / Math.sqrt(d) };
-  const blocks = [Math.ceil(L / own), heads, B] as const;
+  const blocks = [Math.ceil(L / OWN), heads, B] as const;
 
   const y = empty(gpu, [B, L, D]);
   const lse = empty(gpu, [B, heads, L]);
@@ -70,7 +70,15 @@ function attendInTiles(qkv: Tensor, heads: number): Tensor {
   });
 }
 
-/** Attention by matrix products, with all weights in memory. */
+/** Weights that are held at a time, bytes, and at most a quarter of what the adapter can bind (lavapipe: 128 MiB). */
+const WEIGHT_BYTES = 32 * 2 ** 20;
+/** Blocks of query rows are multiples of this, so that each begins where a binding may (256 bytes). */
+const ROW_STEP = 64;
+
+/**
+ * Attention by matrix products, with the weights of a block of query rows in memory. One block is kept for the
+ * backward; of several, each is made again there.
+ */
 function attendByProducts(qkv: Tensor, heads: number): Tensor {
   const { gpu } = qkv;
   const [B, L, D3] = qkv.shape as readonly [number, number, number];
@@ -79,6 +87,14 @@ function attendByProducts(qkv: Tensor, heads: number): Tensor {
   const batch = [B, heads] as const;
   const alpha = 1 / Math.sqrt(d);
 
+  const limit = Math.min(WEIGHT_BYTES, gpu.device.limits.maxStorageBufferBindingSize / 4);
+  const steps = Math.floor(limit / (4 * B * heads * L * ROW_STEP));
+  const rows = Math.min(L, ROW_STEP * Math.max(1, steps)); // R
+  const blocks = Array.from({ length: Math.ceil(L / rows) }, (_, i) => ({
+    first: i * rows,
+    count: Math.min(rows, L - i * rows),
+  }));
+
   const part = (tensor: Tensor, which: 0 | 1 | 2): Operand => ({
     tensor,
     row: 3 * D,
@@ -86,34 +102,86 @@ function attendByProducts(qkv: Tensor, heads: number): Tensor {
     inner: d,
     base: which * D,
   });
-  const square = (tensor: Tensor): Operand => ({ tensor, row: L, outer: heads * L * L, inner: L * L });
+  const square = (tensor: Tensor): Operand => {
+    const [, , R] = tensor.shape as readonly [number, number, number, number];
+    return { tensor, row: L, outer: heads * R * L, inner: R * L };
+  };
   const joined = (tensor: Tensor): Operand => ({ tensor, row: D, outer: L * D, inner: d });
   const flipped = (operand: Operand): Operand => ({ ...operand, transposed: true });
 
-  const weights = empty(gpu, [B, heads, L, L]);
-  product({
-    ...{ M: L, N: L, K: d, batch, alpha },
-    a: part(qkv, 0),
-    b: flipped(part(qkv, 1)),
-    c: square(weights),
-  });
-  softmaxInPlace(weights);
+  const scratch = (): Tensor => empty(gpu, [B, heads, rows, L]);
+  /** softmax(alpha q k^T) of the query rows of a block, [B, heads, R, L] in `room`. */
+  const weigh = ({ first, count }: Block, room: Tensor): Tensor => {
+    const weights = { ...room, shape: [B, heads, count, L] };
+    product({
+      ...{ M: count, N: L, K: d, batch, alpha },
+      a: rowsFrom(part(qkv, 0), first),
+      b: flipped(part(qkv, 1)),
+      c: square(weights),
+    });
+    softmaxInPlace(weights);
+    return weights;
+  };
+
   const y = empty(gpu, [B, L, D]);
-  product({ M: L, N: d, K: L, a: square(weights), b: part(qkv, 2), c: joined(y), batch });
+  const room = scratch();
+  for (const block of blocks) {
+    const a = square(weigh(block, room));
+    const c = rowsFrom(joined(y), block.first);
+    product({ M: block.count, N: d, K: L, a, b: part(qkv, 2), c, batch });
+  }
+  const kept = blocks.length === 1 ? room : undefined;
+  if (!kept) free(room);
 
   return record(y, [qkv], (dy) => {
     const dqkv = empty(gpu, qkv.shape);
-    const dweights = empty(gpu, weights.shape);
-    product({ M: L, N: d, K: L, a: flipped(square(weights)), b: joined(dy), c: part(dqkv, 2), batch });
-    product({ M: L, N: L, K: d, a: joined(dy), b: flipped(part(qkv, 2)), c: square(dweights), batch });
-    softmaxBackwardInPlace(weights, dweights); // now by the scores
-    product({ M: L, N: d, K: L, a: square(dweights), b: part(qkv, 1), c: part(dqkv, 0), batch, alpha });
-    product({
-      ...{ M: L, N: d, K: L, batch, alpha },
-      a: flipped(square(dweights)),
-      b: part(qkv, 0),
-      c: part(dqkv, 1),
-    });
+    const again = kept ?? scratch();
+    const dagain = scratch();
+    for (const block of blocks) {
+      const { first, count } = block;
+      const accumulate = first > 0; // keys and values gather from all queries
+      const weights = kept ?? weigh(block, again);
+      const dweights = { ...dagain, shape: weights.shape };
+      product({
+        ...{ M: L, N: d, K: count, batch, accumulate },
+        a: flipped(square(weights)),
+        b: rowsFrom(joined(dy), first),
+        c: part(dqkv, 2),
+      });
+      product({
+        ...{ M: count, N: L, K: d, batch },
+        a: rowsFrom(joined(dy), first),
+        b: flipped(part(qkv, 2)),
+        c: square(dweights),
+      });
+      softmaxBackwardInPlace(weights, dweights); // now by the scores
+      product({
+        ...{ M: count, N: d, K: L, batch, alpha },
+        a: square(dweights),
+        b: part(qkv, 1),
+        c: rowsFrom(part(dqkv, 0), first),
+      });
+      product({
+        ...{ M: L, N: d, K: count, batch, alpha, accumulate },
+        a: flipped(square(dweights)),
+        b: rowsFrom(part(qkv, 0), first),
+        c: part(dqkv, 1),
+      });
+    }
     return [dqkv];
   });
+}
+
+interface Block {
+  /** Its first query row, a multiple of ROW_STEP, and how many it has. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** An operand without its first rows. */
+function rowsFrom(operand: Operand, first: number): Operand {
+  const { tensor, row } = operand;
+  const skipped = first * row;
+  const view = { ...tensor, offset: tensor.offset + 4 * skipped, shape: [size(tensor.shape) - skipped] };
+  return { ...operand, tensor: view };
 }

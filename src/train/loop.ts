@@ -186,6 +186,8 @@ function diverged({ out, learner }: Run, what: string): ClimaxError {
   );
 }
 
+type Evaluated = Awaited<ReturnType<Learner["evaluate"]>> & { readonly batch: Batch };
+
 /** Mean loss over a validation set, and that of each variable; undefined when `signal` was aborted on the way. */
 async function validate(
   learner: Learner,
@@ -196,17 +198,24 @@ async function validate(
   const count = Math.min(limit, source.batches);
   let [total, samples] = [0, 0];
   const sums = new Map<string, { sum: number; samples: number }>();
-  for (let i = 0; i < count; i++) {
-    if (signal.aborted) return undefined;
-    const batch = await source.batchAt(0, Math.floor((i * source.batches) / count));
-    const { loss, losses } = await learner.evaluate(batch);
+  const add = ({ batch, loss, losses }: Evaluated): void => {
     total += loss * batch.size;
     samples += batch.size;
     for (const [v, name] of batch.outputs.entries()) {
       const before = sums.get(name) ?? { sum: 0, samples: 0 };
       sums.set(name, { sum: before.sum + losses[v]! * batch.size, samples: before.samples + batch.size });
     }
+  };
+  let earlier: Promise<Evaluated> | undefined; // the next batch is read while the device is at work on it
+  for (let i = 0; i < count; i++) {
+    if (signal.aborted) return undefined;
+    const batch = await source.batchAt(0, Math.floor((i * source.batches) / count));
+    const now = learner.evaluate(batch).then((found) => ({ batch, ...found }));
+    now.catch(() => undefined); // thrown where it is awaited
+    if (earlier) add(await earlier);
+    earlier = now;
   }
+  if (earlier) add(await earlier);
   const losses = Object.fromEntries([...sums].map(([name, { sum, samples: n }]) => [name, sum / n]));
   return { loss: total / samples, losses };
 }

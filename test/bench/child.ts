@@ -27,7 +27,9 @@ export async function child<T>(
   const last = out.trim().split("\n").at(-1) ?? "";
   if (code !== 0) {
     const lines = said.trim().split("\n");
-    throw new Error(lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? `ended by ${signal ?? code}`);
+    throw new Error(
+      lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? `ended by ${signal ?? code}`,
+    );
   }
   return JSON.parse(last) as T;
 }

@@ -1,5 +1,5 @@
 // What every section of the bench is given.
-import type { Gpu } from "../../src/engine/device.ts";
+import type { Gpu, Precision } from "../../src/engine/device.ts";
 import type { Row } from "./rows.ts";
 import type { Twin } from "./twin.ts";
 
@@ -13,8 +13,11 @@ export interface Context {
   readonly rounds: number;
   /** Whether models are reduced to a size that shows only that all of it runs. */
   readonly tiny: boolean;
+  /** Of the section gpu. */
+  readonly batches: readonly number[];
+  readonly precisions: readonly Precision[];
   /** Opens the chosen adapter, with timestamps where it has them. */
-  open(): Promise<Gpu>;
+  open(precision?: Precision): Promise<Gpu>;
   /** Ways to run the PyTorch twin, or why there is none. */
   twins(): Promise<Twin[] | string>;
   /** What is being done, on stderr. */

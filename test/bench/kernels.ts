@@ -36,7 +36,12 @@ export async function* kernels(context: Context): AsyncGenerator<Row> {
   const wall = performance.now() - start;
   gpu.device.destroy();
   const sum = totals.reduce((ms, total) => ms + total.ms, 0);
-  yield timed({ what, adapter, ours: [wall], note: `of which ${milliseconds(sum)} ms in kernels, by its clock` });
+  yield timed({
+    what,
+    adapter,
+    ours: [wall],
+    note: `of which ${milliseconds(sum)} ms in kernels, by its clock`,
+  });
   for (const total of totals) {
     yield timed({ what: `  ${total.name}`, adapter, ours: [total.ms], note: noteOf(total, sum, limits) });
   }

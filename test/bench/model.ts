@@ -9,7 +9,7 @@ import { forward } from "../../src/model/climax.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { initialise, parameterShapes } from "../../src/model/parameters.ts";
 import { optimiserFields } from "../../src/train/config.ts";
-import { Learner } from "../../src/train/learner.ts";
+import { Learner, type LearnerOptions } from "../../src/train/learner.ts";
 import type { ModelSpec } from "./twin.ts";
 
 /** Something to time: `call` records and submits it, `done` resolves when the device has finished. */
@@ -22,9 +22,9 @@ export interface Timed {
 const LEAD = 72;
 
 /** Forward with dropout, backward and AdamW, as a training run does them: the batch is uploaded, nothing is read. */
-export async function trainingStep(gpu: Gpu, spec: ModelSpec): Promise<Timed> {
+export async function trainingStep(gpu: Gpu, spec: ModelSpec, options: LearnerOptions = {}): Promise<Timed> {
   const config = configOf(spec);
-  const learner = new Learner(gpu, config, gridOf(spec), optimiserFields.parse({}));
+  const learner = new Learner(gpu, config, gridOf(spec), optimiserFields.parse({}), options);
   await learner.load((name) => initialise(config, 1, new Set([name])).get(name)!);
   const batch = batchOf(spec, config);
   let t = 0;

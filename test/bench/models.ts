@@ -1,9 +1,10 @@
 // The model against its PyTorch twin: training step, forward pass, memory of a whole process.
-import { clock } from "./clock.ts";
+
 import { script } from "./child.ts";
+import { clock } from "./clock.ts";
 import type { Context } from "./context.ts";
 import { forwardPass, trainingStep } from "./model.ts";
-import type { Memory } from "./modelmemory.ts";
+import type { OwnAnswer, OwnTask } from "./ownmodel.ts";
 import { absent, memory, type Row, timed } from "./rows.ts";
 import type { ModelSpec } from "./twin.ts";
 
@@ -59,7 +60,8 @@ export async function* processMemory(context: Context): AsyncGenerator<Row> {
   const spec = fullModel(context);
   const what = `peak memory of a training process, ${describe(spec)}`;
   say(what);
-  const own = await script<Memory>("modelmemory.ts", { input: { ...spec, adapter: adapterOption } });
+  const task: OwnTask = { ...spec, adapter: adapterOption, precision: "f32", recompute: false, rounds: 1 };
+  const own = await script<OwnAnswer>("ownmodel.ts", { input: task });
   const twins = await context.twins();
   if (typeof twins === "string") {
     yield absent("memory", adapter, twins);

@@ -45,7 +45,11 @@ export function installPeers(): void {
 export async function* peers(context: Context): AsyncGenerator<Row> {
   const { adapter, adapterOption, rounds, say } = context;
   if (!existsSync(`${FOLDER}node_modules`)) {
-    yield absent("peers", adapter, "not installed: npm run bench -- --install-peers (600 MB in test/bench/peers)");
+    yield absent(
+      "peers",
+      adapter,
+      "not installed: npm run bench -- --install-peers (600 MB in test/bench/peers)",
+    );
     return;
   }
   const gpu = await context.open();
@@ -73,7 +77,8 @@ export async function* peers(context: Context): AsyncGenerator<Row> {
   for (const [task, { what, flop }] of Object.entries(tasks)) {
     for (const { name, tasks: theirs } of answers) {
       const { ms, why } = theirs[task]!;
-      const speeds = ms && flop > 0 ? `${gflops(flop, best(ours.get(task)!))} : ${gflops(flop, best(ms))} GFLOP/s` : "";
+      const speeds =
+        ms && flop > 0 ? `${gflops(flop, best(ours.get(task)!))} : ${gflops(flop, best(ms))} GFLOP/s` : "";
       yield ms
         ? timed({ what, adapter, ours: ours.get(task)!, peer: { name, ms }, note: speeds })
         : absent(what, adapter, why!, name);
@@ -102,7 +107,14 @@ function ourTasks(gpu: Gpu): Record<string, Task> {
       what: "product 512 x 1024 x 1024",
       flop: FLOP,
       call: () =>
-        product({ M: 512, N: 1024, K: 1024, a: { tensor: x, row }, b: { tensor: w1, row }, c: { tensor: y, row } }),
+        product({
+          M: 512,
+          N: 1024,
+          K: 1024,
+          a: { tensor: x, row },
+          b: { tensor: w1, row },
+          c: { tensor: y, row },
+        }),
     },
     layernorm: {
       what: "layer norm 512 x 1024",
@@ -125,7 +137,12 @@ function ourTasks(gpu: Gpu): Record<string, Task> {
 /** By W1 and W2, not by X: five products, as the peers make them. Weights are [out, in], as a linear layer's. */
 function mlpGradient(x: Tensor, w1: Tensor, w2: Tensor): undefined {
   const { gpu, shape } = x;
-  const [before, hidden, y, dhidden] = [0, 1, 2, 3].map(() => empty(gpu, shape)) as [Tensor, Tensor, Tensor, Tensor];
+  const [before, hidden, y, dhidden] = [0, 1, 2, 3].map(() => empty(gpu, shape)) as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
   project(x, w1, hidden, { gelu: before });
   project(hidden, w2, y, {});
   const dy = scale(y, 2 / size(shape));

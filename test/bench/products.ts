@@ -1,12 +1,13 @@
 // The model's matrix products, in each order that a training step stores them, against PyTorch's.
 import type { Gpu } from "../../src/engine/device.ts";
 import { empty, tensor } from "../../src/engine/tensor.ts";
+import { ClimaxError } from "../../src/errors.ts";
 import { product } from "../../src/ops/product.ts";
 import { clock } from "./clock.ts";
 import type { Context } from "./context.ts";
 import { finished, noise } from "./model.ts";
 import { absent, best, gflops, type Row, timed } from "./rows.ts";
-import type { TwinTask } from "./twin.ts";
+import type { Twin } from "./twin.ts";
 
 type Shape = readonly [M: number, N: number, K: number, order: string];
 
@@ -24,38 +25,53 @@ const ROWS_ON_GPU = 16;
 /** dx = dy W, y = x W^T, and with rows and depth exchanged dW = dy^T x. */
 const ORDERS = ["NN", "NT", "TN"];
 
+/** In f32, and on GPUs that have it in f16, where PyTorch is on the same GPU if it can be. */
 export async function* products(context: Context): AsyncGenerator<Row> {
-  const { adapter, kind, rounds, say } = context;
+  const { adapter, kind } = context;
+  const twins = await context.twins();
+  if (typeof twins === "string") yield absent("products", adapter, twins);
+  const known = typeof twins === "string" ? [] : twins;
+  for (const precision of kind === "hardware" ? (["f32", "f16"] as const) : (["f32"] as const)) {
+    context.say(`products in ${precision}`);
+    try {
+      yield* productsIn(context, await context.open(precision), known);
+    } catch (error) {
+      if (!(error instanceof ClimaxError)) throw error;
+      yield absent(`products in ${precision}`, adapter, error.message);
+    }
+  }
+}
+
+async function* productsIn(
+  { adapter, kind, tiny, rounds }: Context,
+  gpu: Gpu,
+  twins: readonly Twin[],
+): AsyncGenerator<Row> {
+  const { precision } = gpu;
   const scales = kind === "hardware" ? [1, ROWS_ON_GPU] : [1];
   const shapes = scales.flatMap((scale) =>
-    (context.tiny ? SIZES.slice(0, 1) : SIZES).flatMap(([M, N, K]) =>
+    (tiny ? SIZES.slice(0, 1) : SIZES).flatMap(([M, N, K]) =>
       ORDERS.map((order): Shape => [scale * M, N, K, order]),
     ),
   );
-  const gpu = await context.open();
   const ours: number[][] = shapes.map(() => []);
   const measure = async () => {
     for (const [i, shape] of shapes.entries()) ours[i]!.push(...(await ourProduct(gpu, shape, rounds)));
   };
-  say("products");
   await measure();
-  const twins = await context.twins();
-  if (typeof twins === "string") yield absent("products", adapter, twins);
-  const answers = [];
-  for (const twin of typeof twins === "string" ? [] : twins) {
-    const cuda = /nvidia/i.test(adapter) && twin.cuda;
-    const task: TwinTask = { task: "products", device: cuda ? "cuda" : "cpu", shapes };
-    for (const precision of cuda ? (["f32", "f16"] as const) : (["f32"] as const)) {
-      const answer = await twin.run({ ...task, precision });
-      answers.push({ name: `${twin.name(answer)}, ${precision}`, ms: answer.ms });
-    }
+  const answers: { name: string; ms: readonly number[] }[] = [];
+  for (const twin of twins) {
+    const device = /nvidia/i.test(adapter) && twin.cuda ? "cuda" : "cpu";
+    if (device === "cpu" && precision === "f16") continue; // no CPU computes in it
+    const answer = await twin.run({ task: "products", device, precision, shapes });
+    answers.push({ name: `${twin.name(answer)}, ${precision}`, ms: answer.ms });
     await measure();
   }
   gpu.device.destroy();
   for (const [i, [M, N, K, order]] of shapes.entries()) {
     const flop = 2 * M * N * K;
-    const what = `product M ${M} N ${N} K ${K}, ${order}`;
-    const mine = `${gflops(flop, best(ours[i]!))}`;
+    const what = `product M ${M} N ${N} K ${K}, ${order}, ${precision}`;
+    const mine = gflops(flop, best(ours[i]!));
     if (answers.length === 0) yield timed({ what, adapter, ours: ours[i]!, note: `${mine} GFLOP/s` });
     for (const { name, ms } of answers) {
       const note = `${mine} : ${gflops(flop, ms[i]!)} GFLOP/s`;
@@ -74,7 +90,11 @@ async function ourProduct(gpu: Gpu, [M, N, K, order]: Shape, rounds: number): Pr
     b: { tensor: b, row: bT ? K : N, transposed: bT },
     c: { tensor: c, row: N },
   };
-  const ms = await clock(() => product({ ...sizes, ...operands }), () => finished(gpu), rounds);
+  const ms = await clock(
+    () => product({ ...sizes, ...operands }),
+    () => finished(gpu),
+    rounds,
+  );
   for (const { storage } of [a, b, c]) gpu.pool.giveBack(storage);
   return ms;
 }

@@ -90,7 +90,10 @@ function flopOf({ kernel: { file, entry }, params, workgroups }: Dispatch): numb
 
 function bytesOf({ tensors }: Dispatch): number {
   const parts = new Map(
-    Object.values(tensors).map(({ storage, offset, shape }) => [`${idOf(storage)} ${offset}`, 4 * size(shape)]),
+    Object.values(tensors).map(({ storage, offset, shape }) => [
+      `${idOf(storage)} ${offset}`,
+      4 * size(shape),
+    ]),
   );
   return [...parts.values()].reduce((sum, bytes) => sum + bytes, 0);
 }

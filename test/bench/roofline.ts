@@ -33,7 +33,10 @@ async function multiplyAdds(gpu: Gpu, chains: number, rounds: number): Promise<n
       let b = y[id.x] + 0.001;
       ${names.map((name, i) => `var ${name} = a + ${i};`).join(" ")}
       for (var turn = 0u; turn < ${turns}u; turn++) {
-        ${names.map((name) => `${name} = fma(${name}, a, b);\n`).join("").repeat(UNROLLED)}
+        ${names
+          .map((name) => `${name} = fma(${name}, a, b);\n`)
+          .join("")
+          .repeat(UNROLLED)}
       }
       y[id.x] = (${names.join(" + ")}) * 1e-30;
     }`;

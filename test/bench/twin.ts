@@ -63,7 +63,8 @@ export async function findTwins(python: string | undefined): Promise<Twin[] | st
     try {
       const probe = await ask(candidate, {}, { task: "probe" });
       const wide = /openblas/i.test(probe.blas) && !/skylakex|cooperlake|sapphire|zen4/i.test(probe.blas);
-      const fast = wide && hasAvx512() ? [twin(candidate, probe.cuda, { OPENBLAS_CORETYPE: "SkylakeX" })] : [];
+      const fast =
+        wide && hasAvx512() ? [twin(candidate, probe.cuda, { OPENBLAS_CORETYPE: "SkylakeX" })] : [];
       return [twin(candidate, probe.cuda, {}), ...fast];
     } catch {
       // The next one may have torch.

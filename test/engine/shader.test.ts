@@ -14,15 +14,21 @@ const roots = files.filter((name) => readFileSync(`kernels/${name}`, "utf8").inc
 // 0: no subgroups of one size;  4: SwiftShader;  8 and 16: lavapipe;  32: NVIDIA;  64: AMD.
 test.for([0, 4, 8, 16, 32, 64])("every kernel compiles for subgroups of %s lanes", async (lanes) => {
   const adapter = (await instance.requestAdapter())!;
-  const device = await adapter.requestDevice({ requiredFeatures: lanes > 0 ? ["subgroups"] : [] });
+  const matrices = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
+  const device = await adapter.requestDevice({
+    requiredFeatures: ["shader-f16", matrices, ...(lanes > 0 ? (["subgroups"] as const) : [])],
+  });
   for (const file of roots) {
     if (file === "matmul_subgroup.wgsl" && !(lanes > 0 && lanes <= 16)) continue; // products of GPUs use tiles
-    const module = device.createShaderModule({ code: loadShader(file, lanes).code });
-    const { messages } = await module.getCompilationInfo();
-    expect(
-      messages.map(({ message, lineNum }) => `${file}:${lineNum} ${message}`),
-      file,
-    ).toEqual([]);
+    for (const precision of ["f32", "f16"] as const) {
+      if (file === "matmul_matrix.wgsl" && precision === "f32") continue; // matrices of subgroups are of f16
+      const code = loadShader(file, lanes, precision, lanes === 32).code;
+      const { messages } = await device.createShaderModule({ code }).getCompilationInfo();
+      expect(
+        messages.map(({ message, lineNum }) => `${file}:${lineNum} ${message}`),
+        `${file} ${precision}`,
+      ).toEqual([]);
+    }
   }
   device.destroy();
 });
@@ -34,6 +40,7 @@ test("a shader's bindings and params are read from its text", () => {
     { name: "rows", type: "u32" },
     { name: "columns", type: "u32" },
     { name: "eps", type: "f32" },
+    { name: "block", type: "u32" },
   ]);
 });
 

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
-import { tensor } from "../../src/engine/tensor.ts";
+import { gradients } from "../../src/engine/autograd.ts";
+import type { Gpu } from "../../src/engine/device.ts";
+import { read, tensor } from "../../src/engine/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
-import { checkOp, gpu } from "../support/gradcheck.ts";
+import { checkOp, expectClose, gpu, uniform } from "../support/gradcheck.ts";
 
 /** Multi-head self-attention in f64, loop by loop. */
 function reference(qkv: Float64Array, [B, L, heads, d]: number[]): Float64Array {
@@ -30,18 +32,99 @@ function reference(qkv: Float64Array, [B, L, heads, d]: number[]): Float64Array 
   return y;
 }
 
+const tiles: Gpu = { ...gpu, subgroupSize: 0 };
+
+const check = (device: Gpu, [B, L, heads, d]: readonly number[]): Promise<void> =>
+  checkOp(
+    (qkv) => attention(qkv!, heads!),
+    (qkv) => reference(qkv!, [B!, L!, heads!, d!]),
+    [[B!, L!, 3 * heads! * d!]],
+    { device },
+  );
+
 // Lengths and head sizes that are multiples of four, and not.
 test.for([
   [1, 1, 1, 1],
   [2, 7, 3, 5],
   [2, 16, 2, 8],
   [1, 33, 2, 4],
-])("attention, B, L, heads, d = %s, %s, %s, %s", async ([B, L, heads, d]) => {
-  await checkOp(
-    (qkv) => attention(qkv!, heads!),
-    (qkv) => reference(qkv!, [B!, L!, heads!, d!]),
-    [[B!, L!, 3 * heads! * d!]],
+])("attention, B, L, heads, d = %s, %s, %s, %s", (sizes) => check(gpu, sizes));
+
+// Lengths below, at and above a tile of 64; heads of one quad, of a part of a staged depth, and of more than 64.
+test.for([
+  [1, 1, 1, 20],
+  [2, 64, 2, 20],
+  [2, 65, 3, 20],
+  [1, 67, 1, 128],
+])(
+  "attention in tiles, B, L, heads, d = %s, %s, %s, %s",
+  { timeout: 180_000 }, // lavapipe takes seconds to compile a kernel with many barriers
+  (sizes) => check(tiles, sizes),
+);
+
+test("attention in tiles is for heads of whole quads; others go by products", () =>
+  check(tiles, [2, 5, 2, 3]));
+
+/** An adapter that can bind so little that the weights are made in blocks of 64 query rows, the least there is. */
+const narrow: Gpu = {
+  ...gpu,
+  device: overriding(gpu.device, {
+    limits: overriding(gpu.device.limits, { maxStorageBufferBindingSize: 1024 }),
+  }),
+};
+
+function overriding<T extends object>(target: T, changes: Partial<T>): T {
+  return new Proxy(target, {
+    get: (_, key) => {
+      if (key in changes) return changes[key as keyof T];
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+test.for([
+  [1, 130, 1, 4],
+  [2, 65, 3, 5],
+  [2, 64, 2, 8],
+])("attention in blocks of query rows, B, L, heads, d = %s, %s, %s, %s", (sizes) => check(narrow, sizes));
+
+test("attention in tiles, in blocks and by whole products agree", { timeout: 180_000 }, async () => {
+  const [B, L, heads, d] = [2, 200, 3, 20];
+  const random = uniform(1);
+  const qkv = Float64Array.from({ length: 3 * B * L * heads * d }, random);
+  const seed = Float64Array.from({ length: B * L * heads * d }, random);
+  const results = [gpu, narrow, tiles].map((device) => {
+    const x = tensor(device, [B, L, 3 * heads * d], qkv);
+    const dy = tensor(device, [B, L, heads * d], seed);
+    return gradients(() => attention(x, heads), [x], dy);
+  });
+  const [whole, ...others] = await Promise.all(
+    results.map(async ({ y, grads }) => ({ y: await read(y), dqkv: await read(grads[0]!) })),
   );
+  for (const { y, dqkv } of others) {
+    expectClose("y", y, new Map(whole!.y.entries()), 1e-5);
+    expectClose("dqkv", dqkv, new Map(whole!.dqkv.entries()), 1e-5);
+  }
+});
+
+test("of weights made in blocks none waits for the backward", () => {
+  const [B, L, heads, d] = [1, 256, 2, 4];
+  const x = tensor(narrow, [B, L, 3 * heads * d], new Float32Array(3 * L * heads * d));
+  const dy = tensor(narrow, [B, L, heads * d], new Float32Array(L * heads * d));
+  const { pool } = gpu;
+  const before = pool.bytes.lent;
+  let held = 0;
+  gradients(
+    () => {
+      const y = attention(x, heads);
+      held = pool.bytes.lent - before;
+      return y;
+    },
+    [x],
+    dy,
+  );
+  expect(held).toBe(4 * B * L * heads * d); // y alone
 });
 
 test("heads that cannot share the width are refused", () => {

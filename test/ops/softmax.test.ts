@@ -20,6 +20,7 @@ test.for([
   [3, 5],
   [2, 2, 64],
   [2, 130],
+  [3, 36],
 ])("softmax of [%s] agrees with the reference", async (shape) => {
   await checkOp(
     (x) => softmax(x!),

@@ -143,7 +143,8 @@ describe("learning", () => {
       optimiser: { lr: 0.02, warmup: 2, weightDecay: 0.01, clip: 1 },
     });
     const recorded = [
-      1.141223, 1.1409338, 1.1244171, 1.0983462, 1.0739881, 1.0576797, 1.0525737, 1.0295597, 1.0280983, 1.022326,
+      1.141223, 1.1409338, 1.1244171, 1.0983462, 1.0739881, 1.0576797, 1.0525737, 1.0295597, 1.0280983,
+      1.022326,
     ];
     expect(losses).toHaveLength(recorded.length);
     // Adapters add up in other orders: lavapipe and SwiftShader differ by 2e-7, and AdamW, which divides by the

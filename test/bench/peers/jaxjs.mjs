@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { report } from "./adapter.mjs";
 
+// Imported only now: by then navigator.gpu is there.
 const { defaultDevice, grad, init, jit, nn, numpy: np, random } = await import("@jax-js/jax");
 const devices = await init("webgpu");
 if (!devices.includes("webgpu")) throw new Error("jax-js finds no WebGPU");
@@ -26,7 +27,10 @@ const [w1, w2] = [small(1024, 1024), small(1024, 1024)];
 const layernorm = jit((x, weight, shift) => {
   const centred = x.ref.sub(np.mean(x, -1, { keepdims: true }));
   const variance = np.mean(centred.ref.mul(centred.ref), -1, { keepdims: true });
-  return centred.div(np.sqrt(variance.add(1e-5))).mul(weight).add(shift);
+  return centred
+    .div(np.sqrt(variance.add(1e-5)))
+    .mul(weight)
+    .add(shift);
 });
 const attention = jit((query, key, value) =>
   np.matmul(nn.softmax(np.matmul(query, np.swapaxes(key, 1, 2)).mul(1 / 8), -1), value),

@@ -26,7 +26,12 @@ const [FLOAT, INT, INTS] = [1, 2, 7];
 export const attribute = {
   float: (name, value) => join(string(1, name), float(2, value), integer(20, FLOAT)),
   int: (name, value) => join(string(1, name), integer(3, value), integer(20, INT)),
-  ints: (name, values) => join(string(1, name), values.map((value) => integer(8, value)), integer(20, INTS)),
+  ints: (name, values) =>
+    join(
+      string(1, name),
+      values.map((value) => integer(8, value)),
+      integer(20, INTS),
+    ),
 };
 
 /** One operator, from the tensors it reads to the one it makes. */

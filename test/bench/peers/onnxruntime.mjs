@@ -7,7 +7,11 @@ import { attribute, model, node } from "./onnx.mjs";
 
 const { rounds } = await json(process.stdin);
 
-const product = model([node("MatMul", ["a", "b"], "y")], { a: [512, 1024], b: [1024, 1024] }, { y: [512, 1024] });
+const product = model(
+  [node("MatMul", ["a", "b"], "y")],
+  { a: [512, 1024], b: [1024, 1024] },
+  { y: [512, 1024] },
+);
 const layernorm = model(
   [
     node("LayerNormalization", ["x", "gain", "bias"], "y", [
