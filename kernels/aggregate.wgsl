@@ -1,13 +1,11 @@
-// One learned query attends over the V variables of each patch (Nguyen et al. 2023, arXiv:2301.10343, section 3.1).
+// One learned query attends over the tokens of the V variables of each patch (Nguyen et al. 2023, arXiv:2301.10343,
+// section 3.1), as torch.nn.MultiheadAttention does it; mix.wgsl does it without tokens.
 //
-//   factored   s[n, h, v] = sum over k of P[n, v, k] S[v, k, h],   a = softmax over v,   w[n, h, v, k] = a[n, h, v] P[n, v, k]
-//              (patches are data: nothing flows back to P)
-//              da[n, h, v] = sum over k of dw[n, h, v, k] P[n, v, k],   ds = a (da - sum over v of a da)
-//   plain      s[n, h, v] = q_h . keys[n, v, h] / sqrt(d),   a = softmax over v,   o[n, h] = sum over v of a[n, h, v] values[n, v, h]
-//              da[n, h, v] = do_h . values[n, v, h],  ds likewise,  dkeys = ds q_h / sqrt(d),  dvalues = a do_h
+//   forward    s[n, h, v] = q_h . keys[n, v, h] / sqrt(d),   a = softmax over v,   o[n, h] = sum over v of a[n, h, v] values[n, v, h]
+//   backward   da[n, h, v] = do_h . values[n, v, h],   ds = a (da - sum over v of a da),   dkeys = ds q_h / sqrt(d),
+//              dvalues = a do_h
 //
-// Shapes      patches [N, C], C >= V K, zero beyond;  score_basis [C, H];  attention [N, H, V];  weighted, dweighted [N, H, C];
-//             dscores [N, V, H];  q [D], D = H d;  keys, values, dkeys, dvalues [N, V, D];  o, do_ [N, D]
+// Shapes      q [D], D = H d;  keys, values, dkeys, dvalues [N, V, D];  attention [N, H, V];  dscores [N, V, H];  o, do_ [N, D]
 // Dispatch    one thread per patch n and head h
 // Called by   src/ops/aggregate.ts
 // Checked by  test/ops/aggregate.test.ts
@@ -17,27 +15,21 @@ const WORKGROUP = 64u;
 struct Params {
   N: u32,
   V: u32,
-  K: u32, // numbers in a patch of one variable
-  C: u32,
   H: u32,
   d: u32, // width of a head
 }
 
 var<immediate> params: Params;
 
-@group(0) @binding(0) var<storage, read> patches: array<f32>;
-@group(0) @binding(1) var<storage, read> score_basis: array<f32>;
-@group(0) @binding(2) var<storage, read_write> attention: array<f32>; // written forward, read backward
-@group(0) @binding(3) var<storage, read_write> weighted: array<f32>;
-@group(0) @binding(4) var<storage, read> dweighted: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dscores: array<f32>;
-@group(0) @binding(6) var<storage, read> q: array<f32>;
-@group(0) @binding(7) var<storage, read> keys: array<f32>;
-@group(0) @binding(8) var<storage, read> values: array<f32>;
-@group(0) @binding(9) var<storage, read_write> o: array<f32>;
-@group(0) @binding(10) var<storage, read> do_: array<f32>; // `do` is reserved in WGSL
-@group(0) @binding(11) var<storage, read_write> dkeys: array<f32>;
-@group(0) @binding(12) var<storage, read_write> dvalues: array<f32>;
+@group(0) @binding(0) var<storage, read_write> attention: array<f32>; // written forward, read backward
+@group(0) @binding(1) var<storage, read_write> dscores: array<f32>;
+@group(0) @binding(2) var<storage, read> q: array<f32>;
+@group(0) @binding(3) var<storage, read> keys: array<f32>;
+@group(0) @binding(4) var<storage, read> values: array<f32>;
+@group(0) @binding(5) var<storage, read_write> o: array<f32>;
+@group(0) @binding(6) var<storage, read> do_: array<f32>; // `do` is reserved in WGSL
+@group(0) @binding(7) var<storage, read_write> dkeys: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dvalues: array<f32>;
 
 fn index(group: vec3u, groups: vec3u, thread: u32) -> u32 {
   return (group.y * groups.x + group.x) * WORKGROUP + thread;
@@ -56,55 +48,6 @@ fn softmax(start: u32, largest: f32) {
 
 @compute @workgroup_size(WORKGROUP)
 fn forward_heads(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let i = index(group, groups, thread);
-  if (i >= params.N * params.H) { return; }
-  let patch_start = (i / params.H) * params.C;
-  let h = i % params.H;
-  var largest = -3.4e38;
-  for (var v = 0u; v < params.V; v++) {
-    var s = 0.0;
-    for (var k = 0u; k < params.K; k++) {
-      let c = v * params.K + k;
-      s += patches[patch_start + c] * score_basis[c * params.H + h];
-    }
-    attention[i * params.V + v] = s;
-    largest = max(largest, s);
-  }
-  softmax(i * params.V, largest);
-  for (var v = 0u; v < params.V; v++) {
-    let a = attention[i * params.V + v];
-    for (var k = 0u; k < params.K; k++) {
-      let c = v * params.K + k;
-      weighted[i * params.C + c] = a * patches[patch_start + c];
-    }
-  }
-  for (var c = params.V * params.K; c < params.C; c++) { weighted[i * params.C + c] = 0.0; }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn backward_heads(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let i = index(group, groups, thread);
-  if (i >= params.N * params.H) { return; }
-  let n = i / params.H;
-  let first = n * params.V * params.H + i % params.H; // of dscores, whose heads change fastest
-  var total = 0.0;
-  for (var v = 0u; v < params.V; v++) {
-    var da = 0.0;
-    for (var k = 0u; k < params.K; k++) {
-      let c = v * params.K + k;
-      da += dweighted[i * params.C + c] * patches[n * params.C + c];
-    }
-    dscores[first + v * params.H] = da;
-    total += attention[i * params.V + v] * da;
-  }
-  for (var v = 0u; v < params.V; v++) {
-    let at = first + v * params.H;
-    dscores[at] = attention[i * params.V + v] * (dscores[at] - total);
-  }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn plain_forward_heads(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = index(group, groups, thread);
   if (i >= params.N * params.H) { return; }
   let D = params.H * params.d;
@@ -127,7 +70,7 @@ fn plain_forward_heads(@builtin(workgroup_id) group: vec3u, @builtin(num_workgro
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn plain_backward_heads(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+fn backward_heads(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = index(group, groups, thread);
   if (i >= params.N * params.H) { return; }
   let D = params.H * params.d;

@@ -56,13 +56,13 @@ fn nn_block(
   for (var k = 0u; k < steps; k++) {
     var va: array<vec4f, A_LOADS>;
     //@unroll i < A_LOADS
-    va[i] = vec4f(a_quad(ia[i]));
+    va[i] = widened(a_quad(ia[i]));
     ia[i] += 1u;
     //@end
-    let b0 = vec4f(b_quad(ib));
-    let b1 = vec4f(b_quad(ib + b_row));
-    let b2 = vec4f(b_quad(ib + 2u * b_row));
-    let b3 = vec4f(b_quad(ib + 3u * b_row));
+    let b0 = widened(b_quad(ib));
+    let b1 = widened(b_quad(ib + b_row));
+    let b2 = widened(b_quad(ib + 2u * b_row));
+    let b3 = widened(b_quad(ib + 3u * b_row));
     ib += 4u * b_row;
     //@unroll r < ROWS
     let v = va[r / LANES];
@@ -102,13 +102,13 @@ fn nt_block(
   for (var k = 0u; k < steps; k++) {
     var va: array<vec4f, A_LOADS>;
     //@unroll i < A_LOADS
-    va[i] = vec4f(a_quad(ia[i]));
+    va[i] = widened(a_quad(ia[i]));
     ia[i] += 1u;
     //@end
-    let t0 = vec4f(b_quad(i0 + k));
-    let t1 = vec4f(b_quad(i1 + k));
-    let t2 = vec4f(b_quad(i2 + k));
-    let t3 = vec4f(b_quad(i3 + k));
+    let t0 = widened(b_quad(i0 + k));
+    let t1 = widened(b_quad(i1 + k));
+    let t2 = widened(b_quad(i2 + k));
+    let t3 = widened(b_quad(i3 + k));
     let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
     let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
     let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
@@ -153,14 +153,14 @@ fn tn_block(
   var sums: array<vec4f, ROWS>;
   let steps = params.K / 4u;
   for (var k = 0u; k < steps; k++) {
-    let a0 = vec4f(a_quad(ia));
-    let a1 = vec4f(a_quad(ia + a_row));
-    let a2 = vec4f(a_quad(ia + 2u * a_row));
-    let a3 = vec4f(a_quad(ia + 3u * a_row));
-    let b0 = vec4f(b_quad(ib));
-    let b1 = vec4f(b_quad(ib + b_row));
-    let b2 = vec4f(b_quad(ib + 2u * b_row));
-    let b3 = vec4f(b_quad(ib + 3u * b_row));
+    let a0 = widened(a_quad(ia));
+    let a1 = widened(a_quad(ia + a_row));
+    let a2 = widened(a_quad(ia + 2u * a_row));
+    let a3 = widened(a_quad(ia + 3u * a_row));
+    let b0 = widened(b_quad(ib));
+    let b1 = widened(b_quad(ib + b_row));
+    let b2 = widened(b_quad(ib + 2u * b_row));
+    let b3 = widened(b_quad(ib + 3u * b_row));
     ia += 4u * a_row;
     ib += 4u * b_row;
     //@unroll r < LANES
@@ -204,10 +204,10 @@ fn strided_block(
   for (var k = 0u; k < params.K; k++) {
     var va: array<f32, A_LOADS>;
     //@unroll i < A_LOADS
-    va[i] = f32(a_at(ia[i]));
+    va[i] = widened(Operand4(a_at(ia[i]), 0, 0, 0)).x;
     ia[i] += a_k;
     //@end
-    let vb = vec4f(Operand4(b_at(i0), b_at(i1), b_at(i2), b_at(i3)));
+    let vb = widened(Operand4(b_at(i0), b_at(i1), b_at(i2), b_at(i3)));
     i0 += b_k;
     i1 += b_k;
     i2 += b_k;

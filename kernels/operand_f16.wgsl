@@ -13,3 +13,10 @@ alias Operand4 = vec4<f16>;
 
 // Four operands stored as f16.
 fn unpacked(halves: vec2u) -> Operand4 { return bitcast<vec4<f16>>(halves); }
+
+// As f32, for kernels that multiply what they have just loaded. Compilers may take f32 to f16 and back for nothing, so
+// the bits pass through a zero that they do not know.
+fn widened(v: Operand4) -> vec4f {
+  let bits = bitcast<vec2u>(v) ^ vec2u(min(params.M, 1u) - 1u);
+  return vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y));
+}

@@ -10,3 +10,5 @@ alias Operand4 = vec4f;
 
 // Four operands stored as f16.
 fn unpacked(halves: vec2u) -> Operand4 { return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y)); }
+
+fn widened(v: Operand4) -> vec4f { return v; }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadWebgpu } from "../src/engine/adapters.ts";
+import { MATRICES } from "../src/engine/device.ts";
 import { loadShader } from "../src/engine/shader.ts";
 
 // Holds every file of kernels/ to one form, so that a reader finds in its header what it computes, on what, who calls
@@ -25,7 +26,7 @@ describe.each(kernels)("kernels/%s", (file) => {
     const callers = named(file, "Called by")!.split(", ").map(read).join();
     for (const entry of entries(file)) expect(callers).toContain(`kernel("${file}", "${entry}"`);
     if (entries(file).length > 0) return;
-    const name = file.replace(/(_subgroup|_workgroup)?\.wgsl$/, "");
+    const name = file.replace(/(_subgroup|_workgroup|_emulated|_f32|_f16)?\.wgsl$/, "");
     expect(kernels.some((other) => code(other).includes(`//@include ${name}\n`))).toBe(true);
   });
 
@@ -45,20 +46,76 @@ describe("on any adapter", () => {
     const instance = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
     Object.assign(globalThis, { [Symbol.for("climax.gpu.null")]: instance });
     const adapter = (await instance.requestAdapter())!;
-    device = await adapter.requestDevice({ requiredFeatures: ["subgroups"] });
+    device = await adapter.requestDevice({ requiredFeatures: ["subgroups", "shader-f16", MATRICES] });
   });
 
+  interface Variant {
+    readonly file: string;
+    readonly entry: string;
+    /** Lanes of a subgroup. */
+    readonly size: number;
+    readonly precision: "f32" | "f16";
+    readonly matrices: boolean;
+    readonly constants: Readonly<Record<string, number>>;
+  }
+
+  async function expectToCompile({ file, entry, size, precision, matrices, constants }: Variant) {
+    device.pushErrorScope("validation");
+    const { code } = loadShader(file, size, precision, matrices);
+    const module = device.createShaderModule({ label: file, code });
+    device.createComputePipeline({ layout: "auto", compute: { module, entryPoint: entry, constants } });
+    expect((await device.popErrorScope())?.message).toBeUndefined();
+  }
+
+  // 4: SwiftShader;  8 and 16: lavapipe;  32: NVIDIA;  64: AMD;  0: subgroups of no fixed size.
   const variants = kernels.flatMap((file) =>
-    // Those of subgroups are chosen only where subgroups have a fixed size.
-    (file.endsWith("_subgroup.wgsl") ? [4, 8, 16] : [0, 4, 8, 16]).flatMap((size) =>
+    // Those of subgroups are chosen only where subgroups have a fixed, small size.
+    (file.endsWith("_subgroup.wgsl") ? [4, 8, 16] : [0, 4, 8, 16, 32, 64]).flatMap((size) =>
       entries(file).map((entry) => ({ file, entry, size })),
     ),
   );
-
-  test.for(variants)("$file $entry compiles for subgroups of $size", async ({ file, entry, size }) => {
-    device.pushErrorScope("validation");
-    const module = device.createShaderModule({ label: file, code: loadShader(file, size).code });
-    device.createComputePipeline({ layout: "auto", compute: { module, entryPoint: entry } });
-    expect((await device.popErrorScope())?.message).toBeUndefined();
+  test.for(variants)("$file $entry compiles for subgroups of $size", async (variant) => {
+    // The null adapter has 16 KiB of workgroup memory: room for the small blocks of subgroup matrices.
+    const isMatrix = variant.file === "matmul_matrix.wgsl";
+    const constants: Record<string, number> = isMatrix ? { BLOCK: 64 } : {};
+    await expectToCompile({ ...variant, precision: isMatrix ? "f16" : "f32", matrices: false, constants });
   });
+
+  const epilogues: Record<string, Record<string, number>> = {
+    "a plain epilogue": {},
+    "bias, gelu, noise, residual, accumulation": {
+      ...{ BIAS: 1, GELU: 1, KEEP: 1, NOISE: 1, RESIDUAL: 1, ACCUMULATE: 1 },
+    },
+    "gelu's slope and noise": { SLOPE: 1, NOISE: 1 },
+    "B in f16": { B_HALF: 1 },
+  };
+  const products = [
+    { file: "matmul.wgsl", size: 32, blocks: [64, 128], precision: "f32", matrices: false },
+    { file: "matmul.wgsl", size: 32, blocks: [64, 128], precision: "f16", matrices: false },
+    { file: "matmul_matrix.wgsl", size: 32, blocks: [64], precision: "f16", matrices: true },
+    { file: "matmul_subgroup.wgsl", size: 8, blocks: [0], precision: "f32", matrices: false },
+    { file: "matmul_subgroup.wgsl", size: 8, blocks: [0], precision: "f16", matrices: false },
+  ] as const;
+  const cases = products.flatMap((one) =>
+    entries(one.file).flatMap((entry) =>
+      Object.keys(epilogues).map((epilogue) => ({ ...one, entry, epilogue })),
+    ),
+  );
+  test.for(cases)(
+    "$file $entry compiles with $epilogue, operands in $precision, matrices $matrices",
+    async ({ blocks, epilogue, ...one }) => {
+      for (const block of blocks) {
+        for (const [A_TRANSPOSED, B_TRANSPOSED] of [
+          [0, 0],
+          [0, 1],
+          [1, 0],
+          [1, 1],
+        ] as const) {
+          const shape = block === 0 ? {} : { BLOCK: block, ALIGNED: one.entry === "aligned_block" ? 1 : 0 };
+          const constants = { ...epilogues[epilogue], ...shape, A_TRANSPOSED, B_TRANSPOSED };
+          await expectToCompile({ ...one, constants });
+        }
+      }
+    },
+  );
 });

@@ -24,6 +24,7 @@ export interface RunConfig {
   readonly adapter?: string | undefined;
   readonly precision: Precision;
   readonly recompute: boolean;
+  readonly updateEarly: boolean;
   readonly memory?: number | undefined;
   readonly optimiser: OptimiserSettings;
   readonly training: TrainingSettings;
@@ -75,7 +76,7 @@ async function trainOn(
   start: ReadParameter,
   context: Context,
 ): Promise<void> {
-  const { output: out, resume, recompute, optimiser, training } = config;
+  const { output: out, resume, recompute, updateEarly, optimiser, training } = config;
   const { model, train, validation, sets, batches } = objective;
   const { grid } = sets[0]!;
   const { batchSize } = training;
@@ -95,10 +96,11 @@ async function trainOn(
   const steps = totalSteps(train, training);
   // What embeds variables that never enter is left alone, decay included.
   const entering = info.inputs ?? info.variables.map((variable) => variable.name);
-  const options: LearnerOptions = { variables: entering, recompute };
+  const options: LearnerOptions = { variables: entering, recompute, early: updateEarly };
   const wanted = training.microBatch ?? (resume ? await microBatchOf(out) : undefined);
   const room = roomOf(gpu, config.memory);
   const plan = planRun(gpu, { config: model, grid, optimiser, options, batchSize, batches }, room, wanted);
+  if (updateEarly) checkEarly(config, plan.microBatch);
   context.info(
     [
       `adapter     ${gpu.name} (${gpu.kind}), ${gpu.precision}`,
@@ -151,6 +153,25 @@ async function trainOn(
   const loss = result.best === undefined ? "" : `, validation loss ${result.best.toFixed(4)}`;
   context.print(
     `${result.stoppedEarly ? "stopped early" : "done"} after ${result.steps} steps${loss}: ${bestCheckpoint(out)}`,
+  );
+}
+
+/** @throws ClimaxError "config" for settings that need the gradients of the whole model at once */
+function checkEarly({ precision, optimiser, training }: RunConfig, microBatch: number): void {
+  const { batchSize, accumulate } = training;
+  const against = [
+    ...(precision === "f16" ? ["--precision f16 (a step may have to be skipped)"] : []),
+    ...(optimiser.clip > 0 ? [`--optimiser.clip ${optimiser.clip} (the norm is of all gradients)`] : []),
+    ...(accumulate > 1 ? [`--training.accumulate ${accumulate}`] : []),
+    ...(microBatch < batchSize
+      ? [`--training.batch-size ${batchSize}, of which ${microBatch} fit at once`]
+      : []),
+  ];
+  if (against.length === 0) return;
+  throw new ClimaxError(
+    "config",
+    `--update-early does not go with ${against.join(", ")}`,
+    "change these settings, or leave --update-early out",
   );
 }
 

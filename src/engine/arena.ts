@@ -18,9 +18,9 @@ export interface Segment {
   readonly grad: Tensor;
 }
 
-export interface Arena {
+export interface Arena<S = Segment> {
   readonly parameters: ReadonlyMap<string, Tensor>;
-  readonly segments: readonly Segment[];
+  readonly segments: readonly S[];
 }
 
 /** Below the smallest limit of a storage binding met so far (lavapipe: 128 MiB). */
@@ -33,35 +33,79 @@ const ALIGNMENT = 256;
  * segment gets one of its own. The padding between them stays zero.
  */
 export function makeArena(gpu: Gpu, specs: readonly ParameterSpec[]): Arena {
-  const segments: Segment[] = [];
-  const parameters = new Map<string, Tensor>();
+  const { segments, views } = layOut(gpu, specs);
+  const whole = segments.map((segment) => ({ ...segment, grad: buffer(gpu, 4 * size(segment.value.shape)) }));
+  const parameters = views.map(({ name, segment, ...view }): [string, Tensor] => [
+    name,
+    { ...view, grad: { ...view, storage: whole[segment]!.grad.storage } },
+  ]);
+  return { parameters: new Map(parameters), segments: whole };
+}
+
+/** A parameter whose gradient is borrowed from the pool when it is first asked for. */
+export interface LentParameter extends Tensor {
+  readonly grad: Tensor;
+  /** Gives the gradient back; the next one begins at zero. */
+  release(): void;
+}
+
+/** Like `makeArena`, with gradients that exist from their first use until they are released. */
+export function makeLendingArena(
+  gpu: Gpu,
+  specs: readonly ParameterSpec[],
+): Arena<Omit<Segment, "grad">> & { readonly parameters: ReadonlyMap<string, LentParameter> } {
+  const { segments, views } = layOut(gpu, specs);
+  const parameters = views.map(({ name, segment: _, ...view }): [string, LentParameter] => {
+    let lent: Tensor | undefined;
+    return [
+      name,
+      {
+        ...view,
+        get grad() {
+          lent ??= { ...buffer(gpu, bytesOf(view.shape)), shape: view.shape };
+          return lent;
+        },
+        release() {
+          if (lent) gpu.pool.giveBack(lent.storage);
+          lent = undefined;
+        },
+      },
+    ];
+  });
+  return { parameters: new Map(parameters), segments };
+}
+
+/** Bytes that a parameter takes in its segment. */
+function bytesOf(shape: readonly number[]): number {
+  return Math.ceil((4 * size(shape)) / ALIGNMENT) * ALIGNMENT;
+}
+
+function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
+  const segments: Omit<Segment, "grad">[] = [];
+  const views: (Tensor & { name: string; segment: number })[] = [];
   for (const group of new Set(specs.map((spec) => spec.group))) {
     let run: { spec: ParameterSpec; offset: number }[] = [];
     let bytes = 0;
     const close = (): void => {
       if (run.length === 0) return;
-      const [value, grad] = [buffer(gpu, bytes), buffer(gpu, bytes)];
-      segments.push({ group, value, grad });
+      const value = buffer(gpu, bytes);
       for (const { spec, offset } of run) {
-        const view = { gpu, shape: spec.shape, offset };
-        parameters.set(spec.name, {
-          ...view,
-          storage: value.storage,
-          grad: { ...view, storage: grad.storage },
-        });
+        const { name, shape } = spec;
+        views.push({ name, segment: segments.length, gpu, shape, offset, storage: value.storage });
       }
+      segments.push({ group, value });
       run = [];
       bytes = 0;
     };
     for (const spec of specs.filter((other) => other.group === group)) {
-      const needed = Math.ceil((4 * size(spec.shape)) / ALIGNMENT) * ALIGNMENT;
+      const needed = bytesOf(spec.shape);
       if (bytes > 0 && bytes + needed > SEGMENT_BYTES) close();
       run.push({ spec, offset: bytes });
       bytes += needed;
     }
     close();
   }
-  return { parameters, segments };
+  return { segments, views };
 }
 
 /** Sets all gradients to zero. */

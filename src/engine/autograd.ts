@@ -58,14 +58,16 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
  * @param forward  builds y from ops; must not await
  * @param wrt      other tensors to differentiate by
  * @param seed     dL/dy, of y's shape; by default 1 for a y of one element
+ * @param complete is told each parameter that took part, once nothing more will be added to its gradient
  * @returns        y, and dL/dw for each w of `wrt`, in order
  */
 export function gradients(
   forward: () => Tensor,
   wrt: readonly Tensor[] = [],
   seed?: Tensor,
+  complete?: (parameter: Tensor) => void,
 ): { y: Tensor; grads: Tensor[] } {
-  const { y, grads } = differentiate(forward, wrt, seed);
+  const { y, grads } = differentiate(forward, wrt, seed, complete);
   return {
     y,
     grads: grads.map((dw, i) => {
@@ -95,7 +97,7 @@ export function checkpoint(
   const y = noGrad(() => noting(made, () => forward(random)));
   for (const storage of made) if (storage !== y.storage) y.gpu.pool.giveBack(storage);
   if (made.has(y.storage)) adopt([y.storage]);
-  const wrt = inputs.filter(({ grad }) => !grad);
+  const wrt = inputs.filter((x) => !isParameter(x));
   return record(y, inputs, (dy) => {
     const { grads } = differentiate(() => forward(again?.copy()), wrt, dy);
     return inputs.map((x) => grads[wrt.indexOf(x)] ?? null);
@@ -107,6 +109,7 @@ function differentiate(
   forward: () => Tensor,
   wrt: readonly Tensor[],
   seed: Tensor | undefined,
+  complete?: (parameter: Tensor) => void,
 ): { y: Tensor; grads: (Tensor | undefined)[] } {
   if (tape) throw new Error("gradients cannot be nested");
   const steps: Step[] = [];
@@ -129,6 +132,9 @@ function differentiate(
 
   grads.add(y, seed ?? one(gpu, y));
   release(steps.at(-1)?.made ?? 0);
+  const firstUse = new Map<Tensor, Step>();
+  for (const step of complete ? steps : [])
+    for (const x of step.inputs) if (isParameter(x) && !firstUse.has(x)) firstUse.set(x, step);
   // The tape is in the order of execution, so its reverse visits every y after all its uses.
   for (let i = steps.length - 1; i >= 0; i--) {
     const step = steps[i]!;
@@ -143,6 +149,7 @@ function differentiate(
       grads.sweep();
     }
     release(steps[i - 1]?.made ?? 0);
+    if (complete) for (const x of new Set(step.inputs)) if (firstUse.get(x) === step) complete(x);
   }
 
   const result = wrt.map((w) => grads.get(w));
@@ -151,6 +158,11 @@ function differentiate(
   const kept = [y, ...result].flatMap((t) => (t ? [t.storage] : []));
   adopt(kept.filter((storage) => storage !== y.storage || made.has(storage)));
   return { y, grads: result };
+}
+
+/** Asked so, a gradient that exists only once it is asked for stays away. */
+function isParameter(x: Tensor): boolean {
+  return "grad" in x;
 }
 
 /** dL/dx for the tensors on the way, with a count of who still holds each storage. */
@@ -181,9 +193,9 @@ class GradientMap {
 
   add(x: Tensor, dx: Tensor): void {
     this.#seed ??= dx.storage;
-    if (x.grad) {
+    if (isParameter(x)) {
       const length = size(x.shape);
-      run(accumulate, { y: x.grad, a: dx }, { length, factor: 1 }, quads(length));
+      run(accumulate, { y: x.grad!, a: dx }, { length, factor: 1 }, quads(length));
       return;
     }
     const sum = this.#grads.get(x);

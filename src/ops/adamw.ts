@@ -1,7 +1,7 @@
 // The optimiser's kernels: global gradient norm, clipping and the AdamW step, all on the device.
 import type { Gpu } from "../engine/device.ts";
 import { kernel, run, threads } from "../engine/kernel.ts";
-import { empty, size, type Tensor, tensor } from "../engine/tensor.ts";
+import { empty, free, size, type Tensor, tensor, zeros } from "../engine/tensor.ts";
 
 const squares = kernel("adamw.wgsl", "squares");
 const norms = kernel("adamw.wgsl", "norm");
@@ -57,20 +57,12 @@ export function makeScaler(gpu: Gpu): Tensor {
  * @see      Loshchilov and Hutter 2019, arXiv:1711.05101; torch.optim.AdamW, torch.nn.utils.clip_grad_norm_
  */
 export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSettings): Tensor {
-  const { rate, beta1, beta2, eps, clip, t, scaler, clear = false } = settings;
-  const shared = {
-    clip,
-    rate,
-    beta1,
-    beta2,
-    eps,
-    correction1: 1 - beta1 ** t,
-    correction2: 1 - beta2 ** t,
-  };
+  const { scaler, clear = false } = settings;
+  const shared = sharedParams(settings);
   let total = 0;
   const shares = groups.map(({ grad }) => {
     const first = total;
-    const count = 4 * Math.ceil(Math.min(MAX_SHARES, size(grad.shape) / SHARE) / 4); // whole vec4s
+    const count = sharesOf(grad);
     total += count;
     return { first, count };
   });
@@ -78,20 +70,72 @@ export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSe
   const state = empty(gpu, [5]);
   for (const [i, { grad, decay }] of groups.entries()) {
     const { first, count } = shares[i]!;
-    run(
-      squares,
-      { gradient: grad, partial },
-      { ...shared, decay, length: size(grad.shape) / 4, first },
-      count,
-    );
+    const params = { ...shared, decay, length: size(grad.shape) / 4, first };
+    run(squares, { gradient: grad, partial }, params, count);
   }
   const normParams = { ...shared, decay: 0, length: total / 4, first: 0 };
   if (scaler) run(scaledNorms, { partial4: partial, state, scaler }, normParams, 1);
   else run(norms, { partial4: partial, state }, normParams, 1);
-  for (const { value, grad, m, v, decay } of groups) {
-    const length = size(grad.shape) / 4;
-    const params = { ...shared, decay, length, first: 0 };
-    run(steps[clear ? 1 : 0]!, { gradient: grad, state, value, m, v }, params, threads(length));
-  }
+  for (const group of groups) step(group, state, shared, clear);
   return state;
+}
+
+/**
+ * AdamW one tensor at a time, in any order, so that no two gradients need to exist at once. A gradient that is not
+ * finite changes nothing of its own tensor, and shows in the state: the tensors before it have changed already.
+ *
+ * @param most  tensors to come
+ */
+export function adamwInTurn(gpu: Gpu, most: number, settings: Omit<AdamwSettings, "clip" | "scaler">) {
+  const shared = sharedParams({ ...settings, clip: 0 });
+  const partial = zeros(gpu, [most * MAX_SHARES]);
+  let updated = 0;
+  const norm = (share: Tensor, state: Tensor): void => {
+    run(
+      norms,
+      { partial4: share, state },
+      { ...shared, decay: 0, length: size(share.shape) / 4, first: 0 },
+      1,
+    );
+  };
+  return {
+    /** Takes the step of one tensor; nothing reads its gradient again. */
+    update(group: AdamwGroup): void {
+      const count = sharesOf(group.grad);
+      const share = { ...partial, shape: [count], offset: partial.offset + 4 * MAX_SHARES * updated++ };
+      const params = { ...shared, decay: group.decay, length: size(group.grad.shape) / 4, first: 0 };
+      run(squares, { gradient: group.grad, partial: share }, params, count);
+      const state = empty(gpu, [5]);
+      norm(share, state);
+      step(group, state, shared, false);
+      free(state);
+    },
+    /** The state of the whole step, as `adamw` returns it. */
+    finish(): Tensor {
+      const state = empty(gpu, [5]);
+      norm(partial, state);
+      free(partial);
+      return state;
+    },
+  };
+}
+
+/** How many workgroups add up a gradient's squares, in whole vec4s. */
+function sharesOf(grad: Tensor): number {
+  return 4 * Math.ceil(Math.min(MAX_SHARES, size(grad.shape) / SHARE) / 4);
+}
+
+function sharedParams({ rate, beta1, beta2, eps, clip, t }: AdamwSettings) {
+  return { clip, rate, beta1, beta2, eps, correction1: 1 - beta1 ** t, correction2: 1 - beta2 ** t };
+}
+
+function step(
+  { value, grad, m, v, decay }: AdamwGroup,
+  state: Tensor,
+  shared: ReturnType<typeof sharedParams>,
+  clear: boolean,
+): void {
+  const length = size(grad.shape) / 4;
+  const params = { ...shared, decay, length, first: 0 };
+  run(steps[clear ? 1 : 0]!, { gradient: grad, state, value, m, v }, params, threads(length));
 }

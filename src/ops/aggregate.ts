@@ -11,14 +11,13 @@ import { record } from "../engine/autograd.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
 import { copy, empty, type Tensor, zeros } from "../engine/tensor.ts";
 import { linear } from "./matmul.ts";
-import { patchColumns } from "./patchembed.ts";
+import { mix, mixBackward, scoreColumns } from "./mix.ts";
+import { patchColumns, patchEmbed } from "./patchembed.ts";
 import { product } from "./product.ts";
 import { sumInto } from "./reduce.ts";
 
 const forwardHeads = kernel("aggregate.wgsl", "forward_heads");
 const backwardHeads = kernel("aggregate.wgsl", "backward_heads");
-const plainForwardHeads = kernel("aggregate.wgsl", "plain_forward_heads");
-const plainBackwardHeads = kernel("aggregate.wgsl", "plain_backward_heads");
 
 /** The query, and torch.nn.MultiheadAttention's parameters. */
 export interface AggregationWeights {
@@ -55,6 +54,11 @@ export function aggregateFactored(
   { V, p, heads, residual }: { V: number; p: number; heads: number; residual?: Tensor },
 ): Tensor {
   const { inBias, outWeight, outBias } = weights;
+  expectShape("aggregateFactored", "patches", patches, [patches.shape[0]!, patchColumns(V, p)]);
+  if ((outBias.shape[0]! / heads) % 4 !== 0) {
+    // Heads of no whole vec4s.
+    return aggregate(patchEmbed(patches, basis, V, p), weights, { heads, ...(residual ? { residual } : {}) });
+  }
   const mixed = mixPatches(patches, basis, weights, V, p, heads); // [N, D], without b_v
   return linear(mixed, outWeight, outputBias(outWeight, inBias, outBias), residual ? { residual } : {});
 }
@@ -105,10 +109,10 @@ function mixPatches(
   const [H, d, K] = [heads, D / heads, p * p + 1];
   const [keyRows, valueRows] = [D * D, 2 * D * D]; // where they begin in inWeight
   const alpha = 1 / Math.sqrt(d);
-  expectShape("aggregateFactored", "patches", patches, [N, patchColumns(V, p)]);
   expectShape("aggregateFactored", "basis", basis, [C, D]);
   expectShape("aggregateFactored", "inWeight", inWeight, [3 * D, D]);
-  const params = { N, V, K, C, H, d };
+  const sizes = { N, V, K, C, H, d };
+  const scores = scoreColumns(H);
 
   const q = projectedQuery(query, inWeight, inBias); // [D]
   const u = empty(gpu, [H, D]);
@@ -118,12 +122,12 @@ function mixPatches(
     b: { tensor: inWeight, row: D, inner: d * D, base: keyRows },
     c: { tensor: u, row: D, inner: D },
   });
-  const scoreBasis = empty(gpu, [C, H]); // S
+  const scoreBasis = empty(gpu, [C, scores]); // S
   product({
     ...{ M: C, N: H, K: D },
     a: { tensor: basis, row: D },
     b: { tensor: u, row: D, transposed: true },
-    c: { tensor: scoreBasis, row: H },
+    c: { tensor: scoreBasis, row: scores },
   });
   const valueBasis = empty(gpu, [C, D]); // M
   product({
@@ -132,51 +136,19 @@ function mixPatches(
     b: { tensor: inWeight, row: D, base: valueRows, transposed: true },
     c: { tensor: valueBasis, row: D },
   });
-  const attention = empty(gpu, [N, H, V]);
-  const weighted = empty(gpu, [N, H, C]);
-  run(forwardHeads, { patches, score_basis: scoreBasis, attention, weighted }, params, threads(N * H));
-  const o = empty(gpu, [N, D]);
-  product({
-    ...{ M: N, N: d, K: C, batch: [1, H] },
-    a: { tensor: weighted, row: H * C, inner: C },
-    b: { tensor: valueBasis, row: D, inner: d },
-    c: { tensor: o, row: D, inner: d },
-  });
+  const mixed = mix(patches, scoreBasis, valueBasis, sizes);
 
-  return record(o, [basis, query, inWeight, inBias], (dmixed) => {
+  return record(mixed.o, [basis, query, inWeight, inBias], (dmixed) => {
     const dinWeight = inWeight.grad ?? empty(gpu, inWeight.shape);
     const accumulate = inWeight.grad !== undefined;
 
-    // Through the mixing, to the scores and to M.
-    const dweighted = empty(gpu, [N, H, C]);
-    product({
-      ...{ M: N, N: C, K: d, batch: [1, H] },
-      a: { tensor: dmixed, row: D, inner: d },
-      b: { tensor: valueBasis, row: D, inner: d, transposed: true },
-      c: { tensor: dweighted, row: H * C, inner: C },
-    });
-    const dvalueBasis = empty(gpu, [C, D]);
-    product({
-      ...{ M: C, N: d, K: N, batch: [1, H] },
-      a: { tensor: weighted, row: H * C, inner: C, transposed: true },
-      b: { tensor: dmixed, row: D, inner: d },
-      c: { tensor: dvalueBasis, row: D, inner: d },
-    });
-    const dscores = empty(gpu, [N, V, H]);
-    run(backwardHeads, { patches, attention, dweighted, dscores }, params, threads(N * H));
-    const dscoreBasis = zeros(gpu, [C, H]);
-    product({
-      ...{ M: K, N: H, K: N, batch: [1, V] },
-      a: { tensor: patches, row: C, inner: K, transposed: true },
-      b: { tensor: dscores, row: V * H, inner: H },
-      c: { tensor: dscoreBasis, row: H, inner: K * H },
-    });
+    const { dscoreBasis, dvalueBasis } = mixBackward(mixed, valueBasis, dmixed, sizes);
 
     // From S and M to E, to the keys' and to the values' projection.
     const dbasis = empty(gpu, [C, D]);
     product({
       ...{ M: C, N: D, K: H },
-      a: { tensor: dscoreBasis, row: H },
+      a: { tensor: dscoreBasis, row: scores },
       b: { tensor: u, row: D },
       c: { tensor: dbasis, row: D },
     });
@@ -195,7 +167,7 @@ function mixPatches(
     const du = empty(gpu, [H, D]);
     product({
       ...{ M: H, N: D, K: C },
-      a: { tensor: dscoreBasis, row: H, transposed: true },
+      a: { tensor: dscoreBasis, row: scores, transposed: true },
       b: { tensor: basis, row: D },
       c: { tensor: du, row: D },
     });
@@ -277,7 +249,7 @@ function attendTokens(
   const [N, V, D] = tokens.shape as readonly [number, number, number];
   const [H, d] = [heads, D / heads];
   expectShape("aggregate", "inWeight", inWeight, [3 * D, D]);
-  const params = { N, V, K: 0, C: 0, H, d };
+  const params = { N, V, H, d };
   const q = projectedQuery(query, inWeight, inBias); // [D]
   const project = (third: number): Tensor => {
     const bias = empty(gpu, [D]);
@@ -295,14 +267,14 @@ function attendTokens(
   const values = project(2);
   const attention = empty(gpu, [N, H, V]);
   const o = empty(gpu, [N, D]);
-  run(plainForwardHeads, { q, keys, values, attention, o }, params, threads(N * H));
+  run(forwardHeads, { q, keys, values, attention, o }, params, threads(N * H));
 
   return record(o, [tokens, query, inWeight, inBias], (dmixed) => {
     const dkeys = empty(gpu, keys.shape);
     const dvalues = empty(gpu, values.shape);
     const dscores = empty(gpu, [N, V, H]);
     const tensors = { q, values, attention, do_: dmixed, dscores, dkeys, dvalues };
-    run(plainBackwardHeads, tensors, params, threads(N * H));
+    run(backwardHeads, tensors, params, threads(N * H));
     const dq = empty(gpu, [D]);
     product({
       ...{ M: 1, N: d, K: N * V, batch: [1, H], alpha: 1 / Math.sqrt(d) },

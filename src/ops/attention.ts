@@ -1,5 +1,5 @@
 // Multi-head self-attention.
-import { record } from "../engine/autograd.ts";
+import { isRecording, record } from "../engine/autograd.ts";
 import { type Kernel, kernel, run, threads } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
 import { type Operand, product } from "./product.ts";
@@ -23,6 +23,10 @@ export function attention(qkv: Tensor, heads: number): Tensor {
   const fits = d % 4 === 0 && d <= 128 && device.limits.maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
   return fast && fits ? attendInTiles(qkv, heads) : attendByProducts(qkv, heads);
 }
+
+/** `flash_subgroup.wgsl` by vec4s of a lane in a head, and the query rows that its workgroup owns. */
+const forwardRows = [1, 2].map((COLUMNS) => kernel("flash_subgroup.wgsl", "forward_rows", { COLUMNS }));
+const FORWARD_ROWS = 32;
 
 const flashKernels = (constants: Readonly<Record<string, number>>) => ({
   forwardQueries: kernel("flash.wgsl", "forward_queries", constants),
@@ -76,8 +80,8 @@ const WEIGHT_BYTES = 32 * 2 ** 20;
 const ROW_STEP = 64;
 
 /**
- * Attention by matrix products, with the weights of a block of query rows in memory. One block is kept for the
- * backward; of several, each is made again there.
+ * Attention by matrix products, with the weights of a block of query rows in memory. If there is one block, it is
+ * kept for the backward; of several, each is made again there. A forward that keeps none may go without products.
  */
 function attendByProducts(qkv: Tensor, heads: number): Tensor {
   const { gpu } = qkv;
@@ -124,14 +128,22 @@ function attendByProducts(qkv: Tensor, heads: number): Tensor {
   };
 
   const y = empty(gpu, [B, L, D]);
-  const room = scratch();
-  for (const block of blocks) {
-    const a = square(weigh(block, room));
-    const c = rowsFrom(joined(y), block.first);
-    product({ M: block.count, N: d, K: L, a, b: part(qkv, 2), c, batch });
+  const keep = blocks.length === 1 && isRecording();
+  const fused = gpu.subgroupSize === 8 && d % 4 === 0 ? forwardRows[Math.ceil(d / 32) - 1] : undefined;
+  let kept: Tensor | undefined;
+  if (fused && !keep) {
+    const groups = [Math.ceil(L / FORWARD_ROWS), heads, B] as const;
+    run(fused, { qkv4: qkv, y4: y }, { L, D: D / 4, quads: d / 4, alpha }, groups);
+  } else {
+    const room = scratch();
+    for (const block of blocks) {
+      const a = square(weigh(block, room));
+      const c = rowsFrom(joined(y), block.first);
+      product({ M: block.count, N: d, K: L, a, b: part(qkv, 2), c, batch });
+    }
+    if (keep) kept = room;
+    else free(room);
   }
-  const kept = blocks.length === 1 ? room : undefined;
-  if (!kept) free(room);
 
   return record(y, [qkv], (dy) => {
     const dqkv = empty(gpu, qkv.shape);

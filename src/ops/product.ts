@@ -48,7 +48,7 @@ const SMALL = 64;
 /** With fewer large blocks than this a GPU of the day would be half idle: an H100 runs 132 workgroups side by side. */
 const FEW_BLOCKS = 128;
 /** The widest subgroups that products by subgroup broadcast are meant for: those of software adapters. */
-const MOST_LANES = 16;
+export const MOST_LANES = 16;
 
 type Flags = Readonly<Record<string, number>>;
 const entries = {

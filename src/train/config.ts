@@ -80,6 +80,14 @@ export const runFields = {
       "run each block again for its gradient instead of keeping its activations: less memory, a third more time, " +
         "the same numbers",
     ),
+  updateEarly: z
+    .boolean()
+    .default(false)
+    .describe(
+      "let AdamW take each parameter as soon as its gradient is complete, so that the gradients of the whole model " +
+        "never exist at once: a quarter less memory for them and the optimiser; goes with f32, no clipping, " +
+        "no accumulation, and batches that are one micro-batch",
+    ),
   memory: z
     .number()
     .positive()

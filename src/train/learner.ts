@@ -1,16 +1,16 @@
 // A model with its optimiser on a device: one micro-batch forward and backward, one step, one checkpoint.
 import type { Batch } from "../data/samples.ts";
-import { type Arena, makeArena } from "../engine/arena.ts";
+import { type Arena, type LentParameter, makeArena, makeLendingArena } from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
-import { free, read, readAll, scope, type Tensor, tensor, write, zeros } from "../engine/tensor.ts";
+import { free, read, readAll, scope, size, type Tensor, tensor, write, zeros } from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
 import { forward, type ModelInput, variableIds } from "../model/climax.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { decays, parameterShapes, usedParameters } from "../model/parameters.ts";
-import { type AdamwGroup, adamw, makeScaler } from "../ops/adamw.ts";
+import { type AdamwGroup, adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
 import { add, scale } from "../ops/elementwise.ts";
 import { weightedMse } from "../ops/loss.ts";
 import type { OptimiserSettings } from "./config.ts";
@@ -25,17 +25,26 @@ export interface LearnerOptions {
   readonly microBatch?: number | undefined;
   /** Keep no activations of the blocks for their gradients. */
   readonly recompute?: boolean;
+  /** Update each parameter as soon as its gradient is complete: `stepEarly` in place of `accumulate` and `step`. */
+  readonly early?: boolean;
+}
+
+/** A segment of parameters with the optimiser's moments, laid out alike; gradients where they are kept. */
+interface SegmentState extends Omit<AdamwGroup, "grad"> {
+  readonly group: string;
+  readonly grad?: Tensor;
 }
 
 export class Learner {
   readonly gpu: Gpu;
   readonly config: ModelConfig;
   readonly microBatch: number;
+  readonly early: boolean;
   readonly #recompute: boolean;
   /** The state of loss scaling, in f16. */
   readonly #scaler: Tensor | undefined;
-  readonly #arena: Arena;
-  readonly #groups: readonly (AdamwGroup & { readonly group: string })[];
+  readonly #arena: Arena | ReturnType<typeof makeLendingArena>;
+  readonly #groups: readonly SegmentState[];
   readonly #expAvg: ReadonlyMap<string, Tensor>;
   readonly #expAvgSq: ReadonlyMap<string, Tensor>;
   readonly #weights: Tensor;
@@ -51,7 +60,7 @@ export class Learner {
     config: ModelConfig,
     grid: Grid,
     optimiser: OptimiserSettings,
-    { variables = config.variables, microBatch, recompute = false }: LearnerOptions = {},
+    { variables = config.variables, microBatch, recompute = false, early = false }: LearnerOptions = {},
   ) {
     this.gpu = gpu;
     this.config = config;
@@ -65,14 +74,13 @@ export class Learner {
       shape,
       group: !used.has(name) ? "unused" : decays(name) ? "decayed" : "plain",
     }));
-    this.#arena = makeArena(gpu, specs);
-    this.#groups = this.#arena.segments.map(({ group, value, grad }) => ({
-      group,
-      value,
-      grad,
-      m: zeros(gpu, value.shape),
-      v: zeros(gpu, value.shape),
-      decay: group === "decayed" ? optimiser.weightDecay : 0,
+    this.early = early;
+    this.#arena = early ? makeLendingArena(gpu, specs) : makeArena(gpu, specs);
+    this.#groups = this.#arena.segments.map((segment) => ({
+      ...segment,
+      m: zeros(gpu, segment.value.shape),
+      v: zeros(gpu, segment.value.shape),
+      decay: segment.group === "decayed" ? optimiser.weightDecay : 0,
     }));
     this.#expAvg = this.#views(({ m }) => m);
     this.#expAvgSq = this.#views(({ v }) => v);
@@ -131,7 +139,12 @@ export class Learner {
     });
   }
 
-  #accumulatePart(batch: Batch, share: number, random: Random): Tensor {
+  #accumulatePart(
+    batch: Batch,
+    share: number,
+    random: Random,
+    complete?: (parameter: Tensor) => void,
+  ): Tensor {
     const { gpu, config } = this;
     const recompute = this.#recompute;
     return scope(gpu, () => {
@@ -142,8 +155,53 @@ export class Learner {
         return share === 1 ? loss : scale(loss, share);
       };
       // dL/dL is the scale: it reaches every gradient, and the loss stays what it is.
-      return gradients(lossOf, [], this.#scaler && { ...this.#scaler, shape: [1] }).y;
+      return gradients(lossOf, [], this.#scaler && { ...this.#scaler, shape: [1] }, complete).y;
     });
+  }
+
+  /**
+   * One batch, as one micro-batch, and the AdamW step of its gradient, of which only a part exists at any time.
+   *
+   * @param lr  the learning rate
+   * @param t   number of this step, from 1
+   * @returns   the loss, [1], and what `step` returns; the caller frees both
+   */
+  stepEarly(batch: Batch, random: Random, lr: number, t: number): { loss: Tensor; state: Tensor } {
+    const { beta1, beta2, eps } = this.#optimiser;
+    const waiting = new Map<Tensor, AdamwGroup>(this.#parameterGroups());
+    return scope(this.gpu, () => {
+      const turn = adamwInTurn(this.gpu, waiting.size, { rate: lr, beta1, beta2, eps, t });
+      const update = (parameter: Tensor): void => {
+        const group = waiting.get(parameter);
+        if (group) turn.update(group);
+        waiting.delete(parameter);
+        (parameter as LentParameter).release();
+      };
+      const loss = this.#accumulatePart(batch, 1, random, update);
+      for (const parameter of [...waiting.keys()]) update(parameter); // no part of this batch: decay, and a zero gradient
+      return { loss, state: turn.finish() };
+    });
+  }
+
+  /** Each parameter that is trained, with its moments, as whole vec4s. */
+  *#parameterGroups(): Generator<[Tensor, AdamwGroup]> {
+    const byStorage = new Map(this.#groups.map((segment) => [segment.value.storage, segment]));
+    for (const parameter of this.#arena.parameters.values()) {
+      const { storage, offset } = parameter;
+      const { group, m, v, decay } = byStorage.get(storage)!;
+      if (group === "unused") continue;
+      const shape = [4 * Math.ceil(size(parameter.shape) / 4)];
+      const part = (t: Tensor): Tensor => ({ gpu: this.gpu, shape, offset, storage: t.storage });
+      yield [
+        parameter,
+        {
+          ...{ value: part(parameter), m: part(m), v: part(v), decay },
+          get grad() {
+            return { ...parameter.grad!, shape };
+          },
+        },
+      ];
+    }
   }
 
   /**
@@ -156,7 +214,9 @@ export class Learner {
   step(lr: number, t: number): Tensor {
     const { beta1, beta2, eps, clip } = this.#optimiser;
     return scope(this.gpu, () => {
-      const groups = this.#groups.filter(({ group }) => group !== "unused");
+      const groups = this.#groups.flatMap(({ group, grad, ...rest }) =>
+        group === "unused" ? [] : [{ ...rest, grad: grad! }],
+      );
       const scaler = this.#scaler ? { scaler: this.#scaler } : {};
       return adamw(this.gpu, groups, { rate: lr, beta1, beta2, eps, clip, t, ...scaler, clear: true });
     });
@@ -214,7 +274,7 @@ export class Learner {
   }
 
   /** The optimiser's state of each parameter, by the parameter's name. */
-  #views(part: (group: AdamwGroup) => Tensor): Map<string, Tensor> {
+  #views(part: (group: SegmentState) => Tensor): Map<string, Tensor> {
     const { parameters, segments } = this.#arena;
     const byStorage = new Map(segments.map(({ value }, i) => [value.storage, part(this.#groups[i]!)]));
     return new Map(

@@ -141,10 +141,16 @@ export async function trainRun(run: Run): Promise<RunResult> {
     if (due && run.validation) await validateNow(run.validation);
     while (step < steps && !exhausted() && !signal.aborted) {
       const losses: Tensor[] = [];
+      let state: Tensor | undefined;
+      const rate = learningRate(step, schedule);
       for (let micro = 0; micro < training.accumulate; micro++) {
         const batch = await ahead.next();
         const random = new Random(training.seed, step * training.accumulate + micro);
-        losses.push(learner.accumulate(batch, 1 / training.accumulate, random));
+        if (learner.early) {
+          const made = learner.stepEarly(batch, random, rate, step + 1);
+          losses.push(made.loss);
+          state = made.state;
+        } else losses.push(learner.accumulate(batch, 1 / training.accumulate, random));
         meter.count(batch.size);
         // Two batches on their way keep the device busy; the uploads of more would fill the host's memory.
         const before = sent;
@@ -152,7 +158,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
         sent.catch(() => undefined); // thrown where it is awaited
         await before;
       }
-      const state = learner.step(learningRate(step, schedule), step + 1);
+      state ??= learner.step(rate, step + 1);
       step++;
       const values = readAll([state, ...losses]);
       for (const t of [state, ...losses]) free(t); // what is read is copied already, in order

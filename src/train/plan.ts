@@ -3,7 +3,7 @@ import type { Batch } from "../data/samples.ts";
 import type { Gpu } from "../engine/device.ts";
 import { dryGpu } from "../engine/dry.ts";
 import { Random } from "../engine/random.ts";
-import { free } from "../engine/tensor.ts";
+import { free, type Tensor } from "../engine/tensor.ts";
 import type { Grid } from "../grid/grid.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { OptimiserSettings } from "./config.ts";
@@ -25,7 +25,7 @@ export interface Rehearsal {
 /** All in bytes. */
 export interface MemoryPlan {
   readonly microBatch: number;
-  /** Parameters with their gradients. */
+  /** Parameters, with their gradients where those are kept. */
   readonly parameters: number;
   /** The optimiser's moments. */
   readonly optimiser: number;
@@ -49,22 +49,27 @@ export function planMemory(gpu: Gpu, rehearsal: Rehearsal, microBatch: number): 
   const batches = rehearsal.batches.map((names) => emptyBatch(names, size, config));
   for (let step = 0; step < 2; step++) {
     for (const batch of batches) {
-      free(learner.accumulate(batch, 1, new Random(0, step)));
-      free(learner.step(0, step + 1));
+      for (const t of rehearse(learner, batch, step)) free(t);
       for (const { loss, losses } of learner.score(batch)) for (const t of [loss, losses]) free(t);
     }
   }
   const { made, largest } = pool.bytes;
-  const half = state / 2; // gradients are as large as parameters, and so is each moment
+  const values = state / (learner.early ? 3 : 4); // each moment is as large, and so are gradients that are kept
   return {
     microBatch,
-    parameters: half,
-    optimiser: half,
+    parameters: state - 2 * values,
+    optimiser: 2 * values,
     activations: made - state,
     peak: made,
     largestBuffer: largest,
     largestBinding: dry.largestBinding(),
   };
+}
+
+function rehearse(learner: Learner, batch: Batch, step: number): Tensor[] {
+  const random = new Random(0, step);
+  if (learner.early) return Object.values(learner.stepEarly(batch, random, 0, step + 1));
+  return [learner.accumulate(batch, 1, random), learner.step(0, step + 1)];
 }
 
 function emptyBatch({ variables, outputs }: BatchVariables, size: number, { gridShape }: ModelConfig): Batch {

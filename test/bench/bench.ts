@@ -36,12 +36,13 @@ Sections:${Object.entries(SECTIONS)
   .join("")}
 
 Both sides of a comparison run back to back in one call; best of the rounds, medians in the note. Ratios are ours over the
-peer's: below 1, ours is ahead. On a busy machine no ratio means anything.
+peer's: below 1, ours is ahead. On a busy machine no ratio means anything. GB/s of a kernel count each tensor it binds once:
+a kernel that uses part of one moves less.
 
 On a machine with an NVIDIA GPU, a Python with torch and CUDA, and node_modules with development packages:
   npm run bench -- --only products,kernels,gpu --json gpu.json
   npm run bench -- --only gpu --batches 16 --precisions f16      one batch, when time is short
-Without npm there: node --import tsx test/bench/bench.ts in its place. To see that all of it runs: --scale tiny.`;
+Without npm there: node --import tsx test/bench/bench.ts in its place. startup runs the built program, dist. To see that all of it runs: --scale tiny.`;
 
 interface Options {
   only: string[];

@@ -2,10 +2,12 @@
 
 /** A measurement shorter than this, milliseconds, repeats its call until it lasts as long: waiting has a cost too. */
 const LEAST = 20;
+/** A call of this length, milliseconds, is warm after one. */
+const LONG = 1000;
 
 /**
  * Milliseconds of one call, in each of `rounds` measurements. The first two calls compile and warm up, a third says how
- * many calls a measurement takes.
+ * many calls a measurement takes; of long calls only the first is lost.
  *
  * @param call  starts the work
  * @param done  resolves when all work that was started is finished
@@ -22,7 +24,8 @@ export async function clock(
     return (performance.now() - start) / calls;
   };
   await measure(1);
-  if ((await measure(1)) > 1000) return await times(rounds, () => measure(1));
+  const second = await measure(1);
+  if (second > LONG) return [second, ...(await times(rounds - 1, () => measure(1)))];
   const repeat = Math.ceil(LEAST / (await measure(1)));
   return await times(rounds, () => measure(repeat));
 }

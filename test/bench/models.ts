@@ -28,7 +28,7 @@ export function fullModel({ tiny }: Context): ModelSpec {
   return tiny ? TINY : MODELS[0]!;
 }
 
-/** Training step and forward pass: our rounds lie before, between and after those of the twins. */
+/** Training step and forward pass: our rounds lie before, between and after those of the twins, so we have more of them. */
 export async function* models(context: Context): AsyncGenerator<Row> {
   const { adapter, rounds, say } = context;
   const twins = await context.twins();
@@ -39,7 +39,7 @@ export async function* models(context: Context): AsyncGenerator<Row> {
       say(what);
       const gpu = await context.open();
       const ourSide = task === "step" ? await trainingStep(gpu, spec) : forwardPass(gpu, spec);
-      const measure = () => clock(ourSide.call, ourSide.done, rounds);
+      const measure = () => clock(ourSide.call, ourSide.done, Math.ceil(rounds / 2));
       const ours = await measure();
       const answers = [];
       for (const twin of typeof twins === "string" ? [] : twins) {

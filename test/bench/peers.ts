@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Gpu } from "../../src/engine/device.ts";
-import { softwareDriver } from "../../src/engine/software.ts";
+import { softwareDriver, softwareMissing } from "../../src/engine/software.ts";
 import { empty, scope, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
 import { scale } from "../../src/ops/elementwise.ts";
@@ -86,11 +86,9 @@ export async function* peers(context: Context): AsyncGenerator<Row> {
   }
 }
 
-/** onnxruntime has its own Dawn, which finds the SwiftShader of npm only through the environment. */
+/** onnxruntime has its own Dawn, which is led to the SwiftShader of npm only by the environment. */
 function driverOf(adapter: string): Record<string, string> {
-  return /swiftshader/i.test(adapter) && process.env.VK_DRIVER_FILES === undefined
-    ? { VK_DRIVER_FILES: softwareDriver().icd }
-    : {};
+  return /swiftshader/i.test(adapter) && !softwareMissing() ? { VK_DRIVER_FILES: softwareDriver().icd } : {};
 }
 
 /** The tasks by the names that the peers' scripts give them. */

@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/engine/autograd.ts";
+import type { Gpu } from "../../src/engine/device.ts";
 import { read, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { type AggregationWeights, aggregate, aggregateFactored } from "../../src/ops/aggregate.ts";
 import { scale } from "../../src/ops/elementwise.ts";
@@ -108,76 +109,88 @@ test.for<[number, number, number, number]>([
   },
 );
 
-test.for<[number, number, number, number, number]>([
-  [1, 1, 1, 4, 1], // N, V, p, D, H
-  [5, 3, 2, 8, 2], // rows of patches are padded
-  [40, 4, 2, 12, 3], // more patches and heads than a workgroup; no padding
-  [6, 2, 4, 16, 4],
-])(
-  "aggregateFactored of %i patches, %i variables of side %i, width %i, %i heads agrees with the reference",
-  async ([N, V, p, D, heads]) => {
-    const patches = patchesFor(N, V, p);
-    const C = patchColumns(V, p);
-    await checkOp(
-      (basis, ...weights) => {
-        const data = tensor(gpu, [N, C], patches);
-        return aggregateFactored(data, scale(basis!, SMALL), weightsOf(weights), { V, p, heads });
-      },
-      (basis, ...weights) =>
-        reference(
-          tokensOf(
-            patches,
-            basis!.map((value) => SMALL * value),
+// By subgroups as on software adapters, and as on GPUs.
+describe.each<[string, Gpu]>([
+  ["the adapter's lanes", gpu],
+  ["threads that share nothing", { ...gpu, subgroupSize: 0 }],
+])("by %s", (_, device) => {
+  test.for<[number, number, number, number, number]>([
+    [1, 1, 1, 4, 1], // N, V, p, D, H
+    [5, 3, 2, 8, 2], // rows of patches are padded
+    [40, 4, 2, 12, 3], // no padding
+    [6, 2, 4, 16, 4],
+    [3, 9, 1, 40, 2], // more variables, and columns of a head, than a thread holds
+    [6, 2, 1, 12, 2], // heads of no whole vec4s
+    [260, 2, 2, 4, 1], // more patches than a workgroup or a share
+  ])(
+    "aggregateFactored of %i patches, %i variables of side %i, width %i, %i heads agrees with the reference",
+    async ([N, V, p, D, heads]) => {
+      const patches = patchesFor(N, V, p);
+      const C = patchColumns(V, p);
+      await checkOp(
+        (basis, ...weights) => {
+          const data = tensor(device, [N, C], patches);
+          return aggregateFactored(data, scale(basis!, SMALL), weightsOf(weights), { V, p, heads });
+        },
+        (basis, ...weights) =>
+          reference(
+            tokensOf(
+              patches,
+              basis!.map((value) => SMALL * value),
+              V,
+              p,
+              D,
+            ),
+            weights,
             V,
-            p,
-            D,
+            heads,
           ),
-          weights,
-          V,
-          heads,
-        ),
-      [[C, D], ...weightShapes(D)],
-    );
-  },
-);
+        [[C, D], ...weightShapes(D)],
+        { device },
+      );
+    },
+  );
 
-test("both forms agree on a model of many variables, values and gradients", async () => {
-  const [N, V, p, D, heads] = [96, 20, 2, 64, 8];
-  const C = patchColumns(V, p);
-  const random = uniform(4);
-  const fill = (shape: readonly number[], factor: number) =>
-    tensor(
-      gpu,
-      shape,
-      Float32Array.from({ length: size(shape) }, () => factor * random()),
+  test("both forms agree on a model of many variables, values and gradients", async () => {
+    const [N, V, p, D, heads] = [96, 20, 2, 144, 3]; // heads of more columns than a subgroup holds
+    const C = patchColumns(V, p);
+    const random = uniform(4);
+    const fill = (shape: readonly number[], factor: number) =>
+      tensor(
+        device,
+        shape,
+        Float32Array.from({ length: size(shape) }, () => factor * random()),
+      );
+    const patches = tensor(device, [N, C], patchesFor(N, V, p));
+    const basis = fill([C, D], 0.2);
+    const weights = weightShapes(D).map((shape) => fill(shape, 0.2));
+    const residual = fill([N, D], 1);
+    const seed = fill([N, D], 1);
+    const wrt = [basis, ...weights, residual];
+    const named = weightsOf(weights);
+    const plain = gradients(
+      () => aggregate(patchEmbed(patches, basis, V, p), named, { heads, residual }),
+      wrt,
+      seed,
     );
-  const patches = tensor(gpu, [N, C], patchesFor(N, V, p));
-  const basis = fill([C, D], 0.2);
-  const weights = weightShapes(D).map((shape) => fill(shape, 0.2));
-  const residual = fill([N, D], 1);
-  const seed = fill([N, D], 1);
-  const wrt = [basis, ...weights, residual];
-  const named = weightsOf(weights);
-  const plain = gradients(
-    () => aggregate(patchEmbed(patches, basis, V, p), named, { heads, residual }),
-    wrt,
-    seed,
-  );
-  const factored = gradients(
-    () => aggregateFactored(patches, basis, named, { V, p, heads, residual }),
-    wrt,
-    seed,
-  );
-  const names = ["y", "basis", "query", "inWeight", "inBias", "outWeight", "outBias", "residual"];
-  for (const [i, name] of names.entries()) {
-    const a = await read([plain.y, ...plain.grads][i]!);
-    const b = await read([factored.y, ...factored.grads][i]!);
-    const keep = (j: number) => name !== "inBias" || Math.floor(j / D) !== 1; // of the keys' bias: zero, and rounding
-    const norm = Math.sqrt(a.reduce((sum, value, j) => sum + (keep(j) ? value ** 2 : 0), 0));
-    const difference = Math.sqrt(a.reduce((sum, value, j) => sum + (keep(j) ? (value - b[j]!) ** 2 : 0), 0));
-    // Sums of about a hundred f32 terms in two orders.
-    expect(difference / norm, name).toBeLessThan(3e-6);
-  }
+    const factored = gradients(
+      () => aggregateFactored(patches, basis, named, { V, p, heads, residual }),
+      wrt,
+      seed,
+    );
+    const names = ["y", "basis", "query", "inWeight", "inBias", "outWeight", "outBias", "residual"];
+    for (const [i, name] of names.entries()) {
+      const a = await read([plain.y, ...plain.grads][i]!);
+      const b = await read([factored.y, ...factored.grads][i]!);
+      const keep = (j: number) => name !== "inBias" || Math.floor(j / D) !== 1; // of the keys' bias: zero, and rounding
+      const norm = Math.sqrt(a.reduce((sum, value, j) => sum + (keep(j) ? value ** 2 : 0), 0));
+      const difference = Math.sqrt(
+        a.reduce((sum, value, j) => sum + (keep(j) ? (value - b[j]!) ** 2 : 0), 0),
+      );
+      // Sums of about a hundred f32 terms in two orders.
+      expect(difference / norm, name).toBeLessThan(3e-6);
+    }
+  });
 });
 
 test("patches of another number of variables are refused with both shapes", () => {

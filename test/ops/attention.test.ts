@@ -48,6 +48,9 @@ test.for([
   [2, 7, 3, 5],
   [2, 16, 2, 8],
   [1, 33, 2, 4],
+  [2, 65, 2, 20],
+  [1, 31, 1, 64],
+  [1, 32, 1, 68],
 ])("attention, B, L, heads, d = %s, %s, %s, %s", (sizes) => check(gpu, sizes));
 
 // Lengths below, at and above a tile of 64; heads of one quad, of a part of a staged depth, and of more than 64.
@@ -97,13 +100,19 @@ test("attention in tiles, in blocks and by whole products agree", { timeout: 180
   const results = [gpu, narrow, tiles].map((device) => {
     const x = tensor(device, [B, L, 3 * heads * d], qkv);
     const dy = tensor(device, [B, L, heads * d], seed);
-    return gradients(() => attention(x, heads), [x], dy);
+    return { ...gradients(() => attention(x, heads), [x], dy), plain: attention(x, heads) };
   });
   const [whole, ...others] = await Promise.all(
-    results.map(async ({ y, grads }) => ({ y: await read(y), dqkv: await read(grads[0]!) })),
+    results.map(async ({ y, grads, plain }) => ({
+      y: await read(y),
+      plain: await read(plain),
+      dqkv: await read(grads[0]!),
+    })),
   );
-  for (const { y, dqkv } of others) {
+  expectClose("y of the adapter's forward alone", whole!.plain, new Map(whole!.y.entries()), 1e-5);
+  for (const { y, plain, dqkv } of others) {
     expectClose("y", y, new Map(whole!.y.entries()), 1e-5);
+    expectClose("y of the forward alone", plain, new Map(whole!.y.entries()), 1e-5);
     expectClose("dqkv", dqkv, new Map(whole!.dqkv.entries()), 1e-5);
   }
 });

@@ -233,3 +233,45 @@ test("memory on the device does not grow with steps and evaluations", async () =
   }
   expect(lent).toEqual(lent.map(() => lent[0]));
 });
+
+describe("updating early", () => {
+  // Of one step of each kind: bit for bit, for a parameter's gradient is the same sum in the same order.
+  test.for([{}, { recompute: true }])("takes the steps of gradients that are kept, %o", async (options) => {
+    const noisy = { dropout: 0.2, depth: 2, dropPath: 0.2 };
+    const [kept, early] = [await makeLearner(noisy), await makeLearner(noisy, { ...options, early: true })];
+    const losses: Float32Array[] = [];
+    for (let t = 1; t <= 3; t++) {
+      losses.push(await value(kept.accumulate(batch, 1, new Random(3, t))));
+      const norm = await value(kept.step(0.01, t));
+      const { loss, state } = early.stepEarly(batch, new Random(3, t), 0.01, t);
+      expect(await value(loss)).toEqual(losses.at(-1));
+      expect((await value(state))[0]! / norm[0]!).toBeCloseTo(1, 5); // the norm adds up in another order
+    }
+    for (const name of kept.names) expect(await early.parameter(name)).toEqual(await kept.parameter(name));
+    for (const name of ["pos_embed", "head.0.weight"]) {
+      expect(await early.moments.expAvgSq(name)).toEqual(await kept.moments.expAvgSq(name));
+    }
+  });
+
+  test("holds a part of the gradients at a time", async () => {
+    const wide = { embedDim: 128, depth: 4, heads: 4 };
+    const peaks = [];
+    for (const early of [false, true]) {
+      const before = gpu.pool.bytes.lent;
+      const learner = await makeLearner(wide, { early });
+      peaks.push(gpu.pool.bytes.lent - before);
+      if (early) for (const t of Object.values(learner.stepEarly(batch, new Random(3, 1), 0.01, 1))) free(t);
+      expect(gpu.pool.bytes.lent - before).toBe(peaks.at(-1));
+    }
+    expect(peaks[1]! / peaks[0]!).toBeCloseTo(3 / 4, 2);
+  });
+
+  test("a gradient that is not finite shows in the state", async () => {
+    const learner = await makeLearner({}, { early: true });
+    const broken = { ...batch, y: new Float32Array(batch.y.length).fill(3e38) };
+    const { loss, state } = learner.stepEarly(broken, new Random(3, 1), 0.01, 1);
+    free(loss);
+    expect((await value(state))[1]).toBe(0);
+    expect((await learner.parameter("head.0.weight")).every(Number.isFinite)).toBe(true);
+  });
+});
