@@ -238,7 +238,7 @@ fn forward_queries(@builtin(workgroup_id) group: vec3u, @builtin(local_invocatio
   var total = 0.0;
   var sums: array<vec4f, 16>;
   for (var begin = 0u; begin < params.L; begin += SPAN) {
-    var scores = array<vec4f, 8>();
+    var scores = array<vec4f, 8>(); // with no value given, lavapipe keeps that of the last round
     multiply_qkv(head.q, first, head.k, begin, thread, &scores);
     let real = exist(begin + 4u * tx);
     //@unroll i < 8
@@ -292,7 +292,9 @@ fn backward_delta(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) 
   let i = (group.y * groups.x + group.x) * WORKGROUP + thread; // of [B, L, heads]
   if (i >= params.rows) { return; }
   var sum = vec4f();
-  for (var column = 0u; column < QUADS; column++) { sum = fma(dy4[i * QUADS + column], y4[i * QUADS + column], sum); }
+  for (var column = 0u; column < params.quads; column++) {
+    sum = fma(dy4[i * params.quads + column], y4[i * params.quads + column], sum);
+  }
   let b = i / (params.L * params.heads);
   let row = i / params.heads % params.L;
   delta[(b * params.heads + i % params.heads) * params.L + row] = dot(sum, vec4f(1.0));

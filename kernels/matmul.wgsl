@@ -3,10 +3,10 @@
 //   forward    C[m, n] = alpha * sum over k of A[m, k] B[k, n]  (+ bias[n])  (gelu)  (+ residual[m, n])  (+ C[m, n])
 //   backward   made of the same products: dA = dC B^T, dB = A^T dC
 //
-// A workgroup owns a BLOCK x BLOCK block of C. DEPTH k's of A and B at a time pass through workgroup memory, one vec4 of
+// A workgroup owns a BLOCK x BLOCK block of C. DEPTH k's of A and B at a time pass through workgroup memory, a vec4 of
 // each per thread, in whichever direction they are contiguous; the next ones are on their way while these are
 // multiplied. A thread owns 8 rows and 8 columns (4 of the small block) in registers: for 4 k's it reads 16 vec4s and
-// does 256 multiplications.
+// does 256 multiplications. Operands lie there as f32 or f16; products and sums are f32.
 //
 // Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C and residual [batch, M, N], bias [N];
 //             each with its own row length in floats and two strides over the batch (outer, inner).
@@ -28,9 +28,10 @@ const K_QUADS = 2u; // DEPTH / 4
 // Quads along k lie as [row % 4][row / 4][k / 4], so that neighbouring threads, which own neighbouring quads of rows,
 // read neighbouring ones; a third one pads, or they would meet in the same banks. Quads along rows lie as [k][row / 4].
 const K_PITCH = 3u;
+override K_PLANE = K_PITCH * QUADS + 2u; // from row % 4 to the next: two more, for those who write neighbouring rows
 
-var<workgroup> a_tile: array<Operand4, K_PITCH * BLOCK>;
-var<workgroup> b_tile: array<Operand4, K_PITCH * BLOCK>;
+var<workgroup> a_tile: array<Operand4, 4u * K_PLANE>;
+var<workgroup> b_tile: array<Operand4, 4u * K_PLANE>;
 
 // The quad that a thread brings: its first row (of A; column of B) and k within the block, and its place in the tile.
 struct Quad {
@@ -43,7 +44,7 @@ fn quad_of(thread: u32, along_k: bool) -> Quad {
   if (along_k) {
     let row = thread / K_QUADS;
     let q = thread % K_QUADS;
-    return Quad(row, 4u * q, (row % 4u * QUADS + row / 4u) * K_PITCH + q);
+    return Quad(row, 4u * q, row % 4u * K_PLANE + row / 4u * K_PITCH + q);
   }
   return Quad(thread % QUADS * 4u, thread / QUADS, thread);
 }
@@ -56,16 +57,15 @@ fn a_rows(quad: u32, q: u32) -> mat4x4f {
       vec4f(a_tile[i]), vec4f(a_tile[i + QUADS]), vec4f(a_tile[i + 2u * QUADS]), vec4f(a_tile[i + 3u * QUADS])));
   }
   let i = quad * K_PITCH + q;
-  let next = QUADS * K_PITCH;
-  return mat4x4f(vec4f(a_tile[i]), vec4f(a_tile[i + next]), vec4f(a_tile[i + 2u * next]), vec4f(a_tile[i + 3u * next]));
+  return mat4x4f(
+    vec4f(a_tile[i]), vec4f(a_tile[i + K_PLANE]), vec4f(a_tile[i + 2u * K_PLANE]), vec4f(a_tile[i + 3u * K_PLANE]));
 }
 
 fn b_steps(quad: u32, q: u32) -> mat4x4f {
   if (B_TRANSPOSED) {
     let i = quad * K_PITCH + q;
-    let next = QUADS * K_PITCH;
     return transpose(mat4x4f(
-      vec4f(b_tile[i]), vec4f(b_tile[i + next]), vec4f(b_tile[i + 2u * next]), vec4f(b_tile[i + 3u * next])));
+      vec4f(b_tile[i]), vec4f(b_tile[i + K_PLANE]), vec4f(b_tile[i + 2u * K_PLANE]), vec4f(b_tile[i + 3u * K_PLANE])));
   }
   let i = 4u * q * QUADS + quad;
   return mat4x4f(

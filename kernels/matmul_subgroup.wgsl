@@ -14,7 +14,7 @@
 // Dispatch    one workgroup (one subgroup) per 4 LANES x 4 LANES block: (blocks of M, blocks of N, batch); M runs fastest
 //             to keep a panel of B in cache
 // Called by   src/ops/product.ts
-// Checked by  test/ops/matmul.test.ts
+// Checked by  test/ops/matmul.test.ts, test/ops/product.test.ts
 
 //@include lanes
 //@include product

@@ -84,7 +84,8 @@ fn backward_patches(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
   let first = group.y * params.share;
   let end = min(first + params.share, params.V);
   for (var column = 0u; column < width; column += QUADS) {
-    var g: array<vec4f, 16>; // of each column, four patches
+    // Of each column, four patches. The zeros are said: Tint does not start a loop's variable afresh.
+    var g = array<vec4f, 16>();
     //@unroll j < QUADS
     if (column + j < width) {
       let at = here + column + j;

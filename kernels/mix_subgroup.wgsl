@@ -101,7 +101,8 @@ fn backward_patches(
   let first = group.y * params.share;
   let end = min(first + params.share, params.V);
   for (var column = 0u; column < width; column += QUADS) {
-    var rolled: array<vec4f, COLUMNS>; // of each column, four patches
+    // Of each column, four patches. The zeros are said: Tint does not start a loop's variable afresh.
+    var rolled = array<vec4f, COLUMNS>();
     let quads = min(QUADS * min(groups.x, 1u), width - column);
     for (var j = 0u; j < quads; j++) {
       let at = here + column + j;

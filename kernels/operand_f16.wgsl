@@ -4,7 +4,7 @@
 // Shapes      scalars, and vec4s of four neighbours
 // Dispatch    included by kernels/product.wgsl
 // Called by   src/engine/shader.ts
-// Checked by  test/ops/matmul.test.ts
+// Checked by  test/ops/product.test.ts
 
 enable f16;
 

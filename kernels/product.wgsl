@@ -7,7 +7,7 @@
 //             bias [N]; each with its own row length in floats and two strides over the batch (outer, inner)
 // Dispatch    included by the kernels of matrix products
 // Called by   src/ops/product.ts
-// Checked by  test/ops/matmul.test.ts, test/ops/mlp.test.ts
+// Checked by  test/ops/product.test.ts, test/ops/matmul.test.ts, test/ops/mlp.test.ts
 
 //@include erf
 //@include noise

@@ -21,8 +21,10 @@ export const pretrainCommand = command({
   run: async (config, context) => {
     const objective = await pretrainObjective(config, { command: context.commandLine, climax: version() });
     try {
-      const values = initialise(objective.model, config.training.seed);
-      await trainInTheOpen("pretrain", config, objective, (name) => values.get(name)!, context);
+      const { model } = objective;
+      // One at a time: all of a large model's values at once would take as much memory again as the model.
+      const start = (name: string) => initialise(model, config.training.seed, new Set([name])).get(name)!;
+      await trainInTheOpen("pretrain", config, objective, start, context);
     } finally {
       for (const set of objective.sets) await set.close();
     }

@@ -48,18 +48,22 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { precision = "f32" } = options;
   const { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage } = adapter.limits;
   const { maxComputeWorkgroupStorageSize } = adapter.limits;
-  const offered = (feature: string) => adapter.features.has(feature as GPUFeatureName);
+  const offered = (feature: GPUFeatureName) => adapter.features.has(feature);
   const half = offered("shader-f16");
   if (precision === "f16" && !half) throw await withoutHalf(name);
-  const features: string[] = [
+  const { subgroupMinSize = 0, subgroupMaxSize = 0 } = adapter.info;
+  const fixed = offered("subgroups") && subgroupMinSize === subgroupMaxSize && subgroupMaxSize >= 4;
+  const subgroupSize = fixed ? subgroupMaxSize : 0;
+  const matrices = half && offered(MATRICES) && subgroupSize === 32 && hasMatrices(adapter);
+  const features: GPUFeatureName[] = [
     "subgroups",
     "shader-f16",
-    MATRICES,
-    ...(options.timestamps ? ["timestamp-query"] : []),
+    ...(matrices ? [MATRICES] : []),
+    ...(options.timestamps ? (["timestamp-query"] as const) : []),
   ];
   const device = await adapter.requestDevice({
     label: "climax",
-    requiredFeatures: features.filter(offered) as GPUFeatureName[],
+    requiredFeatures: features.filter(offered),
     requiredLimits: {
       maxStorageBufferBindingSize,
       maxBufferSize,
@@ -67,16 +71,13 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
       maxComputeWorkgroupStorageSize,
     },
   });
-  const { subgroupMinSize = 0, subgroupMaxSize = 0 } = adapter.info;
-  const fixed = offered("subgroups") && subgroupMinSize === subgroupMaxSize && subgroupMaxSize >= 4;
-  const subgroupSize = fixed ? subgroupMaxSize : 0;
   const gpu: Gpu = {
     device,
     name,
     kind,
     subgroupSize,
     half,
-    matrices: half && offered(MATRICES) && subgroupSize === 32 && hasMatrices(adapter),
+    matrices,
     precision,
     pool: new Pool(device),
     commands: new Commands(device),

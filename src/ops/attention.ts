@@ -18,23 +18,23 @@ export function attention(qkv: Tensor, heads: number): Tensor {
   const d = qkv.shape[2]! / 3 / heads;
   if (!Number.isInteger(d)) throw new Error(`attention: ${heads} heads cannot share [${qkv.shape}]`);
   const { subgroupSize, device } = qkv.gpu;
+  const L = qkv.shape[1]!;
   // Subgroups of 4 to 16 are those of software adapters, where barriers cost more than all the arithmetic.
   const fast = subgroupSize === 0 || subgroupSize > 16;
   const fits = d % 4 === 0 && d <= 128 && device.limits.maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
-  return fast && fits ? attendInTiles(qkv, heads) : attendByProducts(qkv, heads);
+  if (fast && fits) return attendInTiles(qkv, heads);
+  // With 8 lanes (lavapipe) a shuffle is one instruction, with 4 (SwiftShader) a loop.
+  if (subgroupSize === 8 && d % 4 === 0 && d <= 64 && L % 4 === 0) return attendInRows(qkv, heads);
+  return attendByProducts(qkv, heads);
 }
-
-/** `flash_subgroup.wgsl` by vec4s of a lane in a head, and the query rows that its workgroup owns. */
-const forwardRows = [1, 2].map((COLUMNS) => kernel("flash_subgroup.wgsl", "forward_rows", { COLUMNS }));
-const FORWARD_ROWS = 32;
 
 const flashKernels = (constants: Readonly<Record<string, number>>) => ({
   forwardQueries: kernel("flash.wgsl", "forward_queries", constants),
-  backwardDelta: kernel("flash.wgsl", "backward_delta", { QUADS: constants.QUADS! }),
   backwardQueries: kernel("flash.wgsl", "backward_queries", constants),
   backwardKeys: kernel("flash.wgsl", "backward_keys", constants),
 });
 type FlashKernels = Readonly<Record<keyof ReturnType<typeof flashKernels>, Kernel>>;
+const backwardDelta = kernel("flash.wgsl", "backward_delta");
 /** By width of a head. */
 const flashVariants = new Map<number, FlashKernels>();
 
@@ -52,11 +52,9 @@ function flash(d: number): FlashKernels {
 /** Attention whose weights only ever exist in workgroup memory; the backward makes them again. */
 function attendInTiles(qkv: Tensor, heads: number): Tensor {
   const { gpu } = qkv;
-  const [B, L, D3] = qkv.shape as readonly [number, number, number];
-  const D = D3 / 3;
-  const d = D / heads;
+  const { B, L, D, d, alpha } = arrange(qkv, heads);
   const kernels = flash(d);
-  const params = { L, heads, D: D / 4, rows: B * L * heads, quads: d / 4, alpha: 1 / Math.sqrt(d) };
+  const params = { L, heads, D: D / 4, rows: B * L * heads, quads: d / 4, alpha };
   const blocks = [Math.ceil(L / OWN), heads, B] as const;
 
   const y = empty(gpu, [B, L, D]);
@@ -65,7 +63,7 @@ function attendInTiles(qkv: Tensor, heads: number): Tensor {
 
   return record(y, [qkv], (dy) => {
     const delta = empty(gpu, lse.shape);
-    run(kernels.backwardDelta, { y4: y, dy4: dy, delta }, params, threads(params.rows));
+    run(backwardDelta, { y4: y, dy4: dy, delta }, params, threads(params.rows));
     const dqkv = empty(gpu, qkv.shape);
     const tensors = { qkv4: qkv, dy4: dy, lse, delta, dqkv4: dqkv };
     run(kernels.backwardQueries, tensors, params, blocks);
@@ -74,120 +72,188 @@ function attendInTiles(qkv: Tensor, heads: number): Tensor {
   });
 }
 
-/** Weights that are held at a time, bytes, and at most a quarter of what the adapter can bind (lavapipe: 128 MiB). */
-const WEIGHT_BYTES = 32 * 2 ** 20;
-/** Blocks of query rows are multiples of this, so that each begins where a binding may (256 bytes). */
-const ROW_STEP = 64;
+/** By vec4s of a lane in a head. */
+const forwardRows = [1, 2].map((COLUMNS) => kernel("flash_subgroup.wgsl", "forward_rows", { COLUMNS }));
+const backwardRows = kernel("flash_subgroup.wgsl", "backward_rows");
+/** Query rows that a workgroup of `flash_subgroup.wgsl` owns, and keys in the backward. */
+const [QUERIES, KEYS] = [32, 32];
+
+/** Attention that keeps no weights, and stores those of a block of query rows at a time in the backward alone. */
+function attendInRows(qkv: Tensor, heads: number): Tensor {
+  const { gpu } = qkv;
+  const { B, L, D, d, alpha } = arrange(qkv, heads);
+  const params = { L, heads, D: D / 4, quads: d / 4, alpha, first: 0, rows: L };
+
+  const y = empty(gpu, [B, L, D]);
+  const lse = empty(gpu, [B, heads, L]);
+  const forward = forwardRows[Math.ceil(d / KEYS) - 1]!;
+  run(forward, { qkv4: qkv, y4: y, lse }, params, [Math.ceil(L / QUERIES), heads, B]);
+
+  return record(y, [qkv], (dy) => {
+    const rows = B * L * heads;
+    const delta = empty(gpu, lse.shape);
+    run(backwardDelta, { y4: y, dy4: dy, delta }, { ...params, rows }, threads(rows));
+    const room = roomForBlock(qkv, heads);
+    return [
+      backwardByBlocks(qkv, heads, dy, (block, dscores) => {
+        const { first, count } = block;
+        const weights = blockOf(room, block);
+        const tensors = { qkv4: qkv, dy4: dy, lse, delta, weights4: weights, dscores4: dscores };
+        const groups = [Math.ceil(count / QUERIES), Math.ceil(L / KEYS), B * heads] as const;
+        run(backwardRows, tensors, { ...params, first, rows: count }, groups);
+        return weights;
+      }),
+    ];
+  });
+}
 
 /**
- * Attention by matrix products, with the weights of a block of query rows in memory. If there is one block, it is
- * kept for the backward; of several, each is made again there. A forward that keeps none may go without products.
+ * Attention by matrix products and softmax, a block of query rows at a time. The weights of a single block are kept for
+ * the backward; of several, each is made again there.
  */
 function attendByProducts(qkv: Tensor, heads: number): Tensor {
   const { gpu } = qkv;
-  const [B, L, D3] = qkv.shape as readonly [number, number, number];
-  const D = D3 / 3;
-  const d = D / heads;
-  const batch = [B, heads] as const;
-  const alpha = 1 / Math.sqrt(d);
+  const { B, L, D, d, alpha, batch, part, joined } = arrange(qkv, heads);
 
-  const limit = Math.min(WEIGHT_BYTES, gpu.device.limits.maxStorageBufferBindingSize / 4);
-  const steps = Math.floor(limit / (4 * B * heads * L * ROW_STEP));
-  const rows = Math.min(L, ROW_STEP * Math.max(1, steps)); // R
-  const blocks = Array.from({ length: Math.ceil(L / rows) }, (_, i) => ({
-    first: i * rows,
-    count: Math.min(rows, L - i * rows),
-  }));
-
-  const part = (tensor: Tensor, which: 0 | 1 | 2): Operand => ({
-    tensor,
-    row: 3 * D,
-    outer: L * 3 * D,
-    inner: d,
-    base: which * D,
-  });
-  const square = (tensor: Tensor): Operand => {
-    const [, , R] = tensor.shape as readonly [number, number, number, number];
-    return { tensor, row: L, outer: heads * R * L, inner: R * L };
-  };
-  const joined = (tensor: Tensor): Operand => ({ tensor, row: D, outer: L * D, inner: d });
-  const flipped = (operand: Operand): Operand => ({ ...operand, transposed: true });
-
-  const scratch = (): Tensor => empty(gpu, [B, heads, rows, L]);
-  /** softmax(alpha q k^T) of the query rows of a block, [B, heads, R, L] in `room`. */
-  const weigh = ({ first, count }: Block, room: Tensor): Tensor => {
-    const weights = { ...room, shape: [B, heads, count, L] };
+  /** softmax(alpha q k^T) of a block, in `room`. */
+  const weigh = (block: Block, room: Tensor): Tensor => {
+    const weights = blockOf(room, block);
     product({
-      ...{ M: count, N: L, K: d, batch, alpha },
-      a: rowsFrom(part(qkv, 0), first),
+      ...{ M: block.count, N: L, K: d, batch, alpha },
+      a: rowsFrom(part(qkv, 0), block.first),
       b: flipped(part(qkv, 1)),
       c: square(weights),
     });
     softmaxInPlace(weights);
     return weights;
   };
-
   const y = empty(gpu, [B, L, D]);
-  const keep = blocks.length === 1 && isRecording();
-  const fused = gpu.subgroupSize === 8 && d % 4 === 0 ? forwardRows[Math.ceil(d / 32) - 1] : undefined;
-  let kept: Tensor | undefined;
-  if (fused && !keep) {
-    const groups = [Math.ceil(L / FORWARD_ROWS), heads, B] as const;
-    run(fused, { qkv4: qkv, y4: y }, { L, D: D / 4, quads: d / 4, alpha }, groups);
-  } else {
-    const room = scratch();
-    for (const block of blocks) {
-      const a = square(weigh(block, room));
-      const c = rowsFrom(joined(y), block.first);
-      product({ M: block.count, N: d, K: L, a, b: part(qkv, 2), c, batch });
-    }
-    if (keep) kept = room;
-    else free(room);
+  const room = roomForBlock(qkv, heads);
+  const blocks = blocksOf(qkv, heads);
+  for (const block of blocks) {
+    const a = square(weigh(block, room));
+    const c = rowsFrom(joined(y), block.first);
+    product({ M: block.count, N: d, K: L, batch, a, b: part(qkv, 2), c });
   }
+  const kept = blocks.length === 1 && isRecording() ? room : undefined;
+  if (!kept) free(room);
 
   return record(y, [qkv], (dy) => {
-    const dqkv = empty(gpu, qkv.shape);
-    const again = kept ?? scratch();
-    const dagain = scratch();
-    for (const block of blocks) {
-      const { first, count } = block;
-      const accumulate = first > 0; // keys and values gather from all queries
-      const weights = kept ?? weigh(block, again);
-      const dweights = { ...dagain, shape: weights.shape };
-      product({
-        ...{ M: L, N: d, K: count, batch, accumulate },
-        a: flipped(square(weights)),
-        b: rowsFrom(joined(dy), first),
-        c: part(dqkv, 2),
-      });
-      product({
-        ...{ M: count, N: L, K: d, batch },
-        a: rowsFrom(joined(dy), first),
-        b: flipped(part(qkv, 2)),
-        c: square(dweights),
-      });
-      softmaxBackwardInPlace(weights, dweights); // now by the scores
-      product({
-        ...{ M: count, N: d, K: L, batch, alpha },
-        a: square(dweights),
-        b: part(qkv, 1),
-        c: rowsFrom(part(dqkv, 0), first),
-      });
-      product({
-        ...{ M: L, N: d, K: count, batch, alpha, accumulate },
-        a: flipped(square(dweights)),
-        b: rowsFrom(part(qkv, 0), first),
-        c: part(dqkv, 1),
-      });
-    }
-    return [dqkv];
+    const again = kept ?? roomForBlock(qkv, heads);
+    return [
+      backwardByBlocks(qkv, heads, dy, (block, dscores) => {
+        product({
+          ...{ M: block.count, N: L, K: d, batch },
+          a: rowsFrom(joined(dy), block.first),
+          b: flipped(part(qkv, 2)),
+          c: square(dscores), // by the weights, until they are softmax's
+        });
+        const weights = kept ?? weigh(block, again);
+        softmaxBackwardInPlace(weights, dscores);
+        return weights;
+      }),
+    ];
   });
+}
+
+/**
+ * dL/dqkv, a block of query rows at a time.
+ *
+ * @param fill  sets the gradient by the scores of a block and returns its weights, both [B, heads, R, L]
+ */
+function backwardByBlocks(
+  qkv: Tensor,
+  heads: number,
+  dy: Tensor,
+  fill: (block: Block, dscores: Tensor) => Tensor,
+): Tensor {
+  const { gpu } = qkv;
+  const { L, d, alpha, batch, part, joined } = arrange(qkv, heads);
+  const dqkv = empty(gpu, qkv.shape);
+  const room = roomForBlock(qkv, heads);
+  for (const block of blocksOf(qkv, heads)) {
+    const { first, count } = block;
+    const dscores = blockOf(room, block);
+    const weights = fill(block, dscores);
+    product({
+      ...{ M: count, N: d, K: L, batch, alpha },
+      a: square(dscores),
+      b: part(qkv, 1),
+      c: rowsFrom(part(dqkv, 0), first),
+    });
+    const all = { M: L, N: d, K: count, batch, accumulate: first > 0 }; // keys and values gather from all queries
+    product({
+      ...all,
+      alpha,
+      a: flipped(square(dscores)),
+      b: rowsFrom(part(qkv, 0), first),
+      c: part(dqkv, 1),
+    });
+    product({ ...all, a: flipped(square(weights)), b: rowsFrom(joined(dy), first), c: part(dqkv, 2) });
+  }
+  return dqkv;
+}
+
+/** Sizes, and where matrices lie in tensors of them. */
+function arrange(qkv: Tensor, heads: number) {
+  const [B, L, D3] = qkv.shape as readonly [number, number, number];
+  const D = D3 / 3;
+  const d = D / heads;
+  return {
+    ...{ B, L, D, d, alpha: 1 / Math.sqrt(d), batch: [B, heads] as const },
+    /** q, k or v of each head. */
+    part: (tensor: Tensor, which: 0 | 1 | 2): Operand => ({
+      tensor,
+      row: 3 * D,
+      outer: L * 3 * D,
+      inner: d,
+      base: which * D,
+    }),
+    joined: (tensor: Tensor): Operand => ({ tensor, row: D, outer: L * D, inner: d }),
+  };
+}
+
+/** A matrix for each head, [B, heads, R, L]. */
+function square(tensor: Tensor): Operand {
+  const [, heads, R, L] = tensor.shape as readonly [number, number, number, number];
+  return { tensor, row: L, outer: heads * R * L, inner: R * L };
+}
+
+function flipped(operand: Operand): Operand {
+  return { ...operand, transposed: true };
 }
 
 interface Block {
   /** Its first query row, a multiple of ROW_STEP, and how many it has. */
   readonly first: number;
   readonly count: number;
+}
+
+/** Weights that are held at a time, bytes, and at most a quarter of what the adapter can bind (lavapipe: 128 MiB). */
+const WEIGHT_BYTES = 32 * 2 ** 20;
+/** Blocks of query rows are multiples of this, so that each begins where a binding may (256 bytes). */
+const ROW_STEP = 64;
+
+function blocksOf(qkv: Tensor, heads: number): Block[] {
+  const { B, L } = arrange(qkv, heads);
+  const limit = Math.min(WEIGHT_BYTES, qkv.gpu.device.limits.maxStorageBufferBindingSize / 4);
+  const steps = Math.floor(limit / (4 * B * heads * L * ROW_STEP));
+  const rows = Math.min(L, ROW_STEP * Math.max(1, steps));
+  return Array.from({ length: Math.ceil(L / rows) }, (_, i) => ({
+    first: i * rows,
+    count: Math.min(rows, L - i * rows),
+  }));
+}
+
+/** Room for the weights of the largest block, [B, heads, R, L]. */
+function roomForBlock(qkv: Tensor, heads: number): Tensor {
+  const { B, L } = arrange(qkv, heads);
+  return empty(qkv.gpu, [B, heads, blocksOf(qkv, heads)[0]!.count, L]);
+}
+
+function blockOf(room: Tensor, { count }: Block): Tensor {
+  const [B, heads, , L] = room.shape as readonly [number, number, number, number];
+  return { ...room, shape: [B, heads, count, L] };
 }
 
 /** An operand without its first rows. */

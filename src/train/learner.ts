@@ -4,7 +4,18 @@ import { type Arena, type LentParameter, makeArena, makeLendingArena } from "../
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
-import { free, read, readAll, scope, size, type Tensor, tensor, write, zeros } from "../engine/tensor.ts";
+import {
+  free,
+  read,
+  readAll,
+  scope,
+  size,
+  type Tensor,
+  tensor,
+  write,
+  writeAll,
+  zeros,
+} from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
 import { forward, type ModelInput, variableIds } from "../model/climax.ts";
@@ -95,12 +106,13 @@ export class Learner {
   /** Sets parameters, and the optimiser's moments and the state of loss scaling when a run goes on. */
   async load(parameter: ReadParameter, moments?: Moments, scaler?: readonly number[]): Promise<void> {
     if (this.#scaler && scaler) write(this.#scaler, scaler);
-    for (const [name, t] of this.#arena.parameters) {
-      write(t, await parameter(name));
-      if (!moments) continue;
-      write(this.#expAvg.get(name)!, await moments.expAvg(name));
-      write(this.#expAvgSq.get(name)!, await moments.expAvgSq(name));
-    }
+    await writeAll(
+      [...this.#arena.parameters].flatMap(([name, t]) => [
+        [t, () => parameter(name)] as const,
+        ...(moments ? [[this.#expAvg.get(name)!, () => moments.expAvg(name)] as const] : []),
+        ...(moments ? [[this.#expAvgSq.get(name)!, () => moments.expAvgSq(name)] as const] : []),
+      ]),
+    );
   }
 
   /** Copies one parameter from the device. */

@@ -9,7 +9,7 @@ import { kernels, roofline } from "./kernels.ts";
 import { models, processMemory } from "./models.ts";
 import { installPeers, peers } from "./peers.ts";
 import { products } from "./products.ts";
-import { type Row, rowsTable } from "./rows.ts";
+import { absent, type Row, rowsTable } from "./rows.ts";
 import { startup } from "./startup.ts";
 import { findTwins } from "./twin.ts";
 
@@ -39,10 +39,11 @@ Both sides of a comparison run back to back in one call; best of the rounds, med
 peer's: below 1, ours is ahead. On a busy machine no ratio means anything. GB/s of a kernel count each tensor it binds once:
 a kernel that uses part of one moves less.
 
-On a machine with an NVIDIA GPU, a Python with torch and CUDA, and node_modules with development packages:
-  npm run bench -- --only products,kernels,gpu --json gpu.json
-  npm run bench -- --only gpu --batches 16 --precisions f16      one batch, when time is short
-Without npm there: node --import tsx test/bench/bench.ts in its place. startup runs the built program, dist. To see that all of it runs: --scale tiny.`;
+On a machine with an NVIDIA GPU, a Python with torch and CUDA, and node_modules (dependencies, tsx and esbuild will do):
+  node --import tsx test/bench/bench.ts --only products,kernels --json kernels.json
+  node --import tsx test/bench/bench.ts --only gpu --batches 16 --precisions f16 --json gpu16.json
+A batch and precision takes some minutes, most of it in torch.compile. startup runs the built program, dist.
+To see that all of it runs: --scale tiny.`;
 
 interface Options {
   only: string[];
@@ -119,7 +120,14 @@ async function main(): Promise<void> {
   const all: Row[] = [];
   for (const name of options.only) {
     const rows: Row[] = [];
-    for await (const row of SECTIONS[name]!.run(context)) rows.push(row);
+    try {
+      for await (const row of SECTIONS[name]!.run(context)) rows.push(row);
+    } catch (error) {
+      // A peer that fails, or memory that runs out, leaves the other sections their turn.
+      console.error(error);
+      rows.push(absent(name, adapter, (error as Error).message));
+      process.exitCode = 1;
+    }
     console.log(`\n${name}: ${SECTIONS[name]!.about}\n${rowsTable(rows)}`);
     all.push(...rows);
     // After each section, so that a run that is cut off leaves what it has.

@@ -31,6 +31,10 @@ export async function trainingStep(gpu: Gpu, spec: ModelSpec, options: LearnerOp
   return {
     call: () => {
       t++;
+      if (learner.early) {
+        for (const made of Object.values(learner.stepEarly(batch, new Random(1, t), 5e-4, t))) free(made);
+        return;
+      }
       free(learner.accumulate(batch, 1, new Random(1, t)));
       free(learner.step(5e-4, t));
     },

@@ -59,16 +59,23 @@ export async function* processMemory(context: Context): AsyncGenerator<Row> {
   const { adapter, adapterOption, say } = context;
   const spec = fullModel(context);
   const what = `peak memory of a training process, ${describe(spec)}`;
-  say(what);
-  const task: OwnTask = { ...spec, adapter: adapterOption, precision: "f32", recompute: false, rounds: 1 };
-  const own = await script<OwnAnswer>("ownmodel.ts", { input: task });
   const twins = await context.twins();
-  if (typeof twins === "string") {
-    yield absent("memory", adapter, twins);
-    yield memory(what, adapter, own.peak_bytes);
-    return;
+  if (typeof twins === "string") yield absent("memory", adapter, twins);
+  const twin = typeof twins === "string" ? undefined : twins[0]!;
+  let peer: { name: string; bytes: number } | undefined;
+  if (twin) {
+    say("memory of the twin");
+    const answer = await twin.run({ ...spec, task: "step", rounds: 2 });
+    peer = { name: twin.name(answer), bytes: answer.peak_bytes };
   }
-  const answer = await twins[0]!.run({ ...spec, task: "step", rounds: 2 });
-  const peer = { name: twins[0]!.name(answer), bytes: answer.peak_bytes };
-  yield memory(what, adapter, own.peak_bytes, peer);
+  for (const lean of [false, true]) {
+    const flags = lean ? ", --recompute --update-early" : "";
+    say(`${what}${flags}`);
+    const task: OwnTask = {
+      ...{ ...spec, adapter: adapterOption, precision: "f32", rounds: 1 },
+      ...{ recompute: lean, early: lean },
+    };
+    const own = await script<OwnAnswer>("ownmodel.ts", { input: task });
+    yield memory(`${what}${flags}`, adapter, own.peak_bytes, peer);
+  }
 }

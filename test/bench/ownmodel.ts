@@ -9,6 +9,8 @@ export interface OwnTask extends ModelSpec {
   readonly adapter: string | undefined;
   readonly precision: Precision;
   readonly recompute: boolean;
+  /** Update parameters as their gradients complete. */
+  readonly early: boolean;
   readonly rounds: number;
 }
 
@@ -22,9 +24,9 @@ export interface OwnAnswer {
   readonly made_bytes: number;
 }
 
-const { adapter, precision, recompute, rounds, ...spec } = (await json(process.stdin)) as OwnTask;
+const { adapter, precision, recompute, early, rounds, ...spec } = (await json(process.stdin)) as OwnTask;
 const gpu = await openGpu({ adapter, precision });
-const step = await trainingStep(gpu, spec, { recompute });
+const step = await trainingStep(gpu, spec, { recompute, early });
 const ms = await clock(step.call, step.done, rounds);
 const { peak, made } = gpu.pool.bytes;
 const answer: OwnAnswer = {

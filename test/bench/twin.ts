@@ -59,6 +59,7 @@ export interface Twin {
  */
 export async function findTwins(python: string | undefined): Promise<Twin[] | string> {
   const candidates = python === undefined ? ["python3", "/usr/bin/python3", "python"] : [python];
+  const refusals: string[] = [];
   for (const candidate of candidates) {
     try {
       const probe = await ask(candidate, {}, { task: "probe" });
@@ -66,13 +67,13 @@ export async function findTwins(python: string | undefined): Promise<Twin[] | st
       const fast =
         wide && hasAvx512() ? [twin(candidate, probe.cuda, { OPENBLAS_CORETYPE: "SkylakeX" })] : [];
       return [twin(candidate, probe.cuda, {}), ...fast];
-    } catch {
-      // The next one may have torch.
+    } catch (error) {
+      refusals.push(`${candidate}: ${(error as Error).message}`);
     }
   }
   return (
-    `no PyTorch: none of ${candidates.join(", ")} can import torch. ` +
-    "Install it (Debian: apt-get install python3-torch libopenblas0; else pip install torch) or name an interpreter with --python"
+    `no PyTorch (${refusals.join("; ")}). Install it (Debian: apt-get install python3-torch libopenblas0; ` +
+    "else pip install torch), or name a Python that has it with --python"
   );
 }
 

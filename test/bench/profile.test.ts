@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { openGpu } from "../../src/engine/device.ts";
+import { read, tensor } from "../../src/engine/tensor.ts";
+import { layernorm } from "../../src/ops/layernorm.ts";
+import { matmul } from "../../src/ops/matmul.ts";
+import { noise } from "./model.ts";
+import { canProfile, profile } from "./profile.ts";
+
+const gpu = await openGpu({ timestamps: true });
+
+test.runIf(canProfile(gpu))("a profile has every dispatch with its time, and changes no result", async () => {
+  const [a, b] = [tensor(gpu, [32, 64], noise(32 * 64)), tensor(gpu, [64, 48], noise(64 * 48))];
+  const [gain, bias] = [tensor(gpu, [48], noise(48)), tensor(gpu, [48], noise(48))];
+  const work = () => layernorm(matmul(a, b), gain, bias);
+  const plain = await read(work());
+
+  let profiled: ReturnType<typeof work> | undefined;
+  const totals = await profile(gpu, () => void (profiled = work()));
+  expect(await read(profiled!)).toEqual(plain);
+  expect(totals.map(({ name }) => name.split(" ")[0]!.replace(/_.*|\.wgsl/, "")).sort()).toEqual([
+    "layernorm",
+    "matmul",
+  ]);
+  const product = totals.find(({ name }) => name.startsWith("matmul"))!;
+  expect(product).toMatchObject({ dispatches: 1, flop: 2 * 32 * 48 * 64 });
+  expect(product.bytes).toBeGreaterThanOrEqual(4 * (32 * 64 + 64 * 48 + 32 * 48));
+  for (const { ms } of totals) expect(ms).toBeGreaterThan(0);
+
+  expect(await read(work())).toEqual(plain); // and ends when it ends
+});
