@@ -66,7 +66,7 @@ async function* ownSteps(
   for (const recompute of [false, true]) {
     const what = `${precision} step, ${describe(spec)}${recompute ? ", recomputed" : ""}`;
     say(`gpu: ${what}`);
-    const input: OwnTask = { ...spec, adapter: adapterOption, precision, recompute, rounds };
+    const input: OwnTask = { ...spec, adapter: adapterOption, precision, recompute, early: false, rounds };
     let own: OwnAnswer;
     try {
       own = await script<OwnAnswer>("ownmodel.ts", { input });
