@@ -9,7 +9,7 @@
 //
 // Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C and residual [batch, M, N], bias [N];
 //             each with its own row length in floats and two strides over the batch (outer, inner).
-//             nn, nt, tn: vec4 loads, so row lengths and strides in multiples of 4, and N and K, K, or M, N and K.
+//             nn, nt, tn: vec4 loads, so row lengths and strides in multiples of 4, and N and K, or M, N and K.
 //             strided: any shape.
 // Dispatch    one workgroup (one subgroup) per 4 LANES x 4 LANES block: (blocks of M, blocks of N, batch); M runs fastest
 //             to keep a panel of B in cache
@@ -79,7 +79,7 @@ fn nn_block(
   for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
 }
 
-// A as stored [M, K], B as stored [N, K]: y = x W^T. A lane owns columns LANES apart, so that its loads run along k.
+// A as stored [M, K], B as stored [N, K]: y = x W^T. A lane's loads of B run along k and are turned in its registers.
 @compute @workgroup_size(LANES)
 fn nt_block(
   @builtin(workgroup_id) group: vec3u,
@@ -87,12 +87,9 @@ fn nt_block(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let block = block_of(group, ROWS);
-  let n = block.column + lane;
-  let last = params.N - 1u;
-  var i0 = (block.b + min(n, last) * params.b_row) / 4u;
-  var i1 = (block.b + min(n + LANES, last) * params.b_row) / 4u;
-  var i2 = (block.b + min(n + 2u * LANES, last) * params.b_row) / 4u;
-  var i3 = (block.b + min(n + 3u * LANES, last) * params.b_row) / 4u;
+  let n = block.column + 4u * lane;
+  let b_row = params.b_row / 4u;
+  let i0 = block.b / 4u + min(n, params.N - 4u) * b_row;
   var ia: array<u32, A_LOADS>;
   //@unroll i < A_LOADS
   ia[i] = (block.a + min(block.row + i * LANES + lane, params.M - 1u) * params.a_row) / 4u;
@@ -106,9 +103,9 @@ fn nt_block(
     ia[i] += 1u;
     //@end
     let t0 = widened(b_quad(i0 + k));
-    let t1 = widened(b_quad(i1 + k));
-    let t2 = widened(b_quad(i2 + k));
-    let t3 = widened(b_quad(i3 + k));
+    let t1 = widened(b_quad(i0 + b_row + k));
+    let t2 = widened(b_quad(i0 + 2u * b_row + k));
+    let t3 = widened(b_quad(i0 + 3u * b_row + k));
     let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
     let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
     let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
@@ -121,20 +118,10 @@ fn nt_block(
       fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
     //@end
   }
-  store_apart(block, groups.x, n, &sums);
-}
-
-// Stores rows whose four columns are LANES apart.
-fn store_apart(block: Block, groups: u32, n: u32, sums: ptr<function, array<vec4f, ROWS>>) {
-  var rolled = *sums;
-  let rows = min(ROWS * min(groups, 1u), params.M - block.row);
-  for (var r = 0u; r < rows; r++) {
-    let at = block.c + (block.row + r) * params.c_row;
-    for (var j = 0u; j < 4u; j++) {
-      let column = n + j * LANES;
-      if (column < params.N) { store(at + column, column, rolled[r][j]); }
-    }
-  }
+  if (n >= params.N) { return; }
+  var rolled = sums;
+  let rows = min(ROWS * min(groups.x, 1u), params.M - block.row);
+  for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
 }
 
 // A as stored [K, M], B as stored [K, N]: dW = x^T dy. A lane's vec4 of A spans four rows.
@@ -176,6 +163,19 @@ fn tn_block(
   var rolled = sums;
   let rows = min(ROWS * min(groups.x, 1u), params.M - block.row);
   for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
+}
+
+// Stores rows whose four columns are LANES apart.
+fn store_apart(block: Block, groups: u32, n: u32, sums: ptr<function, array<vec4f, ROWS>>) {
+  var rolled = *sums;
+  let rows = min(ROWS * min(groups, 1u), params.M - block.row);
+  for (var r = 0u; r < rows; r++) {
+    let at = block.c + (block.row + r) * params.c_row;
+    for (var j = 0u; j < 4u; j++) {
+      let column = n + j * LANES;
+      if (column < params.N) { store(at + column, column, rolled[r][j]); }
+    }
+  }
 }
 
 // Any shape and layout.

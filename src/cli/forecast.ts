@@ -44,6 +44,10 @@ const ForecastConfig = z.strictObject({
     ),
   batchSize: z.int().positive().default(8).describe("forecasts that go through the model at once"),
   adapter: z.string().optional().describe("part of the name of the adapter to use; see climax doctor"),
+  precision: z
+    .enum(["f32", "f16"])
+    .default("f32")
+    .describe("operands of matrix products, and the weights in the adapter's memory"),
 });
 type ForecastConfig = z.output<typeof ForecastConfig>;
 
@@ -98,9 +102,9 @@ async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Cont
     if (info.synthetic && !states.synthetic) {
       context.warn("the checkpoint was trained on a SYNTHETIC planet: this is no forecast of real weather");
     }
-    gpu = await openGpu({ adapter: config.adapter });
-    const { name: adapter } = gpu;
-    context.info(`adapter   ${gpu.name} (${gpu.kind})`);
+    gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
+    const adapter = config.precision === "f32" ? gpu.name : `${gpu.name}, f16`;
+    context.info(`adapter   ${gpu.name} (${gpu.kind}), ${gpu.precision}`);
     const predictor = await Predictor.load(gpu, checkpoint);
     const started = performance.now();
     await interruptible(async (signal) => {

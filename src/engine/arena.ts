@@ -34,7 +34,7 @@ const ALIGNMENT = 256;
  */
 export function makeArena(gpu: Gpu, specs: readonly ParameterSpec[]): Arena {
   const { segments, views } = layOut(gpu, specs);
-  const whole = segments.map((segment) => ({ ...segment, grad: buffer(gpu, 4 * size(segment.value.shape)) }));
+  const whole = segments.map((segment) => ({ ...segment, grad: keptZeros(gpu, segment.value.shape) }));
   const parameters = views.map(({ name, segment, ...view }): [string, Tensor] => [
     name,
     { ...view, grad: { ...view, storage: whole[segment]!.grad.storage } },
@@ -62,7 +62,11 @@ export function makeLendingArena(
       {
         ...view,
         get grad() {
-          lent ??= { ...buffer(gpu, bytesOf(view.shape)), shape: view.shape };
+          if (!lent) {
+            const storage = gpu.pool.borrow(bytesOf(view.shape));
+            lent = { gpu, shape: view.shape, storage, offset: 0 };
+            clear({ ...lent, shape: [bytesOf(view.shape) / 4] });
+          }
           return lent;
         },
         release() {
@@ -88,7 +92,7 @@ function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
     let bytes = 0;
     const close = (): void => {
       if (run.length === 0) return;
-      const value = buffer(gpu, bytes);
+      const value = keptZeros(gpu, [bytes / 4]);
       for (const { spec, offset } of run) {
         const { name, shape } = spec;
         views.push({ name, segment: segments.length, gpu, shape, offset, storage: value.storage });
@@ -113,8 +117,9 @@ export function clearGradients({ segments }: Arena): void {
   for (const { grad } of segments) clear(grad);
 }
 
-function buffer(gpu: Gpu, bytes: number): Tensor {
-  const t = { gpu, shape: [bytes / 4], storage: gpu.pool.borrow(bytes), offset: 0 };
+/** Zeros that nobody gives back, in no more memory than they take. */
+export function keptZeros(gpu: Gpu, shape: readonly number[]): Tensor {
+  const t = { gpu, shape, storage: gpu.pool.keep(4 * size(shape)), offset: 0 };
   clear(t);
   return t;
 }

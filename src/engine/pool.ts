@@ -45,6 +45,13 @@ export class Pool {
     return storage;
   }
 
+  /** A buffer of just this size, for what lives as long as the device. */
+  keep(bytes: number): Storage {
+    this.#lent += bytes;
+    this.#peak = Math.max(this.#peak, this.#lent);
+    return this.#make(bytes);
+  }
+
   giveBack(storage: Storage): void {
     this.#lent -= storage.bytes;
     const list = this.#free.get(storage.bytes);

@@ -1,9 +1,11 @@
 // A checkpoint on a device, ready to predict: physical fields in, physical fields out.
 import type { Gpu } from "../engine/device.ts";
-import { free, read, scope, type Tensor, tensor } from "../engine/tensor.ts";
+import { done, free, read, scope, type Tensor, tensor } from "../engine/tensor.ts";
 import type { Checkpoint, CheckpointInfo } from "../model/checkpoint.ts";
 import { forward, type Parameters, variableIds } from "../model/climax.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { parameterShapes } from "../model/parameters.ts";
+import { cast } from "../ops/cast.ts";
 
 /** B states to look ahead from. */
 export interface StateBatch {
@@ -28,11 +30,19 @@ export class Predictor {
     this.#scales = new Map(info.variables.map((variable) => [variable.name, variable]));
   }
 
-  /** Copies a checkpoint's parameters to the device. */
+  /**
+   * Copies a checkpoint's parameters to the device. Where products take f16 operands, the weights of linear layers are
+   * kept in f16: half the memory, and the same numbers, which would be rounded at each use.
+   */
   static async load(gpu: Gpu, checkpoint: Checkpoint): Promise<Predictor> {
+    const { model } = checkpoint.info;
     const parameters = new Map<string, Tensor>();
-    for (const [name, shape] of parameterShapes(checkpoint.info.model)) {
-      parameters.set(name, tensor(gpu, shape, await checkpoint.parameter(name)));
+    for (const [name, shape] of parameterShapes(model)) {
+      const values = await checkpoint.parameter(name);
+      const half = gpu.precision === "f16" && isLinearWeight(model, name);
+      const make = (): Tensor => (half ? cast(tensor(gpu, shape, values)) : tensor(gpu, shape, values));
+      parameters.set(name, scope(gpu, make));
+      await done(gpu); // else copies of the whole model wait on the host
     }
     return new Predictor(gpu, checkpoint.info, parameters);
   }
@@ -79,4 +89,10 @@ export class Predictor {
     }
     return out;
   }
+}
+
+/** Whether only products read this parameter: the weights of blocks and head, but for the last, of which rows are picked. */
+function isLinearWeight({ decoderDepth }: ModelConfig, name: string): boolean {
+  if (name === `head.${2 * decoderDepth}.weight`) return false;
+  return /^(blocks\.\d+\.(attn|mlp)\.\w+|head\.\d+)\.weight$/.test(name);
 }

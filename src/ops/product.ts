@@ -160,7 +160,7 @@ function choose(p: Product): Choice {
     quads(a.transposed ? M : K, b.transposed ? K : N);
   if (lanes >= 4 && lanes <= MOST_LANES) {
     const choice = { block: 4 * lanes, flags: {} };
-    if (aligned && !a.transposed && b.transposed) return { ...choice, entry: "nt", quads: false };
+    if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt", quads: true };
     if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn", quads: true };
     if (aligned && a.transposed && !b.transposed && quads(K)) return { ...choice, entry: "tn", quads: true };
     return { ...choice, entry: "strided", quads: false };

@@ -1,6 +1,6 @@
 // A model with its optimiser on a device: one micro-batch forward and backward, one step, one checkpoint.
 import type { Batch } from "../data/samples.ts";
-import { type Arena, type LentParameter, makeArena, makeLendingArena } from "../engine/arena.ts";
+import { type Arena, keptZeros, type LentParameter, makeArena, makeLendingArena } from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
@@ -14,7 +14,6 @@ import {
   tensor,
   write,
   writeAll,
-  zeros,
 } from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
@@ -89,8 +88,8 @@ export class Learner {
     this.#arena = early ? makeLendingArena(gpu, specs) : makeArena(gpu, specs);
     this.#groups = this.#arena.segments.map((segment) => ({
       ...segment,
-      m: zeros(gpu, segment.value.shape),
-      v: zeros(gpu, segment.value.shape),
+      m: keptZeros(gpu, segment.value.shape),
+      v: keptZeros(gpu, segment.value.shape),
       decay: segment.group === "decayed" ? optimiser.weightDecay : 0,
     }));
     this.#expAvg = this.#views(({ m }) => m);

@@ -149,3 +149,20 @@ test("nothing stays on the device after a prediction", async () => {
   for (let i = 0; i < 3; i++) await predictor.predict(batch, toyNames);
   expect(gpu.pool.bytes.lent).toBe(lent);
 });
+
+test.skipIf(!gpu.half)(
+  "in f16 it predicts the same to the rounding of f16, with smaller weights",
+  async () => {
+    const half = { ...gpu, precision: "f16" as const };
+    const before = gpu.pool.bytes.lent;
+    const full = await Predictor.load(gpu, checkpoint);
+    const between = gpu.pool.bytes.lent;
+    const small = await Predictor.load(half, checkpoint);
+    expect(gpu.pool.bytes.lent - between).toBeLessThan(between - before);
+    const batch = { variables: toyNames, fields: statesOf(toyNames, 2), leadHours: [6, 72] };
+    const [wanted, found] = [await full.predict(batch, toyNames), await small.predict(batch, toyNames)];
+    // Operands lose 2^-11 of themselves; a field's deviation is below 20, and an error adds up over a few layers.
+    for (const [i, value] of wanted.entries()) expect(Math.abs(value - found[i]!)).toBeLessThan(20 * 2 ** -8);
+    expect(wanted.some((value, i) => value !== found[i])).toBe(true);
+  },
+);
