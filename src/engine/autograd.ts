@@ -21,6 +21,9 @@ const accumulate = kernel("elementwise.wgsl", "accumulate");
 
 let tape: { readonly steps: Step[]; readonly made: Set<Storage> } | undefined;
 
+/** In a step's backward: takes the parameters whose gradients get nothing more after it. */
+let completing: ((parameter: Tensor) => void) | undefined;
+
 /** Notes on the tape how `y` was made. Outside `gradients` this costs nothing. */
 export function record(y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
   tape?.steps.push({ y, inputs, backward, made: tape.made.size });
@@ -99,7 +102,7 @@ export function checkpoint(
   if (made.has(y.storage)) adopt([y.storage]);
   const wrt = inputs.filter((x) => !isParameter(x));
   return record(y, inputs, (dy) => {
-    const { grads } = differentiate(() => forward(again?.copy()), wrt, dy);
+    const { grads } = differentiate(() => forward(again?.copy()), wrt, dy, completing);
     return inputs.map((x) => grads[wrt.indexOf(x)] ?? null);
   });
 }
@@ -139,17 +142,25 @@ function differentiate(
   for (let i = steps.length - 1; i >= 0; i--) {
     const step = steps[i]!;
     const dy = grads.get(step.y);
+    const completed =
+      complete &&
+      ((x: Tensor): void => {
+        if (firstUse.get(x) === step && firstUse.delete(x)) complete(x);
+      });
     if (dy) {
       const fresh = new Set<Storage>();
+      const outer = completing;
+      completing = completed;
       noting(fresh, () => {
         for (const [k, dx] of step.backward(dy).entries()) if (dx) grads.add(step.inputs[k]!, dx);
       });
+      completing = outer;
       grads.drop(step.y);
       for (const storage of fresh) if (!grads.holds(storage)) gpu.pool.giveBack(storage);
       grads.sweep();
     }
     release(steps[i - 1]?.made ?? 0);
-    if (complete) for (const x of new Set(step.inputs)) if (firstUse.get(x) === step) complete(x);
+    if (completed) for (const x of step.inputs) completed(x);
   }
 
   const result = wrt.map((w) => grads.get(w));

@@ -80,7 +80,7 @@ export function write(t: Tensor, data: ArrayLike<number>): void {
 }
 
 /** Bytes on their way to the device at once: Dawn keeps a copy of what is written until the device has taken it. */
-const MOST_ON_THE_WAY = 64 * 2 ** 20;
+const MOST_ON_THE_WAY = 16 * 2 ** 20;
 
 /** Overwrites many tensors, one after the other, in bounded memory of the host. */
 export async function writeAll(

@@ -230,7 +230,7 @@ interface Block {
 }
 
 /** Weights that are held at a time, bytes, and at most a quarter of what the adapter can bind (lavapipe: 128 MiB). */
-const WEIGHT_BYTES = 32 * 2 ** 20;
+const WEIGHT_BYTES = 8 * 2 ** 20;
 /** Blocks of query rows are multiples of this, so that each begins where a binding may (256 bytes). */
 const ROW_STEP = 64;
 
