@@ -4,17 +4,7 @@ import { type Arena, keptZeros, type LentParameter, makeArena, makeLendingArena 
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
-import {
-  free,
-  read,
-  readAll,
-  scope,
-  size,
-  type Tensor,
-  tensor,
-  write,
-  writeAll,
-} from "../engine/tensor.ts";
+import { free, read, readAll, scope, size, type Tensor, tensor, write, writeAll } from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
 import { forward, type ModelInput, variableIds } from "../model/climax.ts";
