@@ -47,6 +47,7 @@ To see that all of it runs: --scale tiny.`;
 
 interface Options {
   only: string[];
+  roofline?: boolean;
   adapter?: string;
   json?: string;
   rounds: number;
@@ -64,6 +65,7 @@ const program = new Command("npm run bench --")
     listOf(Object.keys(SECTIONS)),
     USUAL,
   )
+  .option("--roofline", "each kernel's GFLOP/s and GB/s beside what the adapter can do: --only kernels")
   .option("--adapter <name>", "part of the name of the adapter; climax doctor lists them")
   .option(
     "--json <file>",
@@ -118,7 +120,7 @@ async function main(): Promise<void> {
   };
   console.log(`adapter: ${adapter} (${kind})`);
   const all: Row[] = [];
-  for (const name of options.only) {
+  for (const name of options.roofline ? ["kernels"] : options.only) {
     const rows: Row[] = [];
     try {
       for await (const row of SECTIONS[name]!.run(context)) rows.push(row);
