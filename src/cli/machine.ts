@@ -134,7 +134,7 @@ function adapterProblems(
   if (process.platform === "linux" && adapters.every(({ name }) => /swiftshader/i.test(name))) {
     problems.push({
       what: "the only adapter is SwiftShader, the slower of the two software drivers",
-      mend: "install lavapipe, about 5 times as fast: mesa-vulkan-drivers of Debian 13, Ubuntu 24.04 or newer",
+      mend: "install lavapipe, about 4 times as fast: mesa-vulkan-drivers of Debian 13, Ubuntu 24.04 or newer",
     });
   }
   return problems;

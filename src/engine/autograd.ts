@@ -151,10 +151,13 @@ function differentiate(
       const fresh = new Set<Storage>();
       const outer = completing;
       completing = completed;
-      noting(fresh, () => {
-        for (const [k, dx] of step.backward(dy).entries()) if (dx) grads.add(step.inputs[k]!, dx);
-      });
-      completing = outer;
+      try {
+        noting(fresh, () => {
+          for (const [k, dx] of step.backward(dy).entries()) if (dx) grads.add(step.inputs[k]!, dx);
+        });
+      } finally {
+        completing = outer;
+      }
       grads.drop(step.y);
       for (const storage of fresh) if (!grads.holds(storage)) gpu.pool.giveBack(storage);
       grads.sweep();

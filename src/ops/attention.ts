@@ -2,7 +2,7 @@
 import { isRecording, record } from "../engine/autograd.ts";
 import { type Kernel, kernel, run, threads } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
-import { type Operand, product } from "./product.ts";
+import { broadcastLanes, type Operand, product } from "./product.ts";
 import { softmaxBackwardInPlace, softmaxInPlace } from "./softmax.ts";
 
 /**
@@ -17,14 +17,13 @@ import { softmaxBackwardInPlace, softmaxInPlace } from "./softmax.ts";
 export function attention(qkv: Tensor, heads: number): Tensor {
   const d = qkv.shape[2]! / 3 / heads;
   if (!Number.isInteger(d)) throw new Error(`attention: ${heads} heads cannot share [${qkv.shape}]`);
-  const { subgroupSize, device } = qkv.gpu;
+  const lanes = broadcastLanes(qkv.gpu);
   const L = qkv.shape[1]!;
-  // Subgroups of 4 to 16 are those of software adapters, where barriers cost more than all the arithmetic.
-  const fast = subgroupSize === 0 || subgroupSize > 16;
-  const fits = d % 4 === 0 && d <= 128 && device.limits.maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
-  if (fast && fits) return attendInTiles(qkv, heads);
+  const fits =
+    d % 4 === 0 && d <= 128 && qkv.gpu.device.limits.maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
+  if (lanes === 0 && fits) return attendInTiles(qkv, heads);
   // With 8 lanes (lavapipe) a shuffle is one instruction, with 4 (SwiftShader) a loop.
-  if (subgroupSize === 8 && d % 4 === 0 && d <= 64 && L % 4 === 0) return attendInRows(qkv, heads);
+  if (lanes === 8 && d % 4 === 0 && d <= 64 && L % 4 === 0) return attendInRows(qkv, heads);
   return attendByProducts(qkv, heads);
 }
 
@@ -229,7 +228,10 @@ interface Block {
   readonly count: number;
 }
 
-/** Weights that are held at a time, bytes, and at most a quarter of what the adapter can bind (lavapipe: 128 MiB). */
+/**
+ * Weights that are held at a time, bytes, and at most a quarter of what the adapter can bind (lavapipe: 128 MiB); but
+ * always those of ROW_STEP rows.
+ */
 const WEIGHT_BYTES = 8 * 2 ** 20;
 /** Blocks of query rows are multiples of this, so that each begins where a binding may (256 bytes). */
 const ROW_STEP = 64;

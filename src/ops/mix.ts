@@ -2,7 +2,7 @@
 // the tensor of weighted patches. N patches, V variables of K numbers each, C >= V K columns, H heads of width d, D = H d.
 import { kernel, run, threads } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
-import { MOST_LANES } from "./product.ts";
+import { broadcastLanes } from "./product.ts";
 import { sumInto } from "./reduce.ts";
 
 const turn = kernel("mixweights.wgsl", "turn");
@@ -127,7 +127,7 @@ export function mixBackward(
 
 /** By subgroup broadcast on software adapters; `lanes` is 0 otherwise. */
 function choose({ gpu }: Tensor): Blocks & { kernels: typeof gpuKernels; lanes: number } {
-  const lanes = gpu.subgroupSize >= 4 && gpu.subgroupSize <= MOST_LANES ? gpu.subgroupSize : 0;
+  const lanes = broadcastLanes(gpu);
   return lanes > 0
     ? { kernels: subgroupKernels, lanes, along: lanes, columns: 32, rows: 32 }
     : { kernels: gpuKernels, lanes, along: 64, columns: 16, rows: 8 };

@@ -1,4 +1,5 @@
 // One matrix product, or a batch of them, with its epilogue: chooses the kernel that suits the adapter and the shapes.
+import type { Gpu } from "../engine/device.ts";
 import { type Kernel, kernel, run } from "../engine/kernel.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { type Noise, noiseWords } from "./noise.ts";
@@ -47,8 +48,14 @@ const LARGE = 128;
 const SMALL = 64;
 /** With fewer large blocks than this a GPU of the day would be half idle: an H100 runs 132 workgroups side by side. */
 const FEW_BLOCKS = 128;
-/** The widest subgroups that products by subgroup broadcast are meant for: those of software adapters. */
-export const MOST_LANES = 16;
+
+/**
+ * Lanes of the subgroups that kernels broadcast by on software adapters, where workgroup memory and barriers cost more
+ * than the arithmetic; 0 for GPUs, whose subgroups are wider or of no fixed size.
+ */
+export function broadcastLanes({ subgroupSize }: Gpu): number {
+  return subgroupSize <= 16 ? subgroupSize : 0;
+}
 
 type Flags = Readonly<Record<string, number>>;
 const entries = {
@@ -153,12 +160,13 @@ function noiseStrides(noise: Noise) {
 
 function choose(p: Product): Choice {
   const { M, N, K, a, b, c, batch = [1, 1] } = p;
-  const { subgroupSize: lanes, matrices, precision } = c.tensor.gpu;
+  const { matrices, precision } = c.tensor.gpu;
+  const lanes = broadcastLanes(c.tensor.gpu);
   const quads = (...lengths: (number | undefined)[]): boolean => lengths.every((n = 0) => n % 4 === 0);
   const aligned =
     [a, b, c].every(({ row, outer, inner, base }) => quads(row, outer, inner, base)) &&
     quads(a.transposed ? M : K, b.transposed ? K : N);
-  if (lanes >= 4 && lanes <= MOST_LANES) {
+  if (lanes > 0) {
     const choice = { block: 4 * lanes, flags: {} };
     if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt", quads: true };
     if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn", quads: true };

@@ -1,6 +1,6 @@
 // Measures this program against others that do the same on the same machine: `npm run bench -- --help`.
 import { writeFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { openGpu, type Precision } from "../../src/engine/device.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import type { Context, Section } from "./context.ts";
@@ -73,7 +73,11 @@ const program = new Command("npm run bench --")
   )
   .option("--rounds <n>", "timed rounds of each side", wholeNumber, 3)
   .option("--python <file>", "a Python that has torch; by default the first of python3, /usr/bin/python3")
-  .option("--scale <size>", "full, or tiny: models that only show that all of it runs", "full")
+  .addOption(
+    new Option("--scale <size>", "of the models; tiny ones only show that all of it runs")
+      .choices(["full", "tiny"])
+      .default("full"),
+  )
   .option("--batches <list>", "of the section gpu (default: 16,32,64,128)", (text) =>
     text.split(",").map(wholeNumber),
   )

@@ -151,7 +151,7 @@ test("nothing stays on the device after a prediction", async () => {
 });
 
 test.skipIf(!gpu.half)(
-  "in f16 it predicts the same to the rounding of f16, with smaller weights",
+  "in f16 it predicts the same to the rounding of f16, with smaller weights (skipped without shader-f16)",
   async () => {
     const half = { ...gpu, precision: "f16" as const };
     const before = gpu.pool.bytes.lent;

@@ -56,21 +56,21 @@ const inHalf = { ...noMatrices, precision: "f16" } as const;
 const devices: readonly (readonly [string, Gpu, readonly Case[]])[] = [
   ["the adapter's kernels", noMatrices, few],
   ["tiles", { ...noMatrices, subgroupSize: 0 }, tiles],
-  ...(gpu.half
-    ? ([
-        ["the adapter's kernels in f16", inHalf, few],
-        ["tiles in f16", { ...inHalf, subgroupSize: 0 }, few.slice(2)],
-        // On an adapter without subgroup matrices the multiplications are plain loops, and all else is the same.
-        [
-          "subgroup matrices",
-          { ...inHalf, subgroupSize: 0, matrices: true },
-          [...few, { ...large, stored: NT }],
-        ],
-      ] as const)
-    : []),
+];
+const halfDevices: typeof devices = [
+  ["the adapter's kernels in f16", inHalf, few],
+  ["tiles in f16", { ...inHalf, subgroupSize: 0 }, few.slice(2)],
+  // On an adapter without subgroup matrices the multiplications are plain loops, and all else is the same.
+  ["subgroup matrices", { ...inHalf, subgroupSize: 0, matrices: true }, [...few, { ...large, stored: NT }]],
 ];
 
 describe.each(devices)("%s", (_, device, cases) => {
+  test.for(cases)("%o", async (one) => {
+    await check(device, one);
+  });
+});
+
+describe.skipIf(!gpu.half).each(halfDevices)("%s (skipped without shader-f16)", (_, device, cases) => {
   test.for(cases)("%o", async (one) => {
     await check(device, one);
   });
