@@ -6,7 +6,7 @@ import { stringify } from "yaml";
 import { makeFolder } from "../data/folder.ts";
 import { type Gpu, openGpu, type Precision } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
-import { parameterShapes } from "../model/parameters.ts";
+import { networkOf } from "../model/network.ts";
 import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
 import { Learner, type LearnerOptions, type ReadParameter } from "../train/learner.ts";
 import { type Run, totalSteps, trainRun } from "../train/loop.ts";
@@ -89,7 +89,7 @@ async function trainOn(
       settings: { precision: gpu.precision, optimiser, training },
     },
   };
-  const parameters = [...parameterShapes(model).values()].reduce(
+  const parameters = [...networkOf(model).shapes.values()].reduce(
     (sum, shape) => sum + shape.reduce((a, b) => a * b, 1),
     0,
   );
@@ -104,8 +104,7 @@ async function trainOn(
   context.info(
     [
       `adapter     ${gpu.name} (${gpu.kind}), ${gpu.precision}`,
-      `model       ${model.variables.length} variables, patch ${model.patchSize}, D ${model.embedDim}, depth ${model.depth}, ` +
-        `${model.heads} heads: ${(parameters / 1e6).toFixed(2)} M parameters`,
+      `model       ${model.type}, ${networkOf(model).describe()}: ${(parameters / 1e6).toFixed(2)} M parameters`,
       `data        ${train.samples} samples to train on, ${validation?.samples ?? 0} to validate` +
         `${info.synthetic ? ", SYNTHETIC" : ""}`,
       `memory      ${describePlan(plan, room)}`,

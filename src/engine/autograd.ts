@@ -19,15 +19,29 @@ interface Step {
 const add = kernel("elementwise.wgsl", "add");
 const accumulate = kernel("elementwise.wgsl", "accumulate");
 
-let tape: { readonly steps: Step[]; readonly made: Set<Storage> } | undefined;
+interface Tape {
+  readonly steps: Step[];
+  readonly made: Set<Storage>;
+  /** What is differentiated by, and all that was made from it. */
+  readonly needed: Set<Tensor>;
+}
+
+let tape: Tape | undefined;
 
 /** In a step's backward: takes the parameters whose gradients get nothing more after it. */
 let completing: ((parameter: Tensor) => void) | undefined;
 
-/** Notes on the tape how `y` was made. Outside `gradients` this costs nothing. */
+/** Notes on the tape how `y` was made, if a gradient flows through it. Outside `gradients` this costs nothing. */
 export function record(y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
-  tape?.steps.push({ y, inputs, backward, made: tape.made.size });
+  if (!tape || !inputs.some(needsGradient)) return y;
+  tape.steps.push({ y, inputs, backward, made: tape.made.size });
+  tape.needed.add(y);
   return y;
+}
+
+/** Whether a gradient flows to `x`: a parameter, or made from one. A backward may leave out all other inputs. */
+export function needsGradient(x: Tensor): boolean {
+  return tape !== undefined && (isParameter(x) || tape.needed.has(x));
 }
 
 /** Whether ops are being noted; what only the backward pass needs can be skipped when not. */
@@ -117,7 +131,7 @@ function differentiate(
   if (tape) throw new Error("gradients cannot be nested");
   const steps: Step[] = [];
   const made = new Set<Storage>();
-  tape = { steps, made };
+  tape = { steps, made, needed: new Set(wrt) };
   let y: Tensor;
   try {
     y = owning(made, forward);

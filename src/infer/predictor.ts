@@ -2,9 +2,8 @@
 import type { Gpu } from "../engine/device.ts";
 import { done, free, read, scope, type Tensor, tensor } from "../engine/tensor.ts";
 import type { Checkpoint, CheckpointInfo } from "../model/checkpoint.ts";
-import { forward, type Parameters, variableIds } from "../model/climax.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { parameterShapes } from "../model/parameters.ts";
+import { type Parameters, variableIds } from "../model/climax.ts";
+import { type BoundNetwork, type NetworkConfig, networkOf } from "../model/network.ts";
 import { cast } from "../ops/cast.ts";
 
 /** B states to look ahead from. */
@@ -20,12 +19,14 @@ export interface StateBatch {
 export class Predictor {
   readonly gpu: Gpu;
   readonly info: CheckpointInfo;
+  readonly #network: BoundNetwork;
   readonly #parameters: Parameters;
   readonly #scales: ReadonlyMap<string, { readonly mean: number; readonly std: number }>;
 
   private constructor(gpu: Gpu, info: CheckpointInfo, parameters: Parameters) {
     this.gpu = gpu;
     this.info = info;
+    this.#network = networkOf(info.model);
     this.#parameters = parameters;
     this.#scales = new Map(info.variables.map((variable) => [variable.name, variable]));
   }
@@ -37,7 +38,7 @@ export class Predictor {
   static async load(gpu: Gpu, checkpoint: Checkpoint): Promise<Predictor> {
     const { model } = checkpoint.info;
     const parameters = new Map<string, Tensor>();
-    for (const [name, shape] of parameterShapes(model)) {
+    for (const [name, shape] of networkOf(model).shapes) {
       const values = await checkpoint.parameter(name);
       const half = gpu.precision === "f16" && isLinearWeight(model, name);
       const make = (): Tensor => (half ? cast(tensor(gpu, shape, values)) : tensor(gpu, shape, values));
@@ -59,11 +60,11 @@ export class Predictor {
   ): Promise<Float32Array> {
     const { gpu, info } = this;
     const { model } = info;
-    const [H, W] = model.gridShape;
+    const [H, W] = this.#network.fieldShape;
     const B = leadHours.length;
     const normalised = this.#scaled(fields, variables, ({ mean, std }, value) => (value - mean) / std);
     const pred = scope(gpu, () =>
-      forward(this.#parameters, model, {
+      this.#network.forward(this.#parameters, {
         x: tensor(gpu, [B, variables.length, H, W], normalised),
         variables: variableIds(model, variables),
         leadHours,
@@ -81,7 +82,7 @@ export class Predictor {
     names: readonly string[],
     change: (scale: { mean: number; std: number }, value: number) => number,
   ): Float32Array {
-    const [H, W] = this.info.model.gridShape;
+    const [H, W] = this.#network.fieldShape;
     const out = new Float32Array(fields.length);
     for (let start = 0, v = 0; start < fields.length; start += H * W, v = (v + 1) % names.length) {
       const scale = this.#scales.get(names[v]!)!;
@@ -92,7 +93,7 @@ export class Predictor {
 }
 
 /** Whether only products read this parameter: the weights of blocks and head, but for the last, of which rows are picked. */
-function isLinearWeight({ decoderDepth }: ModelConfig, name: string): boolean {
-  if (name === `head.${2 * decoderDepth}.weight`) return false;
+function isLinearWeight(model: NetworkConfig, name: string): boolean {
+  if (model.type !== "climax" || name === `head.${2 * model.decoderDepth}.weight`) return false;
   return /^(blocks\.\d+\.(attn|mlp)\.\w+|head\.\d+)\.weight$/.test(name);
 }

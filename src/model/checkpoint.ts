@@ -9,38 +9,54 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
-import { ModelConfig } from "./config.ts";
-import { parameterShapes } from "./parameters.ts";
+import { NetworkConfig, networkOf } from "./network.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors.ts";
 
 const hours = z.number().nonnegative();
+const axes = z.object({ lat: z.array(z.number()), lon: z.array(z.number()) });
+
+/** A variable as the network sees it: (x - mean) / std, of the training period, in `units`. */
+const scaled = z.object({ name: z.string(), units: z.string(), mean: z.number(), std: z.number().positive() });
+
+/** What a network was trained to do with a state. */
+const Task = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("forecast") }),
+  z.object({
+    kind: z.literal("mean"),
+    hours: hours.describe("the outputs are means over so long, beginning at the lead time"),
+  }),
+  z.object({
+    kind: z.literal("downscaling"),
+    from: axes.describe("grid of the fields before they are interpolated to the checkpoint's"),
+    method: z.string().describe("how they are interpolated"),
+  }),
+  z.object({
+    kind: z.literal("projection"),
+    history: z.int().positive().describe("steps of the inputs that enter, the last that of the outputs"),
+  }),
+]);
+export type Task = z.output<typeof Task>;
 
 /** What the model was made for: its variables and how they were normalised, its grid and its lead times. */
 export const CheckpointInfo = z
   .object({
     format: z.literal("climax-checkpoint"),
     version: z.literal(1),
-    model: ModelConfig,
-    variables: z
-      .array(
-        z.object({
-          name: z.string(),
-          units: z.string(),
-          /** Of the training period, in `units`; the network sees (x - mean) / std. */
-          mean: z.number(),
-          std: z.number().positive(),
-        }),
-      )
-      .describe("those it was trained with; the model may know more"),
+    model: NetworkConfig,
+    task: Task.default({ kind: "forecast" }),
+    variables: z.array(scaled).describe("those it was trained with; the model may know more"),
+    targets: z
+      .array(scaled)
+      .optional()
+      .describe("outputs that are normalised otherwise than the input of that name"),
     inputs: z
       .array(z.string())
       .min(1)
       .optional()
       .describe("the variables that enter; all of them when left out"),
     outputs: z.array(z.string()).min(1).describe("the variables it was trained to predict"),
-    grid: z
-      .object({ lat: z.array(z.number()), lon: z.array(z.number()) })
-      .describe("degrees north, degrees east"),
+    grid: axes.describe("of the fields that enter and leave; degrees north, degrees east"),
+    region: z.string().optional().describe("which part of the globe that is"),
     leads: z
       .union([z.object({ min: hours, max: hours, step: z.number().positive() }), z.array(hours).min(1)])
       .describe("lead times it was trained with, hours"),
@@ -57,11 +73,9 @@ export const CheckpointInfo = z
       const unknown = names.find((name) => !known.has(name));
       if (unknown) issue(path, `"${unknown}" is not among the variables`);
     }
-    if (grid.lat.length !== model.gridShape[0] || grid.lon.length !== model.gridShape[1]) {
-      issue(
-        "grid",
-        `${grid.lat.length} x ${grid.lon.length} points, but the model has ${model.gridShape.join(" x ")}`,
-      );
+    const shape = networkOf(model).fieldShape;
+    if (grid.lat.length !== shape[0] || grid.lon.length !== shape[1]) {
+      issue("grid", `${grid.lat.length} x ${grid.lon.length} points, but the model has ${shape.join(" x ")}`);
     }
   });
 
@@ -100,7 +114,7 @@ export async function writeCheckpoint(
   resume?: { readonly moments: Moments; readonly training: unknown },
 ): Promise<void> {
   const checked = CheckpointInfo.parse(info); // to write what cannot be read back would be our fault
-  const shapes = [...parameterShapes(checked.model)];
+  const shapes = [...networkOf(checked.model).shapes];
   const tensors: TensorSource[] = shapes.map(([name, shape]) => ({
     name,
     shape,
@@ -128,7 +142,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   const file = await openSafetensors(path);
   try {
     const info = readInfo(file);
-    const shapes = parameterShapes(info.model);
+    const { shapes } = networkOf(info.model);
     const resumable = file.metadata.has("training");
     checkTensors(file, shapes, resumable);
     return {

@@ -13,6 +13,15 @@ export const modelFields = {
     .tuple([z.int().positive().max(65536), z.int().positive().max(65536)])
     .default([32, 64])
     .describe("H W, grid points"),
+  region: z
+    .strictObject({
+      rows: z.array(z.int().nonnegative()).min(1).max(65536),
+      columns: z.array(z.int().nonnegative()).min(1).max(65536),
+    })
+    .optional()
+    .describe(
+      "rows and columns of patches that enter, ascending, from those of the whole grid; all when left out",
+    ),
   patchSize: z.int().positive().max(1024).default(2).describe("side of a patch, grid points"),
   embedDim: z.int().positive().max(65536).default(1024).describe("D, width of a token"),
   depth: z.int().nonnegative().max(1024).default(8).describe("number of transformer blocks"),
@@ -42,8 +51,21 @@ export const modelFields = {
 };
 
 /** Hyperparameters of ClimaX. The defaults are the 5.625° model of the paper (arXiv:2301.10343, table 4). */
-export const ModelConfig = z.strictObject(modelFields).superRefine((config, ctx) => {
-  const { variables, gridShape, patchSize, embedDim, heads } = config;
+export const ModelConfig = z
+  .strictObject({ type: z.literal("climax").default("climax"), ...modelFields })
+  .superRefine(checkTransformer);
+
+export type ModelConfig = z.output<typeof ModelConfig>;
+
+/** What the sizes of any network of patches and attention must obey. */
+type Transformer = Pick<
+  ModelConfig,
+  "variables" | "gridShape" | "region" | "patchSize" | "embedDim" | "heads"
+>;
+
+/** Names each of these rules that a config breaks. */
+export function checkTransformer(config: Transformer, ctx: z.RefinementCtx): void {
+  const { variables, gridShape, region, patchSize, embedDim, heads } = config;
   const issue = (path: string, message: string) => ctx.addIssue({ code: "custom", path: [path], message });
   const twice = variables.find((name, i) => variables.indexOf(name) !== i);
   if (twice !== undefined) issue("variables", `"${twice}" is listed twice`);
@@ -54,13 +76,17 @@ export const ModelConfig = z.strictObject(modelFields).superRefine((config, ctx)
   if (gridShape.some((points) => points % patchSize !== 0)) {
     issue("patchSize", `${patchSize} does not divide gridShape ${gridShape}`);
   }
-});
-
-export type ModelConfig = z.output<typeof ModelConfig>;
+  for (const [axis, places] of [region?.rows ?? [], region?.columns ?? []].entries()) {
+    const patches = gridShape[axis]! / patchSize;
+    const wrong = places.find((place, i) => place >= patches || (i > 0 && place <= places[i - 1]!));
+    if (wrong === undefined) continue;
+    issue("region", `patch ${axis === 0 ? "row" : "column"} ${wrong} does not ascend or is beyond ${patches}`);
+  }
+}
 
 /** What follows from a config: how many patches there are and how wide the parts are. */
 export interface ModelSizes {
-  /** Patches down and across the grid; L = rows * columns. */
+  /** Patches down and across the whole grid. */
   readonly rows: number;
   readonly columns: number;
   /** p * p, values in a patch of one variable. */
@@ -69,7 +95,12 @@ export interface ModelSizes {
   readonly hidden: number;
 }
 
-export function modelSizes({ gridShape, patchSize, embedDim, mlpRatio }: ModelConfig): ModelSizes {
+export function modelSizes({
+  gridShape,
+  patchSize,
+  embedDim,
+  mlpRatio,
+}: Pick<ModelConfig, "gridShape" | "patchSize" | "embedDim" | "mlpRatio">): ModelSizes {
   return {
     rows: gridShape[0] / patchSize,
     columns: gridShape[1] / patchSize,

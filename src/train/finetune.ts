@@ -89,6 +89,7 @@ export async function finetuneObjective(
       format: "climax-checkpoint",
       version: 1,
       model,
+      task: { kind: "forecast" },
       variables: names.map((name) => ({
         name,
         units: units.get(name)!,

@@ -7,9 +7,9 @@ import type { Random } from "../engine/random.ts";
 import { free, read, readAll, scope, size, type Tensor, tensor, write, writeAll } from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
-import { forward, type ModelInput, variableIds } from "../model/climax.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { decays, parameterShapes, usedParameters } from "../model/parameters.ts";
+import { type ModelInput, variableIds } from "../model/climax.ts";
+import { type BoundNetwork, isState, type NetworkConfig, networkOf } from "../model/network.ts";
+import { decays } from "../model/parameters.ts";
 import { type AdamwGroup, adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
 import { add, scale } from "../ops/elementwise.ts";
 import { weightedMse } from "../ops/loss.ts";
@@ -37,7 +37,7 @@ interface SegmentState extends Omit<AdamwGroup, "grad"> {
 
 export class Learner {
   readonly gpu: Gpu;
-  readonly config: ModelConfig;
+  readonly network: BoundNetwork;
   readonly microBatch: number;
   readonly early: boolean;
   readonly #recompute: boolean;
@@ -57,22 +57,22 @@ export class Learner {
    */
   constructor(
     gpu: Gpu,
-    config: ModelConfig,
+    config: NetworkConfig,
     grid: Grid,
     optimiser: OptimiserSettings,
     { variables = config.variables, microBatch, recompute = false, early = false }: LearnerOptions = {},
   ) {
     this.gpu = gpu;
-    this.config = config;
+    this.network = networkOf(config);
     this.microBatch = microBatch ?? Number.POSITIVE_INFINITY;
     this.#recompute = recompute;
     this.#scaler = gpu.precision === "f16" ? makeScaler(gpu) : undefined;
     this.#optimiser = optimiser;
-    const used = usedParameters(config, variableIds(config, variables));
-    const specs = [...parameterShapes(config)].map(([name, shape]) => ({
+    const used = this.network.usedParameters(variableIds(config, variables));
+    const specs = [...this.network.shapes].map(([name, shape]) => ({
       name,
       shape,
-      group: !used.has(name) ? "unused" : decays(name) ? "decayed" : "plain",
+      group: !used.has(name) || isState(name) ? "unused" : decays(name) ? "decayed" : "plain",
     }));
     this.early = early;
     this.#arena = early ? makeLendingArena(gpu, specs) : makeArena(gpu, specs);
@@ -146,12 +146,12 @@ export class Learner {
     random: Random,
     complete?: (parameter: Tensor) => void,
   ): Tensor {
-    const { gpu, config } = this;
+    const { gpu, network } = this;
     const recompute = this.#recompute;
     return scope(gpu, () => {
       const { input, y } = this.#upload(batch);
       const lossOf = (): Tensor => {
-        const pred = forward(this.#arena.parameters, config, input, { random, recompute });
+        const pred = network.forward(this.#arena.parameters, input, { random, recompute });
         const { loss } = weightedMse(pred, y, this.#weights);
         return share === 1 ? loss : scale(loss, share);
       };
@@ -242,7 +242,7 @@ export class Learner {
     return [...this.#parts(batch)].map(({ part }) => {
       const kept = scope(this.gpu, () => {
         const { input, y } = this.#upload(part);
-        const pred = forward(this.#arena.parameters, this.config, input);
+        const pred = this.network.forward(this.#arena.parameters, input);
         return weightedMse(pred, y, this.#weights);
       });
       return { ...kept, size: part.size };
@@ -263,8 +263,9 @@ export class Learner {
   }
 
   #upload(batch: Batch): { input: ModelInput; y: Tensor } {
-    const { gpu, config } = this;
-    const [H, W] = config.gridShape;
+    const { gpu } = this;
+    const { config } = this.network;
+    const [H, W] = this.network.fieldShape;
     const input = {
       x: tensor(gpu, [batch.size, batch.variables.length, H, W], batch.x),
       variables: variableIds(config, batch.variables),

@@ -5,7 +5,7 @@ import { dryGpu } from "../engine/dry.ts";
 import { Random } from "../engine/random.ts";
 import { free, type Tensor } from "../engine/tensor.ts";
 import type { Grid } from "../grid/grid.ts";
-import type { ModelConfig } from "../model/config.ts";
+import { type NetworkConfig, networkOf } from "../model/network.ts";
 import type { OptimiserSettings } from "./config.ts";
 import { Learner, type LearnerOptions } from "./learner.ts";
 
@@ -13,7 +13,7 @@ import { Learner, type LearnerOptions } from "./learner.ts";
 export type BatchVariables = Pick<Batch, "variables" | "outputs">;
 
 export interface Rehearsal {
-  readonly config: ModelConfig;
+  readonly config: NetworkConfig;
   readonly grid: Grid;
   readonly optimiser: OptimiserSettings;
   readonly options: Omit<LearnerOptions, "microBatch">;
@@ -72,9 +72,9 @@ function rehearse(learner: Learner, batch: Batch, step: number): Tensor[] {
   return [learner.accumulate(batch, 1, random), learner.step(0, step + 1)];
 }
 
-function emptyBatch({ variables, outputs }: BatchVariables, size: number, { gridShape }: ModelConfig): Batch {
-  const fields = (names: readonly string[]) =>
-    new Float32Array(size * names.length * gridShape[0] * gridShape[1]);
+function emptyBatch({ variables, outputs }: BatchVariables, size: number, config: NetworkConfig): Batch {
+  const [h, w] = networkOf(config).fieldShape;
+  const fields = (names: readonly string[]) => new Float32Array(size * names.length * h * w);
   return {
     variables,
     outputs,

@@ -6,10 +6,11 @@ import { ClimaxError } from "../errors.ts";
 import { describeGrid, sameGrid } from "../grid/grid.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import { ModelConfig, modelFields } from "../model/config.ts";
+import type { NetworkConfig } from "../model/network.ts";
 import { optimiserFields, runFields, trainingFields } from "./config.ts";
 import type { BatchVariables } from "./plan.ts";
 
-const { variables: _variables, gridShape: _gridShape, ...shapeFields } = modelFields;
+const { variables: _variables, gridShape: _gridShape, region: _region, ...shapeFields } = modelFields;
 
 export const leadRange = z
   .strictObject({
@@ -38,7 +39,7 @@ export const PretrainConfig = z.strictObject({
 export type PretrainConfig = z.output<typeof PretrainConfig>;
 
 export interface Objective {
-  readonly model: ModelConfig;
+  readonly model: NetworkConfig;
   readonly train: BatchSource;
   readonly validation: BatchSource | undefined;
   readonly info: CheckpointInfo;
@@ -111,6 +112,7 @@ export async function pretrainObjective(
       format: "climax-checkpoint",
       version: 1,
       model,
+      task: { kind: "forecast" },
       // Samples are normalised by their own source; a forecast by the first source that has the variable.
       variables: names.map((name) => {
         const { set, units } = known.get(name)!;

@@ -29,6 +29,7 @@ export async function writeToyCheckpoint(
     format: "climax-checkpoint",
     version: 1,
     model,
+    task: { kind: "forecast" },
     variables: names.map((name, i) => ({
       name,
       units: parseName(name).info.units,

@@ -141,7 +141,7 @@ describe.skipIf(!gpu.half)("in f16 (skipped without shader-f16)", () => {
 
   test("a gradient too large for its scale halves it and changes nothing else", async () => {
     const learner = await makeLearner({}, { device: half });
-    const values = initialise(learner.config, 1);
+    const values = learner.network.initialise(1);
     await learner.load((name) => values.get(name)!, undefined, [2 ** 120, 7, 0.5, 0.25]);
     free(learner.accumulate({ ...batch, y: batch.y.map((y) => 1e5 * y) }, 1, new Random(1, 0)));
     const state = await value(learner.step(0.01, 1));
@@ -165,7 +165,7 @@ test("gradients begin anew after each step", async () => {
 
 test("what embeds variables that are never seen is left alone, decay included", async () => {
   const learner = await makeLearner();
-  const values = initialise(learner.config, 1);
+  const values = learner.network.initialise(1);
   for (let t = 1; t <= 3; t++) {
     free(learner.accumulate(batch, 1, new Random(1, t)));
     free(learner.step(0.01, t));
@@ -183,7 +183,7 @@ test("what embeds variables that are never seen is left alone, decay included", 
 
 test("a gradient that is not finite changes nothing and is told", async () => {
   const learner = await makeLearner();
-  const values = initialise(learner.config, 1);
+  const values = learner.network.initialise(1);
   free(learner.accumulate({ ...batch, y: batch.y.map(() => Number.NaN) }, 1, new Random(1, 0)));
   const [norm, factor] = await value(learner.step(0.01, 1));
   expect(norm).toBeNaN();
@@ -208,7 +208,7 @@ test("dropout depends on its random numbers only, and an evaluation has none", a
 test("parameters and moments come back as they were put", async () => {
   const learner = await makeLearner();
   const put = (name: string, salt: number) => {
-    const { length } = initialise(learner.config, 1).get(name)!;
+    const { length } = learner.network.initialise(1).get(name)!;
     return Float32Array.from({ length }, (_, i) => salt + i / 64 + name.length);
   };
   await learner.load((name) => put(name, 1), {
