@@ -2,6 +2,7 @@
 //
 //   add          y = a + b                      da = db = dy
 //   accumulate   y = y + a                      (gradients of parameters)
+//   approach     y = y + factor (a - y)         (running means of weights)
 //   scale        y = factor a                   da = factor dy
 //   gelu_slopes  y = a gelu'(b)                 the backward of gelu: a = dy, b = what it was applied to
 //   gelus        y = gelu(a)                    Hendrycks and Gimpel 2016, arXiv:1606.08415, exact form
@@ -17,7 +18,7 @@ const WORKGROUP = 64u;
 
 struct Params {
   length: u32, // N
-  factor: f32, // scale only
+  factor: f32, // scale, approach
 }
 
 var<immediate> params: Params;
@@ -48,6 +49,12 @@ fn add(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec
 fn accumulate(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = index(group, groups, thread);
   if (4u * i < params.length) { store(i, y[i] + a[i]); }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn approach(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = index(group, groups, thread);
+  if (4u * i < params.length) { store(i, y[i] + params.factor * (a[i] - y[i])); }
 }
 
 @compute @workgroup_size(WORKGROUP)

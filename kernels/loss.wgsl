@@ -1,11 +1,12 @@
 // Latitude-weighted mean squared error (ClimaX, arXiv:2301.10343, section 3.2).
 //
-//   forward    loss[v] = sum over b, h, w of weight[h] mask[b, h, w] (pred - y)^2 / count,   loss = mean over v
+//   forward    loss[v] = sum over b, h, w of weight[h] mask[b, h, w] (pred - y)^2 / count
+//              loss = mean over v of share[v] loss[v]
 //              count = B H W, or the sum of the mask
-//              dpred = 2 weight[h] (pred - y) / (V count), or without count 2 weight[h] mask (pred - y) / V
+//              dpred = 2 share[v] weight[h] (pred - y) / (V count), or without count 2 share[v] weight[h] mask (pred - y) / V
 //   backward   dpred times dloss, or with a mask times dloss / count
 //
-// Shapes      pred, y, dpred [B, V, H, W]; weight [H]; mask [B, H, W]; sums, counts [B, V, ceil(H W / BLOCK)];
+// Shapes      pred, y, dpred [B, V, H, W]; weight [H]; share [V]; mask [B, H, W]; sums, counts [B, V, ceil(H W / BLOCK)];
 //             losses [V]; loss [1]; count [1]
 // Dispatch    forward_blocks: one workgroup of LANES threads per entry of sums;  forward_total: one workgroup;
 //             backward_elements: one thread per four elements
@@ -19,6 +20,7 @@ const BLOCK = 2048u; // elements of a field that one workgroup adds up
 
 override MASKED = false;
 override GRADIENT = false; // leave dpred
+override SHARED = false; // variables count by share, not alike
 
 struct Params {
   B: u32,
@@ -40,12 +42,18 @@ var<immediate> params: Params;
 @group(0) @binding(8) var<storage, read_write> count: array<f32>;
 @group(0) @binding(9) var<storage, read> dloss: array<f32>;
 @group(0) @binding(10) var<storage, read_write> dpred: array<vec4f>;
+@group(0) @binding(11) var<storage, read> share: array<f32>;
 
 // The weights of elements e to e + 3, e a multiple of 4.
 fn weights_at(e: u32) -> vec4f {
   if (params.W % 4u == 0u) { return vec4f(weight[e / params.W % params.H]); }
   let h = (vec4u(e) + vec4u(0u, 1u, 2u, 3u)) / params.W % params.H;
   return vec4f(weight[h.x], weight[h.y], weight[h.z], weight[h.w]);
+}
+
+fn shares_at(e: u32) -> vec4f {
+  let v = (vec4u(e) + vec4u(0u, 1u, 2u, 3u)) / (params.H * params.W) % params.V;
+  return vec4f(share[v.x], share[v.y], share[v.z], share[v.w]);
 }
 
 fn masks_at(e: u32) -> vec4f {
@@ -73,6 +81,7 @@ fn forward_blocks(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) 
     let w = weights_at(4u * q);
     var square = w * error * error;
     var gradient = slope * w * error;
+    if (SHARED) { gradient *= shares_at(4u * q); }
     // Where fields are no whole vec4s, two blocks share one: both add up their part, and the first writes dpred.
     let each = vec4u(4u * q) + vec4u(0u, 1u, 2u, 3u);
     let own = (each >= vec4u(first)) & (each < vec4u(end));
@@ -113,7 +122,7 @@ fn forward_total(@builtin(local_invocation_index) lane: u32) {
       for (var i = 0u; i < blocks; i++) { part += sums[(b * params.V + v) * blocks + i]; }
     }
     losses[v] = part / seen;
-    total += part / seen;
+    total += select(1.0, share[v], SHARED) * part / seen;
   }
   total = lanes_sum(lane, total);
   if (lane == 0u) {

@@ -15,6 +15,10 @@ export interface Batch {
   x: Float32Array;
   /** [B, Vo, H, W], (y - mean) / std. */
   y: Float32Array;
+  /** The truth at twice, three times, ... the lead time, like y: what a roll-out is held to. */
+  later?: readonly Float32Array[];
+  /** T, when x is [B, T, V, H, W]: the steps up to and including that of y. */
+  history?: number;
   /** [B], hours. */
   leadHours: Float32Array;
   /** [B], of x; y is `leadHours` later. */

@@ -79,6 +79,12 @@ export function makeLendingArena(
   return { parameters: new Map(parameters), segments };
 }
 
+/** Like `makeArena`, for tensors that no gradient reaches: they are no parameters to the tape. */
+export function makeStillArena(gpu: Gpu, specs: readonly ParameterSpec[]): Arena<Omit<Segment, "grad">> {
+  const { segments, views } = layOut(gpu, specs);
+  return { parameters: new Map(views.map(({ name, segment: _, ...view }) => [name, view])), segments };
+}
+
 /** Bytes that a parameter takes in its segment. */
 function bytesOf(shape: readonly number[]): number {
   return Math.ceil((4 * size(shape)) / ALIGNMENT) * ALIGNMENT;

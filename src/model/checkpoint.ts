@@ -3,6 +3,7 @@
 //   <name>                          every parameter, under the reference's name
 //   optimiser.exp_avg.<name>        AdamW's moments, for --resume
 //   optimiser.exp_avg_sq.<name>
+//   optimiser.weight.<name>         what is trained, where <name> is a running mean of it
 //   __metadata__.climax             CheckpointInfo as JSON
 //   __metadata__.training           whatever the training loop needs to go on, as JSON
 import { createHash } from "node:crypto";
@@ -16,7 +17,12 @@ const hours = z.number().nonnegative();
 const axes = z.object({ lat: z.array(z.number()), lon: z.array(z.number()) });
 
 /** A variable as the network sees it: (x - mean) / std, of the training period, in `units`. */
-const scaled = z.object({ name: z.string(), units: z.string(), mean: z.number(), std: z.number().positive() });
+const scaled = z.object({
+  name: z.string(),
+  units: z.string(),
+  mean: z.number(),
+  std: z.number().positive(),
+});
 
 /** What a network was trained to do with a state. */
 const Task = z.discriminatedUnion("kind", [
@@ -95,23 +101,31 @@ export interface Checkpoint {
   /** Reads one parameter. */
   parameter(name: string): Promise<Float32Array>;
   readonly moments: Moments | undefined;
+  /** Reads one parameter as it is trained, of which `parameter` may be a running mean. */
+  trained(name: string): Promise<Float32Array>;
   /** Of the whole file, in hexadecimal: what a forecast made with it is labelled with. */
   sha256(): Promise<string>;
   close(): Promise<void>;
 }
 
+const TRAINED = "optimiser.weight.";
+
 /**
  * Writes a checkpoint; it appears whole or not at all.
  *
  * @param parameter  reads one parameter, e.g. from the GPU; called for one name after the other
- * @param resume     AdamW's moments and the loop's own state, as JSON
+ * @param resume     AdamW's moments and the loop's own state, as JSON; what is trained, if `parameter` is a mean of it
  * @throws           ClimaxError "checkpoint" if the place cannot be written
  */
 export async function writeCheckpoint(
   path: string,
   info: CheckpointInfo,
   parameter: (name: string) => Float32Array | Promise<Float32Array>,
-  resume?: { readonly moments: Moments; readonly training: unknown },
+  resume?: {
+    readonly moments: Moments;
+    readonly training: unknown;
+    readonly trained?: (name: string) => Float32Array | Promise<Float32Array>;
+  },
 ): Promise<void> {
   const checked = CheckpointInfo.parse(info); // to write what cannot be read back would be our fault
   const shapes = [...networkOf(checked.model).shapes];
@@ -122,11 +136,13 @@ export async function writeCheckpoint(
   }));
   const metadata: Record<string, string> = { climax: JSON.stringify(checked) };
   if (resume) {
-    const { expAvg, expAvgSq } = resume.moments;
+    const { moments, trained } = resume;
+    const { expAvg, expAvgSq } = moments;
     metadata.training = JSON.stringify(resume.training);
     for (const [name, shape] of shapes) {
       tensors.push({ name: `optimiser.exp_avg.${name}`, shape, values: () => expAvg(name) });
       tensors.push({ name: `optimiser.exp_avg_sq.${name}`, shape, values: () => expAvgSq(name) });
+      if (trained) tensors.push({ name: `${TRAINED}${name}`, shape, values: () => trained(name) });
     }
   }
   await writeSafetensors(path, tensors, metadata);
@@ -144,7 +160,8 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     const info = readInfo(file);
     const { shapes } = networkOf(info.model);
     const resumable = file.metadata.has("training");
-    checkTensors(file, shapes, resumable);
+    const averaged = [...file.tensors.keys()].some((name) => name.startsWith(TRAINED));
+    checkTensors(file, shapes, resumable, averaged);
     return {
       path,
       info,
@@ -156,6 +173,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
             expAvgSq: (name) => readFinite(file, `optimiser.exp_avg_sq.${name}`),
           }
         : undefined,
+      trained: (name) => readFinite(file, averaged ? `${TRAINED}${name}` : name),
       sha256: () => sha256(path),
       close: () => file.close(),
     };
@@ -200,8 +218,13 @@ function checkTensors(
   { path, tensors }: SafetensorsFile,
   shapes: ReadonlyMap<string, readonly number[]>,
   resumable: boolean,
+  averaged: boolean,
 ): void {
-  const prefixes = resumable ? ["", "optimiser.exp_avg.", "optimiser.exp_avg_sq."] : [""];
+  const prefixes = [
+    "",
+    ...(resumable ? ["optimiser.exp_avg.", "optimiser.exp_avg_sq."] : []),
+    ...(resumable && averaged ? [TRAINED] : []),
+  ];
   const left = new Set(tensors.keys());
   for (const prefix of prefixes) {
     for (const [name, shape] of shapes) {

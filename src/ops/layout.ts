@@ -1,8 +1,9 @@
 // Picking rows, putting tensors side by side, and adding what is shared along an axis.
-import { record } from "../engine/autograd.ts";
+import { needsGradient, record } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
 import { empty, size, type Tensor } from "../engine/tensor.ts";
+import { inverse, selectFields } from "./fields.ts";
 import { sumInto } from "./reduce.ts";
 
 const gathers = kernel("layout.wgsl", "gather");
@@ -105,7 +106,7 @@ export function addEmbeddings(x: Tensor, position: Tensor, lead: Tensor): Tensor
  * Adds to each predicted change the field it is a change of.
  *
  * @param change  [B, I, H, W]
- * @param x       [B, V, H, W], a constant: nothing is differentiated by it
+ * @param x       [B, V, H, W]
  * @param ids     for each of the I changes its place among the V, or undefined where x has no such field
  * @returns       [B, I, H, W]
  */
@@ -122,5 +123,6 @@ export function addPicked(change: Tensor, x: Tensor, ids: readonly (number | und
   const y = empty(gpu, change.shape);
   const params = { length: size(y.shape), rows: I, columns: H * W, x_first: 0, y_first: 0, variables: V };
   run(addsPicked, { change, x, ids: picked, y }, params, threads(params.length));
-  return record(y, [change], (dy) => [dy]);
+  const wanted = needsGradient(x);
+  return record(y, [change, x], (dy) => [dy, wanted ? selectFields(dy, inverse(ids, V)) : null]);
 }

@@ -1,18 +1,25 @@
 // A model with its optimiser on a device: one micro-batch forward and backward, one step, one checkpoint.
 import type { Batch } from "../data/samples.ts";
-import { type Arena, keptZeros, type LentParameter, makeArena, makeLendingArena } from "../engine/arena.ts";
+import {
+  type Arena,
+  keptZeros,
+  type LentParameter,
+  makeArena,
+  makeLendingArena,
+  makeStillArena,
+} from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
 import { free, read, readAll, scope, size, type Tensor, tensor, write, writeAll } from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
-import { type ModelInput, variableIds } from "../model/climax.ts";
+import { variableIds } from "../model/climax.ts";
 import { type BoundNetwork, isState, type NetworkConfig, networkOf } from "../model/network.ts";
 import { decays } from "../model/parameters.ts";
 import { type AdamwGroup, adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
-import { add, scale } from "../ops/elementwise.ts";
-import { weightedMse } from "../ops/loss.ts";
+import { add, approach, scale } from "../ops/elementwise.ts";
+import { lossOfBatch, upload } from "./batchloss.ts";
 import type { OptimiserSettings } from "./config.ts";
 
 /** Reads one parameter, or one of its moments, by name. */
@@ -25,14 +32,22 @@ export interface LearnerOptions {
   readonly microBatch?: number | undefined;
   /** Keep no activations of the blocks for their gradients. */
   readonly recompute?: boolean;
+  /** Names of parameters that keep their starting values. */
+  readonly frozen?: ReadonlySet<string>;
+  /** Decay of a running mean of the weights, which is what is validated and saved; none by default. */
+  readonly average?: number | undefined;
+  /** How much each output counts in the loss, relative to the others; 1 where nothing is said. */
+  readonly shares?: Readonly<Record<string, number>> | undefined;
+  /** Weigh the loss by cos(latitude), as ClimaX does but for climate projection; yes unless false. */
+  readonly byLatitude?: boolean;
   /** Update each parameter as soon as its gradient is complete: `stepEarly` in place of `accumulate` and `step`. */
   readonly early?: boolean;
 }
 
-/** A segment of parameters with the optimiser's moments, laid out alike; gradients where they are kept. */
+/** A segment of parameters with the optimiser's moments, laid out alike; gradients and running means where kept. */
 interface SegmentState extends Omit<AdamwGroup, "grad"> {
-  readonly group: string;
   readonly grad?: Tensor;
+  readonly average?: Tensor;
 }
 
 export class Learner {
@@ -43,12 +58,21 @@ export class Learner {
   readonly #recompute: boolean;
   /** The state of loss scaling, in f16. */
   readonly #scaler: Tensor | undefined;
+  /** Those that are trained. */
   readonly #arena: Arena | ReturnType<typeof makeLendingArena>;
+  /** Those that are not: frozen, of variables that never enter, or kept up by the forward pass itself. */
+  readonly #still: ReadonlyMap<string, Tensor>;
+  /** All of them. */
+  readonly #parameters: ReadonlyMap<string, Tensor>;
+  /** All of them as they are validated and saved. */
+  readonly #averages: ReadonlyMap<string, Tensor>;
   readonly #groups: readonly SegmentState[];
   readonly #expAvg: ReadonlyMap<string, Tensor>;
   readonly #expAvgSq: ReadonlyMap<string, Tensor>;
   readonly #weights: Tensor;
+  readonly #shares: Readonly<Record<string, number>> | undefined;
   readonly #optimiser: OptimiserSettings;
+  readonly #average: number | undefined;
 
   /**
    * Makes room on the device; `load` fills it.
@@ -60,60 +84,104 @@ export class Learner {
     config: NetworkConfig,
     grid: Grid,
     optimiser: OptimiserSettings,
-    { variables = config.variables, microBatch, recompute = false, early = false }: LearnerOptions = {},
+    options: LearnerOptions = {},
   ) {
+    const { variables = config.variables, frozen, byLatitude = true } = options;
     this.gpu = gpu;
     this.network = networkOf(config);
-    this.microBatch = microBatch ?? Number.POSITIVE_INFINITY;
-    this.#recompute = recompute;
+    this.microBatch = options.microBatch ?? Number.POSITIVE_INFINITY;
+    this.#recompute = options.recompute ?? false;
     this.#scaler = gpu.precision === "f16" ? makeScaler(gpu) : undefined;
     this.#optimiser = optimiser;
+    this.#average = options.average;
+    this.#shares = options.shares;
     const used = this.network.usedParameters(variableIds(config, variables));
+    const trained = (name: string): boolean => used.has(name) && !isState(name) && !frozen?.has(name);
     const specs = [...this.network.shapes].map(([name, shape]) => ({
       name,
       shape,
-      group: !used.has(name) || isState(name) ? "unused" : decays(name) ? "decayed" : "plain",
+      group: !trained(name) ? "still" : decays(name) ? "decayed" : "plain",
     }));
-    this.early = early;
-    this.#arena = early ? makeLendingArena(gpu, specs) : makeArena(gpu, specs);
-    this.#groups = this.#arena.segments.map((segment) => ({
+    const moving = specs.filter(({ group }) => group !== "still");
+    this.early = options.early ?? false;
+    this.#arena = this.early ? makeLendingArena(gpu, moving) : makeArena(gpu, moving);
+    this.#still = makeStillArena(
+      gpu,
+      specs.filter(({ group }) => group === "still"),
+    ).parameters;
+    this.#parameters = new Map(
+      specs.map(({ name }) => [name, this.#arena.parameters.get(name) ?? this.#still.get(name)!]),
+    );
+    this.#groups = this.#arena.segments.map(({ group, ...segment }) => ({
       ...segment,
       m: keptZeros(gpu, segment.value.shape),
       v: keptZeros(gpu, segment.value.shape),
-      decay: segment.group === "decayed" ? optimiser.weightDecay : 0,
+      decay: group === "decayed" ? optimiser.weightDecay : 0,
+      ...(this.#average === undefined ? {} : { average: keptZeros(gpu, segment.value.shape) }),
     }));
     this.#expAvg = this.#views(({ m }) => m);
     this.#expAvgSq = this.#views(({ v }) => v);
-    this.#weights = tensor(gpu, [grid.lat.length], latitudeWeights(grid));
+    this.#averages = new Map([...this.#parameters, ...this.#views(({ value, average }) => average ?? value)]);
+    const weights = byLatitude ? latitudeWeights(grid) : new Float64Array(grid.lat.length).fill(1);
+    this.#weights = tensor(gpu, [grid.lat.length], weights);
+  }
+
+  /** Bytes of the optimiser's moments. */
+  get optimiserBytes(): number {
+    return this.#groups.reduce((sum, { m, v }) => sum + 4 * (size(m.shape) + size(v.shape)), 0);
   }
 
   /** Every parameter's name. */
   get names(): Iterable<string> {
-    return this.#arena.parameters.keys();
+    return this.#parameters.keys();
   }
 
-  /** Sets parameters, and the optimiser's moments and the state of loss scaling when a run goes on. */
-  async load(parameter: ReadParameter, moments?: Moments, scaler?: readonly number[]): Promise<void> {
+  /**
+   * Sets parameters, and what else a run needs to go on.
+   *
+   * @param average  the running means of the weights; those start at the parameters without
+   */
+  async load(
+    parameter: ReadParameter,
+    moments?: Moments,
+    { scaler, average = parameter }: { scaler?: readonly number[] | undefined; average?: ReadParameter } = {},
+  ): Promise<void> {
     if (this.#scaler && scaler) write(this.#scaler, scaler);
-    await writeAll(
-      [...this.#arena.parameters].flatMap(([name, t]) => [
-        [t, () => parameter(name)] as const,
+    const moving = [...this.#arena.parameters.keys()];
+    await writeAll([
+      ...[...this.#parameters].map(([name, t]) => [t, () => parameter(name)] as const),
+      ...moving.flatMap((name) => [
+        ...(this.#average === undefined ? [] : [[this.#averages.get(name)!, () => average(name)] as const]),
         ...(moments ? [[this.#expAvg.get(name)!, () => moments.expAvg(name)] as const] : []),
         ...(moments ? [[this.#expAvgSq.get(name)!, () => moments.expAvgSq(name)] as const] : []),
       ]),
-    );
+    ]);
   }
 
-  /** Copies one parameter from the device. */
+  /** Copies one parameter from the device, as it is trained. */
   async parameter(name: string): Promise<Float32Array> {
-    return await read(this.#arena.parameters.get(name)!);
+    return await read(this.#parameters.get(name)!);
   }
 
-  /** Reads the optimiser's moments from the device. */
+  /** The running mean of one parameter, which is what is saved to be used; the parameter itself where there is none. */
+  async averaged(name: string): Promise<Float32Array> {
+    return await read(this.#averages.get(name)!);
+  }
+
+  /** Whether running means of the weights are kept. */
+  get averages(): boolean {
+    return this.#average !== undefined;
+  }
+
+  /** Reads the optimiser's moments from the device; zeros of what is not trained. */
   get moments(): Moments {
+    const readMoment = (views: ReadonlyMap<string, Tensor>, name: string) => {
+      const view = views.get(name);
+      return view ? read(view) : new Float32Array(size(this.network.shapes.get(name)!));
+    };
     return {
-      expAvg: (name) => read(this.#expAvg.get(name)!),
-      expAvgSq: (name) => read(this.#expAvgSq.get(name)!),
+      expAvg: (name) => readMoment(this.#expAvg, name),
+      expAvgSq: (name) => readMoment(this.#expAvgSq, name),
     };
   }
 
@@ -146,13 +214,11 @@ export class Learner {
     random: Random,
     complete?: (parameter: Tensor) => void,
   ): Tensor {
-    const { gpu, network } = this;
-    const recompute = this.#recompute;
-    return scope(gpu, () => {
-      const { input, y } = this.#upload(batch);
+    return scope(this.gpu, () => {
+      const uploaded = upload(this.gpu, this.network, batch, this.#shares);
+      const options = { random, recompute: this.#recompute };
       const lossOf = (): Tensor => {
-        const pred = network.forward(this.#arena.parameters, input, { random, recompute });
-        const { loss } = weightedMse(pred, y, this.#weights);
+        const { loss } = lossOfBatch(this.network, this.#parameters, uploaded, this.#weights, options);
         return share === 1 ? loss : scale(loss, share);
       };
       // dL/dL is the scale: it reaches every gradient, and the loss stays what it is.
@@ -180,6 +246,7 @@ export class Learner {
       };
       const loss = this.#accumulatePart(batch, 1, random, update);
       for (const parameter of [...waiting.keys()]) update(parameter); // no part of this batch: decay, and a zero gradient
+      this.#follow(t);
       return { loss, state: turn.finish() };
     });
   }
@@ -189,8 +256,7 @@ export class Learner {
     const byStorage = new Map(this.#groups.map((segment) => [segment.value.storage, segment]));
     for (const parameter of this.#arena.parameters.values()) {
       const { storage, offset } = parameter;
-      const { group, m, v, decay } = byStorage.get(storage)!;
-      if (group === "unused") continue;
+      const { m, v, decay } = byStorage.get(storage)!;
       const shape = [4 * Math.ceil(size(parameter.shape) / 4)];
       const part = (t: Tensor): Tensor => ({ gpu: this.gpu, shape, offset, storage: t.storage });
       yield [
@@ -215,12 +281,20 @@ export class Learner {
   step(lr: number, t: number): Tensor {
     const { beta1, beta2, eps, clip } = this.#optimiser;
     return scope(this.gpu, () => {
-      const groups = this.#groups.flatMap(({ group, grad, ...rest }) =>
-        group === "unused" ? [] : [{ ...rest, grad: grad! }],
-      );
+      const groups = this.#groups.map(({ grad, ...rest }) => ({ ...rest, grad: grad! }));
       const scaler = this.#scaler ? { scaler: this.#scaler } : {};
-      return adamw(this.gpu, groups, { rate: lr, beta1, beta2, eps, clip, t, ...scaler, clear: true });
+      const settings = { rate: lr, beta1, beta2, eps, clip, t, ...scaler, clear: true };
+      const state = adamw(this.gpu, groups, settings);
+      this.#follow(t);
+      return state;
     });
+  }
+
+  /** Lets the running means follow the weights; in the first steps faster, so that they forget where those began. */
+  #follow(t: number): void {
+    if (this.#average === undefined) return;
+    const decay = Math.min(this.#average, (1 + t) / (10 + t));
+    for (const { average, value } of this.#groups) approach(average!, value, 1 - decay);
   }
 
   /** The loss of one batch and of each of its variables, without dropout. */
@@ -241,9 +315,8 @@ export class Learner {
   score(batch: Batch): { loss: Tensor; losses: Tensor; size: number }[] {
     return [...this.#parts(batch)].map(({ part }) => {
       const kept = scope(this.gpu, () => {
-        const { input, y } = this.#upload(part);
-        const pred = this.network.forward(this.#arena.parameters, input);
-        return weightedMse(pred, y, this.#weights);
+        const uploaded = upload(this.gpu, this.network, part, this.#shares);
+        return lossOfBatch(this.network, this.#averages, uploaded, this.#weights);
       });
       return { ...kept, size: part.size };
     });
@@ -258,21 +331,9 @@ export class Learner {
       const of = (fields: Float32Array) =>
         fields.subarray((first * fields.length) / size, (end * fields.length) / size);
       const part = { ...batch, x: of(x), y: of(y), leadHours: of(leadHours), times: times.slice(first, end) };
-      yield { part: { ...part, size: end - first }, first };
+      const later = batch.later ? { later: batch.later.map(of) } : {};
+      yield { part: { ...part, ...later, size: end - first }, first };
     }
-  }
-
-  #upload(batch: Batch): { input: ModelInput; y: Tensor } {
-    const { gpu } = this;
-    const { config } = this.network;
-    const [H, W] = this.network.fieldShape;
-    const input = {
-      x: tensor(gpu, [batch.size, batch.variables.length, H, W], batch.x),
-      variables: variableIds(config, batch.variables),
-      leadHours: batch.leadHours,
-      outputs: variableIds(config, batch.outputs),
-    };
-    return { input, y: tensor(gpu, [batch.size, batch.outputs.length, H, W], batch.y) };
   }
 
   /** The optimiser's state of each parameter, by the parameter's name. */

@@ -77,9 +77,11 @@ export async function trainRun(run: Run): Promise<RunResult> {
 
   const save = async (path: string, resumable: boolean): Promise<void> => {
     const progress = { step, best, worse, due, settings, scaler: await learner.scaler() };
-    const resume = resumable ? { moments: learner.moments, training: progress } : undefined;
+    // What is used is the running mean of the weights where there is one; what is trained on is then kept beside it.
+    const trained = learner.averages ? { trained: (name: string) => learner.parameter(name) } : {};
+    const resume = resumable ? { moments: learner.moments, training: progress, ...trained } : undefined;
     const provenance = { ...run.info.provenance, step, best_validation_loss: best };
-    await writeCheckpoint(path, { ...run.info, provenance }, (name) => learner.parameter(name), resume);
+    await writeCheckpoint(path, { ...run.info, provenance }, (name) => learner.averaged(name), resume);
   };
 
   const meter = new Meter();

@@ -25,7 +25,7 @@ export interface Rehearsal {
 /** All in bytes. */
 export interface MemoryPlan {
   readonly microBatch: number;
-  /** Parameters, with their gradients where those are kept. */
+  /** Parameters, with their gradients and running means where those are kept. */
   readonly parameters: number;
   /** The optimiser's moments. */
   readonly optimiser: number;
@@ -54,11 +54,10 @@ export function planMemory(gpu: Gpu, rehearsal: Rehearsal, microBatch: number): 
     }
   }
   const { made, largest } = pool.bytes;
-  const values = state / (learner.early ? 3 : 4); // each moment is as large, and so are gradients that are kept
   return {
     microBatch,
-    parameters: state - 2 * values,
-    optimiser: 2 * values,
+    parameters: state - learner.optimiserBytes,
+    optimiser: learner.optimiserBytes,
     activations: made - state,
     peak: made,
     largestBuffer: largest,

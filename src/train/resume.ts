@@ -83,7 +83,10 @@ export async function resumeRun(run: Run): Promise<RunProgress> {
         "resume with the settings it was started with, or start a new run in another --output",
       );
     }
-    await run.learner.load((name) => checkpoint.parameter(name), checkpoint.moments, parsed.data.scaler);
+    await run.learner.load((name) => checkpoint.trained(name), checkpoint.moments, {
+      scaler: parsed.data.scaler,
+      average: (name) => checkpoint.parameter(name),
+    });
     return parsed.data;
   } finally {
     await checkpoint.close();

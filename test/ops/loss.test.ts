@@ -31,6 +31,26 @@ test.for(shapes)("the loss of [%s, %s, %s, %s] agrees with the reference", async
   );
 });
 
+test("variables count by their share, with and without a mask; their own losses do not", async () => {
+  const [B, V, H, W] = [2, 3, 2, 5];
+  const truth = Float64Array.from({ length: B * V * H * W }, (_, i) => Math.fround(Math.sin(i)));
+  const shares = [0.25, 2, 0.75];
+  const [weight, y] = [tensor(gpu, [H], [1, 1]), tensor(gpu, [B, V, H, W], truth)];
+  const share = tensor(gpu, [V], shares);
+  for (const mask of [undefined, tensor(gpu, [B, H, W], new Float32Array(B * H * W).fill(1))]) {
+    await checkOp(
+      (pred) => weightedMse(pred!, y, weight, { share, ...(mask ? { mask } : {}) }).loss,
+      (pred) => {
+        const of = (i: number) => shares[Math.floor(i / (H * W)) % V]! * (pred![i]! - truth[i]!) ** 2;
+        return Float64Array.of(pred!.reduce((s, _, i) => s + of(i), 0) / pred!.length);
+      },
+      [[B, V, H, W]],
+    );
+  }
+  const { losses } = weightedMse(tensor(gpu, [B, V, H, W], truth.map((x) => x + 1)), y, weight, { share }); // biome-ignore format: a call
+  expect([...(await read(losses))].map((x) => x.toFixed(4))).toEqual(["1.0000", "1.0000", "1.0000"]);
+});
+
 test("with a mask of any weights it agrees with the reference, also where vec4s span fields", async () => {
   const [B, V, H, W] = [2, 2, 3, 5];
   const weights = Float64Array.from({ length: H }, (_, h) => 0.5 + h);
@@ -40,7 +60,7 @@ test("with a mask of any weights it agrees with the reference, also where vec4s 
   const [weight, y] = [tensor(gpu, [H], weights), tensor(gpu, [B, V, H, W], truth)];
   const mask = tensor(gpu, [B, H, W], masks);
   await checkOp(
-    (pred) => weightedMse(pred!, y, weight, mask).loss,
+    (pred) => weightedMse(pred!, y, weight, { mask }).loss,
     (pred) => {
       const sum = pred!.reduce((s, value, i) => {
         const m = masks[Math.floor(i / (V * H * W)) * H * W + (i % (H * W))]!;
@@ -57,7 +77,7 @@ test("a mask takes cells out of the sum and of the count, whatever they hold", a
   const y = tensor(gpu, [1, 2, 1, 2], [0, Number.NaN, 1, Number.NaN]);
   const weight = tensor(gpu, [1], [1]);
   const mask = tensor(gpu, [1, 1, 2], [1, 0]);
-  const { y: loss, grads } = gradients(() => weightedMse(pred, y, weight, mask).loss, [pred]);
+  const { y: loss, grads } = gradients(() => weightedMse(pred, y, weight, { mask }).loss, [pred]);
   expect([...(await read(loss))]).toEqual([(1 + 4) / 2]);
   expect([...(await read(grads[0]!))]).toEqual([1, 0, 2, 0]);
 });
