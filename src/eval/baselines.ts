@@ -1,23 +1,39 @@
-/** What costs nothing and must be beaten: the state at the start, and the average state. */
+/** What costs nothing and must be beaten: the state at the start, and the state that is usual. */
 import { openArchive } from "../data/archive.ts";
+import { type ClimatologyKind, makeClimatology } from "../data/climatology.ts";
 import { openSet } from "../data/prepared.ts";
 import { formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
-import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
+import { describeGrid, type Grid } from "../grid/grid.ts";
 import type { Definition } from "./definitions.ts";
-import type { Field } from "./metrics.ts";
 import type { Samples } from "./samples.ts";
-import { isPreparedSet, type Truth, timeMean } from "./truth.ts";
+import { type FieldAt, isPreparedSet, type Truth, timeMean } from "./truth.ts";
+import { type BenchUnits, makeView, type View, viewField } from "./view.ts";
 
-export const baselineNames = ["persistence", "climatology"] as const;
+export const baselineNames = [
+  "persistence",
+  "climatology",
+  "climatology-weekly",
+  "climatology-dayofyear",
+] as const;
 export type BaselineName = (typeof baselineNames)[number];
 
-/** An average state, the same at every valid time. */
+/** The climatology that a baseline forecasts. */
+const kinds: Partial<Record<BaselineName, ClimatologyKind>> = {
+  climatology: "mean",
+  "climatology-weekly": "weekly",
+  "climatology-dayofyear": "dayofyear",
+};
+
+/** What `--climatology` takes besides paths. */
+const climatologyWords = ["evaluation", "train", "weekly", "dayofyear"] as const;
+
+/** A usual state for each valid time. */
 export interface Climatology {
-  /** Whose average it is, in words for the reader of a score. */
+  /** Whose it is, in words for the reader of a score. */
   readonly label: string;
-  /** [H * W] in the variable's ClimaX units; undefined for a variable it does not have. */
-  field(name: string): Promise<Field | undefined>;
+  /** [H * W] for each valid time, in the units that are scored; undefined for a variable it does not have. */
+  field(name: string): Promise<FieldAt | undefined>;
 }
 
 /** Persistence: the forecast for any valid time is the truth at the initial time. */
@@ -25,64 +41,88 @@ export function persistence(truth: Truth, name: string, initialStep: number): Pr
   return truth.read(name, initialStep);
 }
 
-/** The time mean over the training period of a prepared set. */
-function trainingClimatology(truth: Truth): Climatology | undefined {
-  const { trainingMean, units } = truth;
+/** A source of climatologies by kind. */
+interface Training {
+  readonly path: string;
+  readonly make: (kind: ClimatologyKind, name: string) => Promise<FieldAt | undefined>;
+}
+
+const kindWords: Record<ClimatologyKind, string> = {
+  mean: "the mean",
+  weekly: "the weekly means",
+  dayofyear: "the smoothed means by day of the year and hour (61-day triangular window)",
+};
+
+const fromTraining = ({ path, make }: Training, kind: ClimatologyKind): Climatology => ({
+  label: `${kindWords[kind]} of the training period of ${path}`,
+  field: (name) => make(kind, name),
+});
+
+/** That of a prepared set that is the truth. */
+function trainingOf({ path, training, units }: Truth): Training | undefined {
   return (
-    trainingMean && {
-      label: `the mean of the training period of ${truth.path}`,
-      field: async (name) => (units.has(name) ? trainingMean(name) : undefined),
-    }
+    training && { path, make: async (kind, name) => (units.has(name) ? training(kind, name) : undefined) }
   );
 }
 
 /** The time mean of the truth over the given states, made once for each variable that is asked for. */
 function evaluationClimatology(truth: Truth, steps: readonly number[], what: string): Climatology {
-  const made = new Map<string, Promise<Field>>();
+  const made = new Map<string, Promise<Float64Array>>();
   return {
     label: `the mean of the truth over ${what}`,
     field: async (name) => {
       if (!truth.units.has(name)) return undefined;
       let mean = made.get(name);
       if (!mean) made.set(name, (mean = timeMean(truth, name, steps)));
-      return mean;
+      const field = await mean;
+      return () => field;
     },
   };
 }
 
 /**
- * A climatology of its own: the training mean of a prepared set, or the time mean of a file (of one state: that state).
+ * A climatology of its own: those of a prepared set's training period, or the time mean of a file (of one state: that
+ * state).
  *
- * @throws ClimaxError "grid" when it is not on the truth's grid
+ * @throws ClimaxError "grid" when it does not have the truth's points
  */
-async function openClimatology(path: string, grid: Grid): Promise<Climatology & { close(): Promise<void> }> {
+async function openClimatology(
+  path: string,
+  grid: Grid,
+  units: ReadonlyMap<string, BenchUnits>,
+): Promise<{ mean: Climatology; training: Training | undefined; close(): Promise<void> }> {
   if (isPreparedSet(path)) {
     const set = await openSet(path);
     const names = new Set(set.variables.map(({ name }) => name));
-    checkGrid(path, set.grid, grid);
-    return {
-      label: `the mean of the training period of ${path}`,
-      field: async (name) => (names.has(name) ? set.climatology(name) : undefined),
-      close: () => set.close(),
+    const view = viewOnto(path, set.grid, grid, units);
+    const training: Training = {
+      path,
+      make: async (kind, name) => {
+        if (!names.has(name)) return undefined;
+        return viewField((await makeClimatology(set, kind, name)).field, view, name);
+      },
     };
+    return { mean: fromTraining(training, "mean"), training, close: () => set.close() };
   }
   const archive = await openArchive([path]);
-  checkGrid(path, archive.grid, grid);
+  const view = viewOnto(path, archive.grid, grid, units);
   const steps = Array.from({ length: Math.max(1, archive.times.length) }, (_, step) => step);
-  return {
+  const mean: Climatology = {
     label: `the mean of ${path} (${steps.length} ${steps.length === 1 ? "state" : "states"})`,
     field: async (name) => {
       const variable = archive.variables.get(name);
       if (!variable) return undefined;
-      const source = { grid, read: (_: string, step: number) => variable.read(step) };
-      return timeMean(source, name, variable.constant ? [0] : steps);
+      const read = async (_: string, step: number) => view.apply(name, await variable.read(step));
+      const field = await timeMean({ grid, read }, name, variable.constant ? [0] : steps);
+      return () => field;
     },
-    close: () => archive.close(),
   };
+  return { mean, training: undefined, close: () => archive.close() };
 }
 
-function checkGrid(path: string, found: Grid, wanted: Grid): void {
-  if (sameGrid(found, wanted)) return;
+function viewOnto(path: string, found: Grid, wanted: Grid, units: ReadonlyMap<string, BenchUnits>): View {
+  const view = makeView(found, wanted, units);
+  if (view) return view;
   throw new ClimaxError(
     "grid",
     `the climatology ${path} is on ${describeGrid(found)}, the truth on ${describeGrid(wanted)}`,
@@ -90,44 +130,80 @@ function checkGrid(path: string, found: Grid, wanted: Grid): void {
   );
 }
 
-/** What the climatology baseline forecasts, and what anomalies are taken from. */
+/** What the climatology baselines forecast, and what anomalies are taken from. */
 export interface Climatologies {
-  readonly baseline: Climatology | undefined;
+  /** Of the baselines that were asked for and can be had. */
+  readonly baselines: ReadonlyMap<BaselineName, Climatology>;
   readonly anomalies: Climatology;
   close(): Promise<void>;
 }
 
+export interface ClimatologyOptions {
+  /** A path, one of these words, or undefined: as the definition says. */
+  readonly asked: string | undefined;
+  readonly definition: Definition;
+  /** As it is scored: cut, and in the units of the bench. */
+  readonly truth: Truth;
+  readonly samples: Samples;
+  readonly baselines: readonly BaselineName[];
+  /** Of the bench. */
+  readonly units: ReadonlyMap<string, BenchUnits>;
+}
+
 /**
- * Chooses both: a path gives both; "train" is the training mean of the truth's set for both; "evaluation" takes
- * anomalies from the mean of the truth over the test period, as does a definition that says so; the baseline is
- * then the training mean still.
+ * Chooses both. A path gives both. "train", "weekly" and "dayofyear" take anomalies from that climatology of the
+ * truth's training period; "evaluation" from the mean of the truth over the test period, as does a definition that
+ * says so. Baselines are of the training period, whatever anomalies are from.
  *
- * @throws ClimaxError "config" for "train" without a prepared set
+ * @throws ClimaxError "config" for what needs a training period where the truth is no prepared set
  */
-export async function chooseClimatology(
-  asked: string | undefined,
-  definition: Definition,
-  truth: Truth,
-  samples: Samples,
-): Promise<Climatologies> {
-  const training = trainingClimatology(truth);
+export async function chooseClimatology(options: ClimatologyOptions): Promise<Climatologies> {
+  const { asked, definition, truth, samples } = options;
+  const training = trainingOf(truth);
   const close = async () => undefined;
-  if (asked === "train") {
-    if (training) return { baseline: training, anomalies: training, close };
+  const word = climatologyWords.find((known) => known === asked);
+  if (asked !== undefined && word === undefined) {
+    const own = await openClimatology(asked, truth.grid, options.units);
+    const baselines = chooseBaselines(options, own.training, own.mean);
+    return { baselines, anomalies: own.mean, close: own.close };
+  }
+  const baselines = chooseBaselines(options, training, undefined);
+  if (word === "evaluation" || (word === undefined && (definition.anomalies === "evaluation" || !training))) {
+    const { steps, what } = evaluationSteps(truth, samples);
+    return { baselines, anomalies: evaluationClimatology(truth, steps, what), close };
+  }
+  if (!training) {
     throw new ClimaxError(
       "config",
-      `--climatology train wants a prepared set as the truth; ${truth.path} is none`,
+      `--climatology ${word} wants a prepared set as the truth; ${truth.path} is none`,
       "give the set's folder as --climatology, or --climatology evaluation",
     );
   }
-  if (asked !== undefined && asked !== "evaluation") {
-    const own = await openClimatology(asked, truth.grid);
-    return { baseline: own, anomalies: own, close: own.close };
+  const kind = word === undefined || word === "train" ? "mean" : word === "weekly" ? "weekly" : "dayofyear";
+  return { baselines, anomalies: fromTraining(training, kind), close };
+}
+
+/** The mean is left out where it cannot be had, for it is a default; the others are refused. */
+function chooseBaselines(
+  { asked, baselines, truth }: ClimatologyOptions,
+  training: Training | undefined,
+  mean: Climatology | undefined,
+): Map<BaselineName, Climatology> {
+  const chosen = new Map<BaselineName, Climatology>();
+  for (const name of baselines) {
+    const kind = kinds[name];
+    if (kind === undefined) continue;
+    if (training) chosen.set(name, fromTraining(training, kind));
+    else if (kind === "mean" && mean) chosen.set(name, mean);
+    else if (kind !== "mean") {
+      throw new ClimaxError(
+        "config",
+        `the baseline ${name} wants the training period of a prepared set; ${mean ? asked : truth.path} is none`,
+        "give the folder of a prepared set as --truth or --climatology, or leave the baseline out",
+      );
+    }
   }
-  const useTraining = asked === undefined && definition.anomalies === "climatology";
-  if (useTraining && training) return { baseline: training, anomalies: training, close };
-  const { steps, what } = evaluationSteps(truth, samples);
-  return { baseline: training, anomalies: evaluationClimatology(truth, steps, what), close };
+  return chosen;
 }
 
 /** The whole splits that are scored on; of archive files, all that the user gave as the truth. */

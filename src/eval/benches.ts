@@ -1,8 +1,11 @@
 /** Benches: what a named benchmark fixes. */
 import { parseName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
+import type { BaselineName } from "./baselines.ts";
+import { ensembleMetrics, type MetricName } from "./metrics.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
+import type { BenchUnits } from "./view.ts";
 
 export interface Bench {
   readonly name: string;
@@ -13,15 +16,77 @@ export interface Bench {
   readonly reason: string;
   /** The test period of the published rows; a run scores the dates of its forecast file, whichever they are. */
   readonly period: string;
+  /** Unless others are asked for; ensembles get theirs as well. */
+  readonly metrics: readonly MetricName[];
+  /** Unless others are asked for. */
+  readonly baselines: readonly BaselineName[];
+  /** Whether a forecast may be of its own initial time: the answer to a state or a year, not to a later one. */
+  readonly leadZero: boolean;
+  /** Hours that every forecast must be the mean of; undefined: what the files say. */
+  readonly averageHours: number | undefined;
+  /** Units that are scored in where they are not ClimaX's. */
+  readonly units: ReadonlyMap<string, BenchUnits>;
+  /** Which published rows are shown unasked: those of the same grid, or all if the valid times are those of the period. */
+  readonly published: "same grid" | "same period";
 }
+
+const weather = {
+  definition: "climax",
+  reason: "the published ClimaX rows were made with it",
+  period: "2017..2018",
+  leadZero: false,
+  averageHours: undefined,
+  units: new Map<string, BenchUnits>(),
+  published: "same grid",
+} as const;
+
+/** ClimateBench counts precipitation in mm a day. */
+const daily: BenchUnits = { units: "kg m-2 day-1", scale: 86400 };
 
 export const benches: readonly Bench[] = [
   {
+    ...weather,
     name: "weatherbench",
     variables: ["geopotential_500", "temperature_850", "2m_temperature", "10m_u_component_of_wind"],
-    definition: "climax",
-    reason: "the published ClimaX rows were made with it",
-    period: "2017..2018",
+    metrics: ["rmse", "mae", "bias", "acc"],
+    baselines: ["persistence", "climatology"],
+  },
+  {
+    ...weather,
+    name: "s2s",
+    variables: ["temperature_850", "2m_temperature", "10m_u_component_of_wind", "10m_v_component_of_wind"],
+    metrics: ["rmse"],
+    baselines: ["persistence", "climatology"],
+    averageHours: 336,
+  },
+  {
+    ...weather,
+    name: "downscaling",
+    variables: [
+      "geopotential_500",
+      "temperature_850",
+      "2m_temperature",
+      "10m_u_component_of_wind",
+      "10m_v_component_of_wind",
+    ],
+    metrics: ["rmse", "pearson", "mean_bias"],
+    baselines: [],
+    leadZero: true,
+  },
+  {
+    ...weather,
+    name: "climatebench",
+    variables: ["2m_temperature", "diurnal_temperature_range", "mean_total_precipitation_rate", "pr90"],
+    reason: "cos(latitude) weights are those of ClimateBench",
+    period: "2080..2100",
+    metrics: ["nrmse_s", "nrmse_g", "nrmse_total", "rmse"],
+    baselines: [],
+    leadZero: true,
+    units: new Map([
+      ["mean_total_precipitation_rate", daily],
+      ["pr90", daily],
+    ]),
+    published: "same period",
   },
 ];
 
@@ -29,6 +94,47 @@ export const benches: readonly Bench[] = [
 export function bench(name: string): Bench {
   const names = benches.map((bench) => bench.name);
   return benches.find((bench) => bench.name === name) ?? unknownName("bench", name, names);
+}
+
+/** The metrics to score by: those asked for, or those of the bench, with those of ensembles where there are members. */
+export function chooseMetrics(
+  asked: readonly MetricName[] | undefined,
+  { metrics }: Bench,
+  systems: readonly Pick<ForecastSystem, "members">[],
+): readonly MetricName[] {
+  if (asked) return asked;
+  return systems.some(({ members }) => members > 1) ? [...metrics, ...ensembleMetrics] : metrics;
+}
+
+/**
+ * Holds systems and baselines to what the bench is about.
+ *
+ * @throws ClimaxError "data" for forecasts that are not the means that the bench scores; "config" for persistence
+ *         where forecasts have no lead
+ */
+export function checkBench(
+  bench: Bench,
+  systems: readonly ForecastSystem[],
+  baselines: readonly BaselineName[],
+): void {
+  const wanted = bench.averageHours;
+  for (const { name, paths, averageHours } of systems) {
+    if (wanted === undefined || averageHours === wanted) continue;
+    const has = averageHours === undefined ? "states at single times" : `means over ${averageHours} h`;
+    throw new ClimaxError(
+      "data",
+      `bench ${bench.name} scores means over ${wanted} h from the valid time on; ${name} holds ${has}`,
+      "make such a forecast with a model of that task, score this one with --bench weatherbench, or, if the file does " +
+        `hold these means, say so in it: ncatted -a climax_average_hours,global,o,d,${wanted} ${paths[0]}`,
+    );
+  }
+  if (bench.leadZero && baselines.includes("persistence")) {
+    throw new ClimaxError(
+      "config",
+      `bench ${bench.name} has forecasts without a lead; persistence would be the truth itself`,
+      "leave persistence out of --baselines",
+    );
+  }
 }
 
 /**

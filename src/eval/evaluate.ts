@@ -1,12 +1,14 @@
 /** The scoring itself: every system and baseline on exactly the same initial and valid times, one field at a time. */
 import { formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
+import type { Accumulator, Field } from "./accumulator.ts";
 import { type BaselineName, type Climatology, persistence } from "./baselines.ts";
 import { cellWeights, type Definition } from "./definitions.ts";
-import { type Accumulator, type Field, type MetricName, metrics } from "./metrics.ts";
+import { ensembleMean } from "./ensemble.ts";
+import { type MetricName, metrics } from "./metrics.ts";
 import type { Sample, Samples } from "./samples.ts";
-import type { ForecastSystem } from "./systems.ts";
-import type { Truth } from "./truth.ts";
+import { controlName, type ForecastSystem } from "./systems.ts";
+import { type FieldAt, type Truth, timeMean } from "./truth.ts";
 
 export interface ScoreRow {
   readonly system: string;
@@ -15,7 +17,8 @@ export interface ScoreRow {
   /** ClimaX name. */
   readonly variable: string;
   readonly lead_hours: number;
-  readonly region: "global";
+  /** "global", or the region that forecasts and truth are of. */
+  readonly region: string;
   /** null where the score has no value: a correlation without variance. */
   readonly value: number | null;
   /** Confidence limits; null: not computed. */
@@ -32,17 +35,24 @@ export interface EvaluateOptions {
   readonly definition: Definition;
   readonly metrics: readonly MetricName[];
   readonly baselines: readonly BaselineName[];
-  /** The forecast of the climatology baseline; without it there is none. */
-  readonly climatology: Climatology | undefined;
+  /** Of the climatology baselines; one that is not here is not scored. */
+  readonly climatologies: ReadonlyMap<BaselineName, Climatology>;
   /** What anomalies are taken from; wanted by `acc`. */
   readonly anomalies: Climatology | undefined;
+  /** Whether the first member of each ensemble is scored as a system of its own, "NAME control". */
+  readonly control?: boolean;
+  /** "global" unless given. */
+  readonly region?: string;
   readonly onProgress?: (done: number, total: number) => void;
   readonly warn?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Scores the systems and baselines. Memory holds a few fields, whatever the number of forecasts.
+ * Scores the systems and baselines. Memory holds a few fields, whatever the number of forecasts. An ensemble enters
+ * as its mean, but in the scores that are about members; a forecast that is a mean over time is scored against the
+ * mean of the truth's states inside, persistence with the one state at the initial time, a climatology with its mean
+ * over the same times.
  *
  * @throws ClimaxError "data" for a forecast that is not finite where the truth is known: it names system,
  *         variable, initial time and lead
@@ -56,8 +66,11 @@ export async function evaluate(options: EvaluateOptions): Promise<ScoreRow[]> {
   for (const { variable, leads, samples: list } of samples.byVariable) {
     const fields = await baselineFields(options, variable);
     const names = [
-      ...options.systems.map(({ name }) => name),
-      ...options.baselines.filter((name) => name !== "climatology" || fields.climatology),
+      ...options.systems.flatMap((system) => [
+        system.name,
+        ...(options.control && system.members > 1 ? [controlName(system)] : []),
+      ]),
+      ...options.baselines.filter((name) => name === "persistence" || fields.climatologies.has(name)),
     ];
     const boards = new Map(leads.map((lead) => [lead, new Board(names, weights, options)]));
     const plausible = new Set<string>();
@@ -76,7 +89,7 @@ export async function evaluate(options: EvaluateOptions): Promise<ScoreRow[]> {
             metric,
             variable,
             lead_hours,
-            region: "global",
+            region: options.region ?? "global",
             ...board.score(system, metric),
           });
         }
@@ -87,17 +100,18 @@ export async function evaluate(options: EvaluateOptions): Promise<ScoreRow[]> {
 }
 
 interface BaselineFields {
-  readonly climatology: Field | undefined;
-  readonly anomalies: Field | undefined;
+  readonly climatologies: ReadonlyMap<BaselineName, FieldAt>;
+  readonly anomalies: FieldAt | undefined;
 }
 
 async function baselineFields(options: EvaluateOptions, variable: string): Promise<BaselineFields> {
-  const wanted = options.baselines.includes("climatology");
-  const climatology = wanted ? await options.climatology?.field(variable) : undefined;
-  if (wanted && options.climatology && !climatology) {
-    options.warn?.(`${options.climatology.label} has no ${variable}: no climatology baseline for it`);
+  const climatologies = new Map<BaselineName, FieldAt>();
+  for (const [name, climatology] of options.climatologies) {
+    const field = await climatology.field(variable);
+    if (field) climatologies.set(name, field);
+    else options.warn?.(`${climatology.label} has no ${variable}: no ${name} baseline for it`);
   }
-  if (!options.metrics.includes("acc")) return { climatology, anomalies: undefined };
+  if (!options.metrics.includes("acc")) return { climatologies, anomalies: undefined };
   const anomalies = await options.anomalies?.field(variable);
   if (!anomalies) {
     throw new ClimaxError(
@@ -106,48 +120,76 @@ async function baselineFields(options: EvaluateOptions, variable: string): Promi
       "give one with --climatology, or leave acc out: --metrics rmse,mae,bias",
     );
   }
-  return { climatology, anomalies };
+  return { climatologies, anomalies };
+}
+
+/** A forecast as it is scored: one field, of an ensemble its mean, and then its members too. */
+interface Forecast {
+  readonly forecast: Field;
+  readonly members?: readonly Field[];
 }
 
 /** All that is scored at one initial time and lead: the forecasts by system name, the truth, NaN where nothing is scored. */
 interface States {
-  readonly forecasts: ReadonlyMap<string, Field>;
+  readonly forecasts: ReadonlyMap<string, Forecast>;
   readonly truth: Field;
   readonly climatology: Field | undefined;
 }
 
 async function readStates(
-  { systems, truth, baselines, warn }: EvaluateOptions,
+  options: EvaluateOptions,
   variable: string,
   sample: Sample,
-  { climatology, anomalies }: BaselineFields,
+  fields: BaselineFields,
   plausible: Set<string>,
 ): Promise<States> {
-  const forecasts = new Map<string, Field>();
-  const trusted: (Field | undefined)[] = [climatology, anomalies];
+  const { systems, truth, baselines, warn } = options;
+  const forecasts = new Map<string, Forecast>();
+  const anomalies = fields.anomalies && meanAt(fields.anomalies, truth, sample);
+  const trusted: (Field | undefined)[] = [anomalies];
+  const addBaseline = (name: BaselineName, forecast: Field) => {
+    forecasts.set(name, { forecast });
+    trusted.push(forecast);
+  };
   if (baselines.includes("persistence")) {
-    const field = await persistence(truth, variable, sample.initialStep!);
-    forecasts.set("persistence", field);
-    trusted.push(field);
+    addBaseline("persistence", await persistence(truth, variable, sample.initialStep!));
   }
-  if (climatology) forecasts.set("climatology", climatology);
+  for (const [name, field] of fields.climatologies) addBaseline(name, meanAt(field, truth, sample));
   // A cell is scored where the truth and every baseline are known, so that all systems have the same cells.
-  const happened = onlyWhere(await truth.read(variable, sample.validStep), trusted);
+  const happened = onlyWhere(await readTruth(truth, variable, sample), trusted);
   for (const system of systems) {
-    const forecast = await system.read(variable, sample.initial, sample.leadHours);
+    const members: Float32Array[] = [];
+    for (let member = 0; member < system.members; member++) {
+      members.push(await system.read(variable, sample.initial, sample.leadHours, member));
+    }
+    const single = members.length === 1;
+    const forecast = single ? members[0]! : ensembleMean(members);
     checkFinite(system.name, variable, sample, forecast, happened);
     if (!plausible.has(system.name)) {
       plausible.add(system.name);
       const doubt = implausible(forecast, happened);
       if (doubt) warn?.(`${variable} of ${system.name} ${doubt}`);
     }
-    forecasts.set(system.name, forecast);
+    forecasts.set(system.name, single ? { forecast } : { forecast, members });
+    if (options.control && !single) forecasts.set(controlName(system), { forecast: members[0]! });
   }
   return { forecasts, truth: happened, climatology: anomalies };
 }
 
+/** The truth at the valid time; of a mean over time, the mean of its states inside, NaN where one of them is missing. */
+async function readTruth(truth: Truth, variable: string, { validSteps }: Sample): Promise<Field> {
+  const [only] = validSteps;
+  return validSteps.length === 1 ? truth.read(variable, only!) : timeMean(truth, variable, validSteps);
+}
+
+/** The mean of a climatology over the valid times of a sample. */
+function meanAt(field: FieldAt, truth: Truth, { validSteps }: Sample): Field {
+  const states = validSteps.map((step) => field(truth.times[step]!));
+  return states.every((state) => state === states[0]) ? states[0]! : ensembleMean(states);
+}
+
 /** The field with NaN wherever one of the others has it. */
-function onlyWhere(field: Float32Array, others: readonly (Field | undefined)[]): Float32Array {
+function onlyWhere(field: Field, others: readonly (Field | undefined)[]): Field {
   let masked = field;
   for (const other of others) {
     for (let i = 0; other && i < field.length; i++) {
@@ -209,7 +251,7 @@ class Board {
     for (const [system, scores] of this.#scores) {
       const forecast = forecasts.get(system)!;
       for (const score of scores.values()) {
-        score.add({ forecast, truth, ...(climatology && { climatology }) });
+        score.add({ ...forecast, truth, ...(climatology && { climatology }) });
       }
     }
   }

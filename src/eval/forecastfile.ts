@@ -21,8 +21,10 @@ import { type ForecastTimes, readForecastTimes } from "./forecasttimes.ts";
 export interface ForecastField {
   /** ClimaX units. */
   readonly units: string;
-  /** [H * W]; NaN where missing. */
-  read(initialIndex: number, leadIndex: number): Promise<Float32Array>;
+  /** Members of an ensemble; 1 without a dimension for them. */
+  readonly members: number;
+  /** [H * W]; NaN where missing. The first member unless another is asked for. */
+  read(initialIndex: number, leadIndex: number, member?: number): Promise<Float32Array>;
 }
 
 export interface ForecastFile {
@@ -38,19 +40,24 @@ export interface ForecastFile {
   /** Conversions made or assumed. */
   readonly notes: readonly string[];
   readonly synthetic: boolean;
+  /** Each field is the mean of the states from its valid time on for so many hours; undefined: the state at that time. */
+  readonly averageHours: number | undefined;
+  /** Name of the region that the grid is, if the file gives one. */
+  readonly region: string | undefined;
   close(): Promise<void>;
 }
 
 /**
  * Opens a forecast file. Only coordinates are read.
  *
+ * @param leadZero take a file without a lead as one of lead 0: a projection, a downscaled analysis
  * @throws ClimaxError "data" when it has no lead or initial time, two variables of one name, or units that are
  *         unknown; "grid" when it has no regular grid
  */
-export async function openForecastFile(path: string): Promise<ForecastFile> {
+export async function openForecastFile(path: string, leadZero = false): Promise<ForecastFile> {
   const dataset = await openDataset(path);
   try {
-    const times = await readForecastTimes(dataset);
+    const times = await readForecastTimes(dataset, leadZero);
     const { grid, fields, notes } = await readFields(dataset, times);
     return {
       path,
@@ -61,6 +68,8 @@ export async function openForecastFile(path: string): Promise<ForecastFile> {
       fields,
       notes,
       synthetic: isSynthetic(dataset),
+      averageHours: averageOf(dataset),
+      region: text(dataset.attributes, "climax_region") || undefined,
       close: () => dataset.close(),
     };
   } catch (error) {
@@ -80,6 +89,19 @@ function systemName({ attributes }: Dataset): string | undefined {
 function isSynthetic({ attributes }: Dataset): boolean {
   const value = attributes.get("synthetic");
   return value === 1 || (typeof value === "string" && /^(true|yes|1)$/i.test(value.trim()));
+}
+
+/** Hours that every field is the mean of, by the attribute that says so. */
+function averageOf({ path, attributes }: Dataset): number | undefined {
+  const value = attributes.get("climax_average_hours");
+  if (value === undefined) return undefined;
+  const hours = Number(value);
+  if (hours > 0 && Number.isFinite(hours)) return hours;
+  throw new ClimaxError(
+    "data",
+    `${path}: its attribute climax_average_hours is "${value}"; wanted a number of hours above zero`,
+    `set it: ncatted -a climax_average_hours,global,o,d,336 ${path}, or delete it if the file holds states at single times`,
+  );
 }
 
 async function readFields(dataset: Dataset, times: ForecastTimes) {
@@ -109,7 +131,8 @@ async function readFields(dataset: Dataset, times: ForecastTimes) {
     const horizontal = await horizontalOf(coordinates, variable);
     grid = oneGrid(dataset, name, horizontal.grid, grid);
     const levelAxis = vertical.kind === "pressure" ? vertical.axis : undefined;
-    checkDimensions(dataset, variable, horizontal, times, levelAxis);
+    const memberAxis = memberAxisOf(variable);
+    checkDimensions(dataset, variable, horizontal, times, [levelAxis, memberAxis]);
     const { info } = found;
     const where = `${name} of ${dataset.path}`;
     const convert = unitsConverter(text(attributes, "units") || undefined, info, where);
@@ -130,11 +153,12 @@ async function readFields(dataset: Dataset, times: ForecastTimes) {
         );
       }
       origin.set(field, name);
-      const read = fieldReader(variable, horizontal, times, levelAxis, levelIndex);
+      const read = fieldReader(variable, horizontal, times, { levelAxis, levelIndex, memberAxis });
       fields.set(field, {
         units: info.units,
-        read: async (initialIndex, leadIndex) => {
-          const values = await read(initialIndex, leadIndex);
+        members: memberAxis === undefined ? 1 : variable.shape[memberAxis]!,
+        read: async (initialIndex, leadIndex, member = 0) => {
+          const values = await read(initialIndex, leadIndex, member);
           const { scale, offset } = convert;
           return scale === 1 && offset === 0 ? values : values.map((value) => value * scale + offset);
         },
@@ -178,28 +202,34 @@ function oneGrid({ path }: Dataset, name: string, found: Grid, others: Grid | un
   );
 }
 
+/** Position of the dimension of an ensemble's members, by the names in use for it. */
+function memberAxisOf({ dimensions }: DatasetVariable): number | undefined {
+  const axis = dimensions.findIndex((name) => /^(number|realization|member|ensemble)$/i.test(name));
+  return axis < 0 ? undefined : axis;
+}
+
 /** Every dimension is an axis that is known, or has one element. */
 function checkDimensions(
   { path }: Dataset,
   { name, dimensions, shape }: DatasetVariable,
   { latitudeAxis, longitudeAxis }: Horizontal,
   { initialDimension, leadDimension }: ForecastTimes,
-  levelAxis: number | undefined,
+  others: readonly (number | undefined)[],
 ): void {
   const extra = dimensions.findIndex(
     (dimension, axis) =>
-      ![latitudeAxis, longitudeAxis, levelAxis].includes(axis) &&
+      ![latitudeAxis, longitudeAxis, ...others].includes(axis) &&
       ![initialDimension, leadDimension].includes(dimension) &&
       shape[axis]! > 1,
   );
   if (extra < 0) return;
   const dimension = dimensions[extra]!;
-  const member = /^(number|realization|member|ensemble|sample)/i.test(dimension);
   throw new ClimaxError(
     "data",
-    `${name} of ${path} has a dimension ${dimension} of ${shape[extra]}${member ? ", the members of an ensemble" : ""}; ` +
-      "wanted one forecast for each initial time and lead",
-    `take one element, or the mean: ncks -d ${dimension},0 in.nc out.nc, or ncwa -a ${dimension} in.nc out.nc`,
+    `${name} of ${path} has a dimension ${dimension} of ${shape[extra]}; wanted one forecast for each initial time and ` +
+      "lead, or the members of an ensemble in a dimension number, realization, member or ensemble",
+    "rename it if it holds members (ncrename -d OLD,number in.nc out.nc), else take one element, or the mean: " +
+      `ncks -d ${dimension},0 in.nc out.nc, or ncwa -a ${dimension} in.nc out.nc`,
   );
 }
 
@@ -208,8 +238,7 @@ function fieldReader(
   variable: DatasetVariable,
   { rows, columns, latitudeAxis, longitudeAxis }: Horizontal,
   { initialDimension, leadDimension }: ForecastTimes,
-  levelAxis: number | undefined,
-  levelIndex: number,
+  at: { levelAxis: number | undefined; levelIndex: number; memberAxis: number | undefined },
 ) {
   const { dimensions, shape } = variable;
   const W = columns.length;
@@ -219,11 +248,12 @@ function fieldReader(
     return latitudeAxis < longitudeAxis ? row * width + column : column * height + row;
   });
   const count = shape.map((n, axis) => (axis === latitudeAxis || axis === longitudeAxis ? n : 1));
-  return async (initialIndex: number, leadIndex: number): Promise<Float32Array> => {
+  return async (initialIndex: number, leadIndex: number, member: number): Promise<Float32Array> => {
     const start = dimensions.map((name, axis) => {
       if (name === initialDimension) return initialIndex;
       if (name === leadDimension) return leadIndex;
-      return axis === levelAxis ? levelIndex : 0;
+      if (axis === at.memberAxis) return member;
+      return axis === at.levelAxis ? at.levelIndex : 0;
     });
     const stored = await variable.readUnpacked(start, count);
     const field = new Float32Array(source.length);

@@ -1,5 +1,5 @@
 /** Initial times and leads of a forecast file, however it stores them. */
-import { coordinateKind } from "../data/coordinates.ts";
+import { coordinateKind, findCoordinates, timesOf as validTimesOf } from "../data/coordinates.ts";
 import type { Dataset, DatasetVariable } from "../data/dataset.ts";
 import { text } from "../data/recognise.ts";
 import { addHours, type CfTime, decodeTimes, formatTime, hoursBetween } from "../data/time.ts";
@@ -32,9 +32,10 @@ function kindOf(variable: DatasetVariable): Kind | undefined {
  * Reads them. Known forms: an axis of initial times and one of leads; either of them as a scalar; one forecast
  * along its valid time, with its initial time as a scalar.
  *
+ * @param leadZero take a file without any lead as one of lead 0, its times being those it is valid at
  * @throws ClimaxError "data" when initial time and lead cannot be told, or contradict the valid times of the file
  */
-export async function readForecastTimes(dataset: Dataset): Promise<ForecastTimes> {
+export async function readForecastTimes(dataset: Dataset, leadZero = false): Promise<ForecastTimes> {
   const find = (kind: Kind, rank: number) =>
     [...dataset.variables.values()].find(
       (variable) =>
@@ -62,6 +63,17 @@ export async function readForecastTimes(dataset: Dataset): Promise<ForecastTimes
     const [from] = await timesOf(dataset, initial);
     const leads = (await timesOf(dataset, valid)).map((time) => hoursBetween(from!, time));
     return { initial: [from!], leads, initialDimension: undefined, leadDimension: valid.name };
+  }
+  const only = valid ?? initial ?? find("time", 0);
+  if (leadZero && !lead && only) {
+    // A projection may count bare years, which the reader of archives dates; a scalar must say what it counts.
+    const dated = only.shape.length === 1 && (await validTimesOf(findCoordinates(dataset), only))?.times;
+    return {
+      initial: distinct(dataset, only, dated || (await timesOf(dataset, only))),
+      leads: [0],
+      initialDimension: only.shape.length === 1 ? only.name : undefined,
+      leadDimension: undefined,
+    };
   }
   const missing = lead ? "initial time" : initial ? "lead" : "initial time and no lead";
   throw new ClimaxError(

@@ -1,55 +1,19 @@
 /**
- * Deterministic scores, streamed: an accumulator takes one forecast and its truth at a time and keeps a few sums,
- * so that memory does not grow with the number of forecasts. All sums are f64.
+ * Deterministic scores of weather forecasts, and the names of all scores.
  *
  * Notation: f forecast, y truth, c climatology, w weight of a cell (mean 1). A cell whose truth is NaN is not scored:
  * means are then sum(w x) / sum(w) over the cells that are left, as in WeatherBench 2.
  */
 import { unknownName } from "../errors.ts";
-import type { Definition } from "./definitions.ts";
-
-/** One field [H * W], in the variable's own units (never normalised). */
-export type Field = Float32Array | Float64Array;
-
-/** One forecast and what happened, at the same valid time. */
-export interface FieldPair {
-  readonly forecast: Field;
-  readonly truth: Field;
-  /** The state that anomalies are taken from, at that valid time; only anomaly metrics read it. */
-  readonly climatology?: Field;
-}
-
-export interface Accumulator {
-  /** Takes in one forecast. A NaN in the forecast where the truth is a number makes the score NaN. */
-  add(pair: FieldPair): void;
-  /** The score of all forecasts so far; NaN when it has no value (no forecast, a correlation without variance). */
-  value(): number;
-}
-
-/** Starts a score: `weights` [H * W] as of `cellWeights`, zero outside a region. */
-export type Metric = (weights: Float64Array, definition: Definition) => Accumulator;
-
-/** The mean over forecasts of one number per forecast; a forecast whose truth is missing everywhere does not count. */
-function meanOverForecasts(
-  perForecast: (pair: FieldPair) => number,
-  finish = (mean: number) => mean,
-): Accumulator {
-  let sum = 0;
-  let count = 0;
-  return {
-    add(pair) {
-      if (isMissing(pair.truth)) return;
-      sum += perForecast(pair);
-      count++;
-    },
-    value: () => finish(sum / count),
-  };
-}
-
-function isMissing(field: Field): boolean {
-  for (let i = 0; i < field.length; i++) if (!Number.isNaN(field[i]!)) return false;
-  return true;
-}
+import {
+  type Accumulator,
+  type Field,
+  type FieldPair,
+  type Metric,
+  meanOverForecasts,
+} from "./accumulator.ts";
+import { crps, spread, spreadSkill } from "./ensemble.ts";
+import { meanBias, nrmseGlobal, nrmseSpatial, nrmseTotal, pearson } from "./reference.ts";
 
 // The three loops below are alike, but a function called in each cell would cost several times what they do.
 
@@ -206,13 +170,36 @@ function addAnomalySums(
 
 const noClimatology = "an anomaly correlation needs a climatology";
 
-/** Every metric `climax evaluate --metrics` knows. To add one, write it above and name it here. */
-export const metrics = { rmse, mae, bias, acc } satisfies Record<string, Metric>;
+/** Every metric `climax evaluate --metrics` knows. To add one, write it and name it here. */
+export const metrics = {
+  rmse,
+  mae,
+  bias,
+  acc,
+  pearson,
+  mean_bias: meanBias,
+  nrmse_s: nrmseSpatial,
+  nrmse_g: nrmseGlobal,
+  nrmse_total: nrmseTotal,
+  crps,
+  spread,
+  spread_skill: spreadSkill,
+} satisfies Record<string, Metric>;
 export type MetricName = keyof typeof metrics;
 export const metricNames = Object.keys(metrics) as MetricName[];
 
+/** Metrics that say something of an ensemble's members, wanted by default where there are any. */
+export const ensembleMetrics: readonly MetricName[] = ["crps", "spread", "spread_skill"];
+
 /** Metrics without a unit; the others are in the unit of their variable. */
-export const dimensionless: ReadonlySet<string> = new Set<MetricName>(["acc"]);
+export const dimensionless: ReadonlySet<string> = new Set<MetricName>([
+  "acc",
+  "pearson",
+  "nrmse_s",
+  "nrmse_g",
+  "nrmse_total",
+  "spread_skill",
+]);
 
 /** Throws a `config` error unless every name is a metric. */
 export function checkMetrics(names: readonly string[]): MetricName[] {

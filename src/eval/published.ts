@@ -3,12 +3,14 @@
  * published. All are about real weather (ERA5; the test years are 2017 and 2018 unless a row says otherwise):
  * nothing that is measured on simulated weather compares with them.
  */
+import type { MetricName } from "./metrics.ts";
+import { downscalingRows, projectionRows, regionalRows, subseasonalRows } from "./publishedtasks.ts";
 
 export interface PublishedRow {
   readonly system: string;
   /** Name of the definition; "as published" where a paper quotes numbers of another group, made its own way. */
   readonly definition: "climax" | "weatherbench1" | "as published";
-  readonly metric: "rmse" | "acc" | "mae";
+  readonly metric: MetricName;
   /** ClimaX name. */
   readonly variable: string;
   /** Hours; undefined: of every lead, as a climatology is. */
@@ -16,6 +18,8 @@ export interface PublishedRow {
   readonly value: number;
   /** Degrees of the grid it was scored on. */
   readonly resolution: number;
+  /** Name of the region; without one, the globe. */
+  readonly region?: string;
   readonly source: string;
 }
 
@@ -220,10 +224,23 @@ function fromWeatherbench1(): PublishedRow[] {
   );
 }
 
-/** Every published row, in the order of the tables they are from. */
+/** Every published row of global weather forecasts, in the order of the tables they are from. */
 export const publishedRows: readonly PublishedRow[] = [
   ...fromTable("rmse", "ClimaX, arXiv 2301.10343, Table 10 (test years 2017-2018)", paperRmse),
   ...fromTable("acc", "ClimaX, arXiv 2301.10343, Table 11 (test years 2017-2018)", paperAcc),
   ...fromTable("rmse", "development repository of the ClimaX authors, not in the paper", repositoryRmse),
   ...fromWeatherbench1(),
 ];
+
+/** By bench. */
+const byBench: Readonly<Record<string, readonly PublishedRow[]>> = {
+  weatherbench: [...publishedRows, ...regionalRows],
+  s2s: subseasonalRows,
+  downscaling: downscalingRows,
+  climatebench: projectionRows,
+};
+
+/** The published rows of a bench for a region ("global": the whole globe). */
+export function publishedOf(bench: string, region: string): PublishedRow[] {
+  return (byBench[bench] ?? []).filter((row) => (row.region ?? "global") === region);
+}

@@ -1,8 +1,8 @@
 /**
  * Scores of the ClimaX code base beyond the forecasting ones: its training loss, and those of its projection and
- * downscaling tasks (microsoft/ClimaX src/climax/utils/metrics.py). Streamed like metrics.ts, f64.
+ * downscaling tasks (microsoft/ClimaX src/climax/utils/metrics.py). Streamed, f64.
  */
-import type { Accumulator, Field } from "./metrics.ts";
+import type { Accumulator, Field, Metric } from "./accumulator.ts";
 
 /**
  * Latitude-weighted mean squared error of one variable, the validation loss on normalised fields.
@@ -41,7 +41,8 @@ export interface ProjectionScores {
 
 /**
  * The ClimateBench scores (Watson-Parris et al. 2022), one field a year. All years must go into one accumulator:
- * batches of one year, as in the ClimaX configuration, give another number.
+ * batches of one year, as in the ClimaX configuration, give another number. A cell whose truth is missing in any year
+ * has no time mean; it does not enter NRMSEs.
  *
  *   NRMSEs = sqrt( mean over cells of w (mean_t f - mean_t y)^2 ) / normaliser
  *   NRMSEg = sqrt( mean over t of (<f> - <y>)^2 ) / normaliser,   <x> = mean over cells of w x
@@ -55,29 +56,54 @@ export function projectionScores(
 ): { add(forecast: Field, truth: Field): void; value(): ProjectionScores } {
   const N = weights.length;
   const difference = new Float64Array(N); // sum over t of f - y
+  const unknown = new Uint8Array(N); // 1 where y is not known at every t
   let [years, squares, truthMean] = [0, 0, 0];
   return {
     add(forecast, truth) {
-      let [f, y] = [0, 0];
+      let [f, y, total] = [0, 0, 0];
       for (let i = 0; i < N; i++) {
+        if (Number.isNaN(truth[i]!)) {
+          unknown[i] = 1;
+          continue;
+        }
         difference[i]! += forecast[i]! - truth[i]!;
         f += weights[i]! * forecast[i]!;
         y += weights[i]! * truth[i]!;
+        total += weights[i]!;
       }
       years++;
-      squares += ((f - y) / N) ** 2;
-      truthMean += y / N;
+      squares += ((f - y) / total) ** 2;
+      truthMean += y / total;
     },
     value() {
       const scale = normaliser ?? Math.abs(truthMean / years);
-      let s = 0;
-      for (let i = 0; i < N; i++) s += (weights[i]! * (difference[i]! / years) ** 2) / N;
-      const spatial = Math.sqrt(s) / scale;
+      let [s, total] = [0, 0];
+      for (let i = 0; i < N; i++) {
+        if (unknown[i] === 1) continue;
+        s += weights[i]! * (difference[i]! / years) ** 2;
+        total += weights[i]!;
+      }
+      const spatial = Math.sqrt(s / total) / scale;
       const global = Math.sqrt(squares / years) / scale;
       return { spatial, global, total: spatial + 5 * global };
     },
   };
 }
+
+const projectionMetric =
+  (score: keyof ProjectionScores): Metric =>
+  (weights) => {
+    const scores = projectionScores(weights);
+    return {
+      add: ({ forecast, truth }) => scores.add(forecast, truth),
+      value: () => scores.value()[score],
+    };
+  };
+
+/** The three of `projectionScores` as metrics of their own, normalised by the truth, without unit. */
+export const nrmseSpatial = projectionMetric("spatial");
+export const nrmseGlobal = projectionMetric("global");
+export const nrmseTotal = projectionMetric("total");
 
 /** Pearson correlation over all forecasts and cells, unweighted; cells that are not finite in both are left out. */
 export function pearson(): Accumulator {

@@ -1,5 +1,5 @@
 /** What a reader must know beside the numbers: simulated weather, days that are not held out, forecasts left out. */
-import type { Climatology } from "./baselines.ts";
+import type { BaselineName, Climatology } from "./baselines.ts";
 import type { Definition } from "./definitions.ts";
 import type { Samples } from "./samples.ts";
 import type { ForecastSystem } from "./systems.ts";
@@ -12,10 +12,12 @@ export interface Circumstances {
   readonly definition: Definition;
   /** What anomalies are taken from, if they are. */
   readonly anomalies: Climatology | undefined;
+  readonly baselines: readonly BaselineName[];
 }
 
 /** One sentence for each. */
-export function remarks({ truth, systems, samples, definition, anomalies }: Circumstances): string[] {
+export function remarks(circumstances: Circumstances): string[] {
+  const { truth, systems, samples, definition, anomalies, baselines } = circumstances;
   const said: string[] = [];
   const synthetic = [
     ...(truth.synthetic ? ["the truth"] : []),
@@ -38,6 +40,21 @@ export function remarks({ truth, systems, samples, definition, anomalies }: Circ
   if (definition.name === "weatherbench2" && anomalies) {
     said.push(
       `WeatherBench 2 takes anomalies from a day-of-year climatology of 1990-2019; here they are from ${anomalies.label}`,
+    );
+  }
+  for (const { name, members } of systems) {
+    if (members > 1)
+      said.push(`${name} has ${members} members: its scores are of their mean, but crps and spread`);
+  }
+  const averageHours = systems[0]?.averageHours;
+  if (averageHours !== undefined) {
+    const counts = new Set(
+      samples.byVariable.flatMap(({ samples }) => samples.map(({ validSteps }) => validSteps.length)),
+    );
+    said.push(
+      `forecasts are means over ${averageHours} h from their valid time on: each is scored against the mean of the ` +
+        `${[...counts].join(" or ")} states of the truth inside` +
+        (baselines.includes("persistence") ? "; persistence is the one state at the initial time" : ""),
     );
   }
   return said;

@@ -57,7 +57,7 @@ export function publishedBeside(
         metric: row.metric,
         variable: row.variable,
         lead_hours: lead,
-        region: "global",
+        region: row.region ?? "global",
         value: row.value,
         low: null,
         high: null,
@@ -76,12 +76,30 @@ export interface ScoreTable {
   readonly align: ("left" | "right")[];
 }
 
-const titles: Readonly<Record<string, string>> = { rmse: "RMSE", mae: "MAE", bias: "Bias", acc: "ACC" };
-/** Which measured score is the better one; a bias has no better. */
+const titles: Readonly<Record<string, string>> = {
+  rmse: "RMSE",
+  mae: "MAE",
+  bias: "Bias",
+  acc: "ACC",
+  pearson: "Pearson correlation",
+  mean_bias: "Mean bias, unweighted",
+  nrmse_s: "NRMSEs: error of the time mean, normalised",
+  nrmse_g: "NRMSEg: error of the global mean, normalised",
+  nrmse_total: "Total: NRMSEs + 5 NRMSEg",
+  crps: "CRPS, fair",
+  spread: "Ensemble spread",
+  spread_skill: "Spread over skill",
+};
+/** Which measured score is the better one; a bias and a spread have no better. */
 const better: Readonly<Record<string, (a: number, b: number) => number>> = {
   rmse: Math.min,
   mae: Math.min,
   acc: Math.max,
+  pearson: Math.max,
+  nrmse_s: Math.min,
+  nrmse_g: Math.min,
+  nrmse_total: Math.min,
+  crps: Math.min,
 };
 
 /**
@@ -196,8 +214,10 @@ export interface ScoreDocument {
   readonly definition: { readonly name: string; readonly description: string; readonly source: string };
   /** What anomalies of `acc` are taken from. */
   readonly anomalies: string | null;
-  /** What the climatology baseline is. */
+  /** What the climatology baseline is; several, one after the other. */
   readonly climatology: string | null;
+  /** Hours that forecasts and truth are means over; null: they are states at one time. */
+  readonly average_hours: number | null;
   readonly initial_times: readonly [string, string];
   readonly valid_times: readonly [string, string];
   readonly grid: string;

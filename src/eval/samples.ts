@@ -9,8 +9,8 @@ import type { Truth } from "./truth.ts";
 export interface Sample {
   readonly initial: CfTime;
   readonly leadHours: number;
-  /** The truth's state at the valid time. */
-  readonly validStep: number;
+  /** The truth's state at the valid time; of a mean over time, all states inside, ascending. */
+  readonly validSteps: readonly number[];
   /** The truth's state at the initial time; only persistence needs it. */
   readonly initialStep: number | undefined;
 }
@@ -23,7 +23,7 @@ export interface Samples {
     /** In order of initial time, then lead. */
     readonly samples: readonly Sample[];
   }[];
-  /** First and last, over all variables. */
+  /** First and last, over all variables; of means over time, the last state inside. */
   readonly initial: readonly [CfTime, CfTime];
   readonly valid: readonly [CfTime, CfTime];
   /** Steps of the truth that valid times fall on, ascending. */
@@ -38,8 +38,9 @@ export interface SampleOptions {
   readonly systems: readonly ForecastSystem[];
   readonly truth: Truth;
   readonly variables: readonly string[];
-  /** Hours; undefined: all leads above zero that every system has. */
+  /** Hours; undefined: all leads above zero that every system has, with `leadZero` that one too. */
   readonly leads: readonly number[] | undefined;
+  readonly leadZero?: boolean;
   readonly baselines: readonly BaselineName[];
   /** What to do with a forecast whose truth is missing. */
   readonly missing: "error" | "skip";
@@ -54,7 +55,9 @@ export function findSamples(options: SampleOptions): Samples {
   const { systems, truth, variables } = options;
   checkCalendars(systems, truth);
   const steps = new Map(truth.times.map(({ seconds }, step) => [seconds, step]));
-  const leads = chooseLeads(systems, options.leads);
+  const leads = chooseLeads(systems, options.leads, options.leadZero ?? false);
+  const averageHours = sharedAverage(systems);
+  const statesOf = statesInside(truth, averageHours ?? 0);
   const lacking = new Map<number, CfTime>();
   const validSteps = new Set<number>();
   const used: Sample[] = [];
@@ -70,17 +73,18 @@ export function findSamples(options: SampleOptions): Samples {
           continue;
         }
         const valid = addHours(initial, leadHours);
-        const validStep = steps.get(valid.seconds);
+        const first = steps.get(valid.seconds);
+        const { inside, missing } = first === undefined ? { inside: [], missing: valid } : statesOf(first);
         const initialStep = steps.get(initial.seconds);
-        const wanted = options.baselines.includes("persistence") ? [initial, valid] : [valid];
-        const absent = wanted.filter(({ seconds }) => !steps.has(seconds));
-        if (absent.length > 0 || validStep === undefined) {
+        const wantsInitial = options.baselines.includes("persistence") && initialStep === undefined;
+        const absent = [...(wantsInitial ? [initial] : []), ...(missing ? [missing] : [])];
+        if (absent.length > 0) {
           for (const time of absent) lacking.set(time.seconds, time);
           skipped++;
           continue;
         }
-        validSteps.add(validStep);
-        samples.push({ initial, leadHours, validStep, initialStep });
+        for (const step of inside) validSteps.add(step);
+        samples.push({ initial, leadHours, validSteps: inside, initialStep });
       }
     }
     used.push(...samples);
@@ -93,7 +97,7 @@ export function findSamples(options: SampleOptions): Samples {
   }
   if (used.length === 0) refuseUnshared(systems);
   const initial = used.map((sample) => sample.initial);
-  const valid = used.map((sample) => addHours(sample.initial, sample.leadHours));
+  const valid = [...validSteps].map((step) => truth.times[step]!);
   return {
     byVariable: byVariable.filter(({ samples }) => samples.length > 0),
     initial: ends(initial),
@@ -117,6 +121,51 @@ function checkCalendars(systems: readonly ForecastSystem[], truth: Truth): void 
   }
 }
 
+/** Hours that the fields of every system are the mean of. */
+function sharedAverage(systems: readonly ForecastSystem[]): number | undefined {
+  const [first] = systems;
+  const other = systems.find(({ averageHours }) => averageHours !== first?.averageHours);
+  if (!first || !other) return first?.averageHours;
+  const what = ({ name, averageHours }: ForecastSystem) =>
+    `${name} holds ${averageHours === undefined ? "states at single times" : `means over ${averageHours} h`}`;
+  throw new ClimaxError(
+    "config",
+    `${what(first)}, ${what(other)}: they have no truth in common`,
+    "score them one by one",
+  );
+}
+
+/** Some states of the truth, or the first time that is missing among them. */
+interface Inside {
+  readonly inside: readonly number[];
+  readonly missing: CfTime | undefined;
+}
+
+/**
+ * The steps of the truth from a step on for so many hours, the end not included, and that step itself for no hours.
+ * What is missing among them is told by the truth's usual step.
+ */
+function statesInside({ times }: Truth, hours: number): (first: number) => Inside {
+  const counts = new Map<number, number>();
+  for (const [i, { seconds }] of times.slice(1).entries()) {
+    const gap = seconds - times[i]!.seconds;
+    counts.set(gap, (counts.get(gap) ?? 0) + 1);
+  }
+  const usual = [...counts].toSorted(([a, m], [b, n]) => n - m || a - b)[0]?.[0] ?? Infinity;
+  const slack = 1e-3; // seconds: times are whole milliseconds
+  return (first) => {
+    const end = times[first]!.seconds + hours * 3600;
+    const inside = [first];
+    for (let step = first; times[step]!.seconds + usual < end - slack; step++) {
+      const due = addHours(times[step]!, usual / 3600);
+      const next = times[step + 1];
+      if (!next || next.seconds > due.seconds + slack) return { inside, missing: due };
+      inside.push(step + 1);
+    }
+    return { inside, missing: undefined };
+  };
+}
+
 /** Initial times of any system, ascending. */
 function initialTimes(systems: readonly ForecastSystem[]): CfTime[] {
   const all = new Map(
@@ -125,12 +174,16 @@ function initialTimes(systems: readonly ForecastSystem[]): CfTime[] {
   return [...all.values()].toSorted((a, b) => a.seconds - b.seconds);
 }
 
-function chooseLeads(systems: readonly ForecastSystem[], asked: readonly number[] | undefined): number[] {
+function chooseLeads(
+  systems: readonly ForecastSystem[],
+  asked: readonly number[] | undefined,
+  leadZero: boolean,
+): number[] {
   const shared = systems
     .map(({ leads }) => leads)
     .reduce((a, b) => a.filter((lead) => b.includes(lead)))
     .toSorted((a, b) => a - b);
-  if (asked === undefined) return shared.filter((lead) => lead > 0);
+  if (asked === undefined) return shared.filter((lead) => lead > 0 || (leadZero && lead === 0));
   const unknown = asked.filter((lead) => !shared.includes(lead));
   if (unknown.length > 0) {
     throw new ClimaxError(

@@ -3,6 +3,7 @@ import { basename, extname } from "node:path";
 import { type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
+import { baselineNames } from "./baselines.ts";
 import { type ForecastFile, openForecastFile } from "./forecastfile.ts";
 
 export interface ForecastSystem {
@@ -18,9 +19,18 @@ export interface ForecastSystem {
   readonly leads: readonly number[];
   /** Units by ClimaX name. */
   readonly units: ReadonlyMap<string, string>;
+  /** Members of its ensemble; 1 for a single forecast. */
+  readonly members: number;
+  /** Each field is the mean of the states from its valid time on for so many hours; undefined: the state at that time. */
+  readonly averageHours: number | undefined;
+  /** Name of the region that the grid is, if its files give one. */
+  readonly region: string | undefined;
   has(variable: string, initial: CfTime, leadHours: number): boolean;
-  /** [H * W], ClimaX units; a forecast that it does not have is a RangeError. */
-  read(variable: string, initial: CfTime, leadHours: number): Promise<Float32Array>;
+  /**
+   * [H * W], ClimaX units; the first member unless another is asked for. A forecast that it does not have is a
+   * RangeError.
+   */
+  read(variable: string, initial: CfTime, leadHours: number, member?: number): Promise<Float32Array>;
 }
 
 export interface Systems {
@@ -34,10 +44,15 @@ export interface Systems {
  * Opens forecast files and joins those of one system: files of one given name, or, without names, files that say
  * the same system (or none) and do not hold the same forecast twice.
  *
- * @param names one for all files, or one for each
+ * @param names    one for all files, or one for each
+ * @param leadZero take files without a lead as forecasts of lead 0
  * @throws ClimaxError "config" when names and files do not match or name a baseline; "data" when a forecast is there twice
  */
-export async function openSystems(paths: readonly string[], names?: readonly string[]): Promise<Systems> {
+export async function openSystems(
+  paths: readonly string[],
+  names?: readonly string[],
+  leadZero = false,
+): Promise<Systems> {
   if (names && names.length !== 1 && names.length !== paths.length) {
     throw new ClimaxError(
       "config",
@@ -50,7 +65,7 @@ export async function openSystems(paths: readonly string[], names?: readonly str
     for (const file of files) await file.close();
   };
   try {
-    for (const path of paths) files.push(await openForecastFile(path));
+    for (const path of paths) files.push(await openForecastFile(path, leadZero));
     const groups = names
       ? byName(files.map((file, i) => [names.length === 1 ? names[0]! : names[i]!, file]))
       : byContent(files);
@@ -70,6 +85,33 @@ export async function openSystems(paths: readonly string[], names?: readonly str
   }
 }
 
+/**
+ * Holds `--control` to what there is.
+ *
+ * @throws ClimaxError "config" when no system has members, or one is named as the control of another
+ */
+export function checkControl(systems: readonly Pick<ForecastSystem, "name" | "members">[]): void {
+  const ensembles = systems.filter(({ members }) => members > 1);
+  if (ensembles.length === 0) {
+    throw new ClimaxError(
+      "config",
+      `--control wants an ensemble; ${systems.map(({ name }) => name).join(", ")} has one member`,
+      "leave --control out, or make members: climax forecast --ensemble.members 10",
+    );
+  }
+  const controls = new Set(ensembles.map(controlName));
+  const clash = systems.find(({ name }) => controls.has(name));
+  if (!clash) return;
+  throw new ClimaxError(
+    "config",
+    `a system is named ${clash.name}, as the control of an ensemble is`,
+    "give it another name with --name",
+  );
+}
+
+/** The name of an ensemble's first member, scored as a system of its own. */
+export const controlName = ({ name }: Pick<ForecastSystem, "name">) => `${name} control`;
+
 interface Group {
   name: string;
   files: ForecastFile[];
@@ -78,7 +120,7 @@ interface Group {
 function byName(named: readonly (readonly [string, ForecastFile])[]): Group[] {
   const groups = new Map<string, ForecastFile[]>();
   for (const [name, file] of named) {
-    if (["persistence", "climatology"].includes(name)) {
+    if ((baselineNames as readonly string[]).includes(name)) {
       throw new ClimaxError(
         "config",
         `a system is named ${name}, as a baseline is`,
@@ -139,6 +181,12 @@ function joinFiles(name: string, files: readonly ForecastFile[]): ForecastSystem
       );
     }
   }
+  const members = oneAnswer(name, files, "members", (file) =>
+    [...file.fields].map(([field, { members }]) => [`${field} in ${file.path}`, members]),
+  );
+  const averageHours = oneAnswer(name, files, "hours that a field is the mean of", (file) => [
+    [file.path, file.averageHours],
+  ]);
   const places = files.map((file) => ({
     file,
     initial: new Map(file.initial.map(({ seconds }, i) => [seconds, i])),
@@ -162,13 +210,34 @@ function joinFiles(name: string, files: readonly ForecastFile[]): ForecastSystem
     units: new Map(
       files.flatMap(({ fields }) => [...fields].map(([key, { units }]) => [key, units] as const)),
     ),
+    members: members ?? 1,
+    averageHours,
+    region: first.region,
     has: (variable, initial, leadHours) => find(variable, initial, leadHours) !== undefined,
-    read: (variable, time, leadHours) => {
+    read: (variable, time, leadHours, member) => {
       const place = find(variable, time, leadHours);
       if (!place)
         throw new RangeError(`${name} has no ${variable} from ${formatTime(time)} for ${leadHours} h`);
       const { file, initial, lead } = place;
-      return file.fields.get(variable)!.read(initial.get(time.seconds)!, lead.get(leadHours)!);
+      return file.fields.get(variable)!.read(initial.get(time.seconds)!, lead.get(leadHours)!, member);
     },
   };
+}
+
+/** What all files of a system must agree on. */
+function oneAnswer<T>(
+  name: string,
+  files: readonly ForecastFile[],
+  what: string,
+  ofFile: (file: ForecastFile) => (readonly [string, T])[],
+): T | undefined {
+  const answers = files.flatMap(ofFile);
+  const other = answers.find(([, value]) => value !== answers[0]![1]);
+  if (!other) return answers[0]?.[1];
+  const said = ([where, value]: readonly [string, T]) => `${where}: ${value ?? "not given"}`;
+  throw new ClimaxError(
+    "data",
+    `the forecasts of ${name} differ in their ${what}: ${said(answers[0]!)}; ${said(other)}`,
+    "give files that differ in this two names with --name, and score them apart",
+  );
 }

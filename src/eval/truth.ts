@@ -2,10 +2,14 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openArchive } from "../data/archive.ts";
+import { type ClimatologyKind, makeClimatology } from "../data/climatology.ts";
 import { openSet, type PreparedSet, type SplitName } from "../data/prepared.ts";
 import type { Calendar, CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Grid } from "../grid/grid.ts";
+
+/** A field [H * W] for each valid time. */
+export type FieldAt = (validTime: CfTime) => Float32Array | Float64Array;
 
 export interface Truth {
   /** The path it was opened by, for messages and provenance. */
@@ -24,8 +28,8 @@ export interface Truth {
   splitOf(step: number): SplitName | undefined;
   /** One field [H * W], ClimaX units, south to north; NaN where missing. */
   read(name: string, step: number): Promise<Float32Array>;
-  /** Time mean over the training period [H * W]; undefined without a prepared set. */
-  readonly trainingMean: ((name: string) => Float32Array) | undefined;
+  /** Climatologies of the training period; undefined without a prepared set. */
+  readonly training: ((kind: ClimatologyKind, name: string) => Promise<FieldAt>) | undefined;
   close(): Promise<void>;
 }
 
@@ -65,7 +69,7 @@ function fromSet(path: string, set: PreparedSet): Truth {
     notes: [],
     splitOf: (step) => states[step]?.split.name,
     read: (name, at) => states[at]!.split.read(states[at]!.step, [name]),
-    trainingMean: (name) => set.climatology(name),
+    training: async (kind, name) => (await makeClimatology(set, kind, name)).field,
     close: () => set.close(),
   };
 }
@@ -91,7 +95,7 @@ async function fromArchive(paths: readonly string[]): Promise<Truth> {
     notes: archive.notes,
     splitOf: () => undefined,
     read: (name, step) => archive.variables.get(name)!.read(step),
-    trainingMean: undefined,
+    training: undefined,
     close: () => archive.close(),
   };
 }

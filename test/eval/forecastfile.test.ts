@@ -39,6 +39,7 @@ async function write(
     attributes?: Record<string, string>;
     shift?: number;
   }[],
+  attributes: Record<string, string> = {},
 ): Promise<string> {
   const path = join(folder, name);
   const lengths = new Map(
@@ -48,6 +49,7 @@ async function write(
   );
   const file = await createNetcdf(path, {
     dimensions: Object.fromEntries(lengths),
+    attributes,
     variables: [
       ...coordinates,
       ...fields.map(({ name, dimensions, units = "K", attributes = {}, shift = 0 }): WrittenVariable => {
@@ -129,6 +131,14 @@ describe("the forms of forecast files", () => {
     expect(file.leads).toEqual([72]);
     expect((await file.fields.get("2m_temperature")!.read(1, 0))[0]).toBe(6);
     await file.close();
+    const years = await write(
+      "bareyears.nc",
+      [axis("time", [2080, 2081], {}), lat, lon],
+      [{ name: "tas", dimensions: ["time", "latitude", "longitude"] }],
+    );
+    const projection = await openForecastFile(years, true);
+    expect(projection.initial.map(formatTime)).toEqual(["2080-07-01T00:00:00", "2081-07-01T00:00:00"]);
+    await projection.close();
   });
 
   test("one forecast along its valid time, the initial time beside it", async () => {
@@ -161,20 +171,93 @@ describe("the forms of forecast files", () => {
   });
 });
 
+describe("members of an ensemble", () => {
+  const times = [axis("time", [0, 6], since), axis("step", [6, 12], { units: "hours" })];
+
+  test.for(["number", "realization", "member", "ensemble"])("in a dimension %s", async (name) => {
+    const path = await write(
+      `${name}.nc`,
+      [...times, axis(name, [0, 1, 2], {}), lat, lon],
+      [{ name: "t2m", dimensions: ["time", "step", name, "latitude", "longitude"] }],
+    );
+    const file = await openForecastFile(path);
+    const field = file.fields.get("2m_temperature")!;
+    expect(field.members).toBe(3);
+    // 6 cells a field: member 2 of lead 1 of initial time 1 comes last of 12.
+    expect((await field.read(1, 1, 2))[0]).toBe(6 * 11);
+    expect((await field.read(1, 1))[0]).toBe(6 * 9);
+    await file.close();
+  });
+
+  test("before all others, or last", async () => {
+    for (const dimensions of [
+      ["number", "step", "time", "latitude", "longitude"],
+      ["time", "step", "latitude", "longitude", "number"],
+    ]) {
+      const path = await write(
+        "order.nc",
+        [...times, axis("number", [0, 1, 2], {}), lat, lon],
+        [{ name: "t2m", dimensions }],
+      );
+      const file = await openForecastFile(path);
+      const field = file.fields.get("2m_temperature")!;
+      // Initial time 1, lead 0, member 2.
+      const [first, step] = dimensions[0] === "number" ? [6 * (2 * 4 + 1), 1] : [2 * 18 + 2, 3];
+      expect([...(await field.read(1, 0, 2))]).toEqual(
+        Array.from({ length: 6 }, (_, i) => first! + step! * i),
+      );
+      await file.close();
+    }
+  });
+});
+
 describe("files that are refused", () => {
   const times = [axis("time", [0, 6], since), axis("step", [6, 12], { units: "hours" })];
   const dimensions = ["time", "step", "latitude", "longitude"];
 
-  test("members of an ensemble", async () => {
+  test("a dimension that is no ensemble's", async () => {
     const path = await write(
-      "ensemble.nc",
-      [...times, axis("number", [0, 1, 2], { standard_name: "realization" }), lat, lon],
-      [{ name: "t2m", dimensions: ["time", "step", "number", "latitude", "longitude"] }],
+      "extra.nc",
+      [...times, axis("expver", [1, 5], {}), lat, lon],
+      [{ name: "t2m", dimensions: ["time", "step", "expver", "latitude", "longitude"] }],
     );
     await expect(openForecastFile(path)).rejects.toMatchObject({
       kind: "data",
-      message: `t2m of ${path} has a dimension number of 3, the members of an ensemble; wanted one forecast for each initial time and lead`,
+      message:
+        `t2m of ${path} has a dimension expver of 2; wanted one forecast for each initial time and lead, ` +
+        "or the members of an ensemble in a dimension number, realization, member or ensemble",
     });
+  });
+
+  test("an average that is no number of hours", async () => {
+    const path = await write("average.nc", [...times, lat, lon], [{ name: "t2m", dimensions }], {
+      climax_average_hours: "two weeks",
+    });
+    await expect(openForecastFile(path)).rejects.toThrow(
+      `${path}: its attribute climax_average_hours is "two weeks"; wanted a number of hours above zero`,
+    );
+  });
+
+  test("no lead, unless it may be zero", async () => {
+    const path = await write(
+      "years.nc",
+      [times[0]!, lat, lon],
+      [{ name: "tas", dimensions: ["time", "latitude", "longitude"] }],
+    );
+    await expect(openForecastFile(path)).rejects.toThrow(`${path} has no initial time and no lead`);
+    const file = await openForecastFile(path, true);
+    expect(file.leads).toEqual([0]);
+    expect(file.initial.map(formatTime)).toEqual(["2018-01-01T00:00:00", "2018-01-01T06:00:00"]);
+    expect((await file.fields.get("2m_temperature")!.read(1, 0))[0]).toBe(6);
+    await file.close();
+    const years = await write(
+      "bareyears.nc",
+      [axis("time", [2080, 2081], {}), lat, lon],
+      [{ name: "tas", dimensions: ["time", "latitude", "longitude"] }],
+    );
+    const projection = await openForecastFile(years, true);
+    expect(projection.initial.map(formatTime)).toEqual(["2080-07-01T00:00:00", "2081-07-01T00:00:00"]);
+    await projection.close();
   });
 
   test("leads without units", async () => {

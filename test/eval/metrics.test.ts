@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import type { Metric } from "../../src/eval/accumulator.ts";
 import { cellWeights, type Definition, definition } from "../../src/eval/definitions.ts";
-import { acc, bias, checkMetrics, type Metric, mae, rmse } from "../../src/eval/metrics.ts";
+import { acc, bias, checkMetrics, mae, rmse } from "../../src/eval/metrics.ts";
 import { meanBias, pearson, projectionScores, weightedMse } from "../../src/eval/reference.ts";
 
 // cos 60 = 1/2 and cos 0 = 1, so the rows weigh 2/3 and 4/3.

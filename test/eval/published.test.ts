@@ -1,6 +1,7 @@
-import { expect, test } from "vitest";
-import { default48 } from "../../src/data/variables.ts";
-import { publishedRows } from "../../src/eval/published.ts";
+import { describe, expect, test } from "vitest";
+import { default48, parseName } from "../../src/data/variables.ts";
+import { metricNames } from "../../src/eval/metrics.ts";
+import { publishedOf, publishedRows } from "../../src/eval/published.ts";
 import { publishedBeside, type ReportRow } from "../../src/eval/report.ts";
 
 test("published rows: known variables, a source each, no row twice, plausible values", () => {
@@ -72,4 +73,63 @@ test("a published row without a lead stands at every lead that was measured", ()
       .filter(({ lead_hours }) => lead_hours === 96)
       .every(({ system }) => system.includes("climatology")),
   ).toBe(true);
+});
+
+describe("rows of the other tasks", () => {
+  const tasks = ["s2s", "downscaling", "climatebench"].flatMap((bench) => publishedOf(bench, "global"));
+
+  test("are of known variables and metrics, with a source, none twice", () => {
+    const rows = [...tasks, ...publishedOf("weatherbench", "NorthAmerica")];
+    const keys = rows.map((row) =>
+      [row.system, row.metric, row.variable, row.leadHours, row.resolution, row.source].join(" "),
+    );
+    expect(new Set(keys).size).toBe(keys.length);
+    for (const row of rows) {
+      expect(parseName(row.variable).name).toBe(row.variable);
+      expect(metricNames).toContain(row.metric);
+      expect(row.source.length).toBeGreaterThan(10);
+    }
+  });
+
+  test("the total of a projection is its spatial part plus five times the global one, as far as it was rounded", () => {
+    const projections = publishedOf("climatebench", "global");
+    let checked = 0;
+    for (const { system, metric, variable, source, value } of projections) {
+      if (metric !== "nrmse_total") continue;
+      const part = (name: string) =>
+        projections.find(
+          (row) =>
+            row.metric === name &&
+            row.system === system &&
+            row.variable === variable &&
+            row.source === source,
+        )!.value;
+      // Three decimals: half a unit of the last in the sum and in the spatial part, five times that in the global one.
+      expect(
+        Math.abs(part("nrmse_s") + 5 * part("nrmse_g") - value),
+        `${system} ${variable}`,
+      ).toBeLessThanOrEqual(3.5e-3 + 1e-9);
+      checked++;
+    }
+    // Four systems of the paper and three of the leaderboard with four variables, one row with three, one with one.
+    expect(checked).toBe(7 * 4 + 3 + 1);
+  });
+
+  test("some cells, by hand", () => {
+    const value = (bench: string, region: string, ...key: unknown[]) =>
+      publishedOf(bench, region).find((row) =>
+        [row.system, row.metric, row.variable, row.leadHours].every((part, i) => part === key[i]),
+      )?.value;
+    expect(value("s2s", "global", "ClimaX", "rmse", "10m_v_component_of_wind", 672)).toBe(1.54);
+    expect(value("downscaling", "global", "UNet", "mean_bias", "geopotential_500", undefined)).toBe(35.1);
+    expect(value("downscaling", "global", "ClimaX", "pearson", "10m_u_component_of_wind", undefined)).toBe(
+      0.66,
+    );
+    expect(value("climatebench", "global", "ClimaX", "nrmse_g", "diurnal_temperature_range", undefined)).toBe(
+      0.961,
+    );
+    expect(value("weatherbench", "NorthAmerica", "UNet", "rmse", "temperature_850", 168)).toBe(3.6);
+    expect(value("weatherbench", "Europe", "UNet", "rmse", "temperature_850", 168)).toBeUndefined();
+    expect(publishedOf("weatherbench", "global")).toEqual(publishedRows);
+  });
 });

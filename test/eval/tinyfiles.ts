@@ -69,17 +69,43 @@ export async function writeTruth(
 }
 
 /** Forecasts [initial][lead][H * W] of variables, as climax forecast writes them. */
-export async function writeForecast(
+export function writeForecast(
   path: string,
   initialHours: number[],
   leads: number[],
   forecasts: Record<string, number[][][]>,
-  { lat = [-60, 0], lon = [0, 180], attributes = {}, variableAttributes = { units: "K" } }: Layout = {},
+  layout: Layout = {},
+): Promise<string> {
+  const flat = Object.entries(forecasts).map(([name, fields]) => [name, fields.flat(2)] as const);
+  return write(path, initialHours, leads, undefined, Object.fromEntries(flat), layout);
+}
+
+/** Forecasts [initial][lead][member][H * W] of variables. */
+export function writeEnsemble(
+  path: string,
+  initialHours: number[],
+  leads: number[],
+  forecasts: Record<string, number[][][][]>,
+  layout: Layout = {},
+): Promise<string> {
+  const flat = Object.entries(forecasts).map(([name, fields]) => [name, fields.flat(3)] as const);
+  const members = Object.values(forecasts)[0]![0]![0]!.length;
+  return write(path, initialHours, leads, members, Object.fromEntries(flat), layout);
+}
+
+async function write(
+  path: string,
+  initialHours: number[],
+  leads: number[],
+  members: number | undefined,
+  forecasts: Record<string, number[]>,
+  { lat = [-60, 0], lon = [0, 180], attributes = {}, variableAttributes = { units: "K" } }: Layout,
 ): Promise<string> {
   const file = await createNetcdf(path, {
     dimensions: {
       time: initialHours.length,
       prediction_timedelta: leads.length,
+      ...(members === undefined ? {} : { number: members }),
       latitude: lat.length,
       longitude: lon.length,
     },
@@ -103,10 +129,16 @@ export async function writeForecast(
       ...Object.entries(forecasts).map(
         ([name, fields]): WrittenVariable => ({
           name,
-          dimensions: ["time", "prediction_timedelta", "latitude", "longitude"],
+          dimensions: [
+            "time",
+            "prediction_timedelta",
+            ...(members === undefined ? [] : ["number"]),
+            "latitude",
+            "longitude",
+          ],
           dtype: "float32",
           attributes: variableAttributes,
-          data: fields.flat(2),
+          data: fields,
         }),
       ),
     ],

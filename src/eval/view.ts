@@ -1,0 +1,142 @@
+/** Fields as a bench scores them: cut to the grid of a regional forecast, and in the units of the bench. */
+import type { CfTime } from "../data/time.ts";
+import { ClimaxError } from "../errors.ts";
+import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
+import type { Field } from "./accumulator.ts";
+import type { ForecastSystem } from "./systems.ts";
+import type { FieldAt, Truth } from "./truth.ts";
+
+/** The units that a bench scores a variable in, and how many of them its ClimaX unit is. */
+export interface BenchUnits {
+  readonly units: string;
+  readonly scale: number;
+}
+
+export interface View {
+  readonly grid: Grid;
+  readonly units: ReadonlyMap<string, BenchUnits>;
+  /** The same array where nothing changes. */
+  apply(name: string, field: Float32Array): Float32Array;
+}
+
+/** The view of fields on `from`; undefined when a point of `to` is not on `from`. */
+export function makeView(from: Grid, to: Grid, units: ReadonlyMap<string, BenchUnits>): View | undefined {
+  const crop = sameGrid(from, to) ? (field: Float32Array) => field : cropper(from, to);
+  return (
+    crop && {
+      grid: to,
+      units,
+      apply(name, field) {
+        const scale = units.get(name)?.scale ?? 1;
+        const cut = crop(field);
+        return scale === 1 ? cut : cut.map((value) => value * scale);
+      },
+    }
+  );
+}
+
+/** Truth and systems as they are scored. */
+export interface Viewed {
+  readonly truth: Truth;
+  readonly systems: ForecastSystem[];
+  /** "global", or the region that the forecasts are of. */
+  readonly region: string;
+  /** What was cut, if anything was. */
+  readonly note: string | undefined;
+}
+
+/**
+ * Brings the truth to the grid of the forecasts, which may be a part of its own, and all to the units of a bench.
+ *
+ * @throws ClimaxError "grid" for a forecast on other points than the truth's, or on another part than the first
+ */
+export function viewAll(
+  truth: Truth,
+  systems: readonly ForecastSystem[],
+  units: ReadonlyMap<string, BenchUnits>,
+): Viewed {
+  const [first] = systems as [ForecastSystem];
+  const view = makeView(truth.grid, first.grid, units);
+  const other = view ? systems.find(({ grid }) => !sameGrid(grid, first.grid)) : first;
+  if (!view || other) {
+    const [a, b] = view ? [other!, first] : [first, undefined];
+    throw new ClimaxError(
+      "grid",
+      `${a.paths[0]} is on ${describeGrid(a.grid)}, ` +
+        (b
+          ? `${b.paths[0]} on ${describeGrid(b.grid)}`
+          : `the truth ${truth.path} on ${describeGrid(truth.grid)}`),
+      "put both on one grid first: climax regrid IN --res ... -o OUT",
+    );
+  }
+  const cut = !sameGrid(truth.grid, first.grid);
+  const region = cut ? (first.region ?? describeGrid(first.grid)) : "global";
+  const uncut: View = { ...view, apply: makeView(first.grid, first.grid, units)!.apply };
+  return {
+    truth: cut || units.size > 0 ? viewTruth(truth, view) : truth,
+    systems: units.size > 0 ? systems.map((system) => viewSystem(system, uncut)) : [...systems],
+    region,
+    note: cut
+      ? `the truth ${truth.path} (${describeGrid(truth.grid)}) is cut to the region of the forecasts: ` +
+        `${first.region === undefined ? "" : `${first.region}, `}${describeGrid(first.grid)}`
+      : undefined,
+  };
+}
+
+/** The truth through a view; its climatologies too. */
+export function viewTruth(truth: Truth, view: View): Truth {
+  const { training } = truth;
+  return {
+    ...truth,
+    grid: view.grid,
+    units: viewUnits(truth.units, view),
+    read: async (name, step) => view.apply(name, await truth.read(name, step)),
+    training: training && (async (kind, name) => viewField(await training(kind, name), view, name)),
+  };
+}
+
+/** A forecast through a view, which does not cut it. */
+export function viewSystem(system: ForecastSystem, view: View): ForecastSystem {
+  return {
+    ...system,
+    units: viewUnits(system.units, view),
+    read: async (name, initial, lead, member) =>
+      view.apply(name, await system.read(name, initial, lead, member)),
+  };
+}
+
+/** A field for each time through a view; the same field again gives the same again. */
+export function viewField(at: FieldAt, view: View, name: string): FieldAt {
+  let [before, after]: (Field | undefined)[] = [];
+  return (time: CfTime) => {
+    const field = at(time);
+    if (field !== before) [before, after] = [field, view.apply(name, Float32Array.from(field))];
+    return after!;
+  };
+}
+
+const viewUnits = (units: ReadonlyMap<string, string>, view: View) =>
+  new Map([...units].map(([name, own]) => [name, view.units.get(name)?.units ?? own]));
+
+/** Degrees; float32 files round their coordinates. */
+const tolerance = 1e-3;
+
+/** Cuts fields [H * W] on `from` to those on `to`; undefined when a point of `to` is not on `from`. */
+function cropper(from: Grid, to: Grid): ((field: Float32Array) => Float32Array) | undefined {
+  const rows = placesOf(to.lat, from.lat);
+  const columns = placesOf(to.lon, from.lon);
+  if (!rows || !columns) return undefined;
+  const W = from.lon.length;
+  return (field) => {
+    const cut = new Float32Array(rows.length * columns.length);
+    let next = 0;
+    for (const row of rows) for (const column of columns) cut[next++] = field[row * W + column]!;
+    return cut;
+  };
+}
+
+/** Where each coordinate lies in an axis; undefined when one is not there. */
+function placesOf(wanted: Float64Array, axis: Float64Array): number[] | undefined {
+  const places = Array.from(wanted, (value) => axis.findIndex((x) => Math.abs(x - value) <= tolerance));
+  return places.includes(-1) ? undefined : places;
+}
