@@ -41,6 +41,8 @@ export interface CommandSpec<Config extends z.ZodType> {
   readonly positional?: Positional;
   /** A strict object; `.describe()` is the help of a flag, `.meta({ short: "o" })` its one-letter name. */
   readonly config: Config;
+  /** Settings that what was given stands for; they lie under it, and over the schema's defaults. */
+  readonly preset?: (given: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
   /** Whether `--config FILE` (YAML) is taken; yes unless false. */
   readonly allowConfigFile?: boolean;
   /** May return an exit code other than 0, e.g. 1 for "ran, and the answer is bad". */
@@ -85,14 +87,32 @@ export function command<Config extends z.ZodType>(spec: CommandSpec<Config>): Co
         context.print((parser.helpInformation() + examples(spec.examples)).trimEnd());
         return 0;
       }
-      const { success, data, error } = await spec.config.safeParseAsync(given);
+      const values = spec.preset ? over(spec.preset(given), given) : given;
+      const { success, data, error } = await spec.config.safeParseAsync(values);
       if (!success) {
-        const message = explain(error, { values: given, file, schema, flags, positional });
+        const message = explain(error, { values, file, schema, flags, positional });
         throw new ClimaxError("config", message, seeHelp(name));
       }
       return (await spec.run(data, context)) ?? 0;
     },
   };
+}
+
+/** Settings laid over others, key by key: a list or a range replaces what is under it as a whole. */
+export function over(
+  under: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const both = { ...under };
+  for (const [key, value] of Object.entries(given)) {
+    const below = both[key];
+    both[key] = isTree(below) && isTree(value) ? over(below, value) : value;
+  }
+  return both;
+}
+
+function isTree(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The commander command that reads the flags and prints the help. */

@@ -1,33 +1,39 @@
-// climax finetune: from a checkpoint to chosen lead times and variables.
+// climax finetune: a task of the paper, from a checkpoint or from nothing.
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { FinetuneConfig, finetuneObjective } from "../train/finetune.ts";
+import { presetOf, type TaskName, taskNames } from "../train/presets.ts";
 import { command } from "./command.ts";
 import { trainInTheOpen } from "./trainrun.ts";
 import { version } from "./version.ts";
 
 export const finetuneCommand = command({
   name: "finetune",
-  summary: "train a checkpoint on for chosen lead times and variables",
+  summary: "train for a task: forecasts, a region, two-week means, projection, downscaling",
   description:
-    "Trains a checkpoint on, for chosen lead times and output variables of one prepared set, whose statistics then " +
-    "normalise the model's fields. Ctrl-C and SIGTERM save a checkpoint that --resume takes up.",
+    "Trains a checkpoint on for one task of the paper, or a network from nothing: ClimaX, or with --model a baseline. " +
+    "The settings are the paper's for that task (climax config TASK shows them); flags and --config win over them. " +
+    "The statistics of the set normalise the fields. Ctrl-C and SIGTERM save a checkpoint that --resume takes up.",
   examples: [
-    "climax finetune --checkpoint runs/pretrain/best.safetensors --data.set sets/era5 --data.leads 72 -o runs/72h",
-    "climax finetune --config finetune.yaml --resume",
+    "climax finetune --task global --checkpoint runs/pretrain/best.safetensors --data.set sets/era5 -o runs/global",
+    "climax finetune --task regional --region NorthAmerica --checkpoint best.safetensors --data.set sets/era5 -o runs/na",
+    "climax finetune --task downscaling --data.set sets/mpi-5.6 --data.fine sets/era5-1.4 --checkpoint best.safetensors -o runs/fine",
+    "climax finetune --model resnet --data.set sets/era5 --data.leads 72 -o runs/resnet",
   ],
   config: FinetuneConfig,
+  preset: ({ task = "global", checkpoint }) =>
+    taskNames.includes(task as TaskName) ? presetOf(task as TaskName, checkpoint !== undefined) : {},
   run: async (config, context) => {
-    const checkpoint = await openCheckpoint(config.checkpoint);
+    const checkpoint = config.checkpoint === undefined ? undefined : await openCheckpoint(config.checkpoint);
     try {
       const provenance = { command: context.commandLine, climax: version() };
       const objective = await finetuneObjective(config, checkpoint, provenance);
       try {
-        await trainInTheOpen("finetune", config, objective, (name) => checkpoint.parameter(name), context);
+        await trainInTheOpen("finetune", config, objective, context);
       } finally {
         for (const set of objective.sets) await set.close();
       }
     } finally {
-      await checkpoint.close();
+      await checkpoint?.close();
     }
   },
 });

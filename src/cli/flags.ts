@@ -39,6 +39,8 @@ export interface JsonSchema {
   readonly required?: readonly string[];
   /** One-letter flag, from `.meta({ short: "o" })`. */
   readonly short?: string;
+  /** The flag's name where it is not that of its path, from `.meta({ flag: "model" })`. */
+  readonly flag?: string;
   /** What stands for the value in the help, from `.meta({ value: "FILE" })`. */
   readonly value?: string;
 }
@@ -56,7 +58,7 @@ export function flagsOf(schema: JsonSchema, path: readonly string[] = [], requir
   if (path.length > 0 && others.length > 0) {
     flags.push({
       path,
-      name: path.map(kebab).join("."),
+      name: schema.flag ?? path.map(kebab).join("."),
       short: schema.short,
       schema: objects.length > 0 ? { ...schema, anyOf: others } : schema,
       required: required && objects.length === 0,

@@ -1,5 +1,4 @@
 // climax pretrain: a model from nothing, on one or more prepared sets.
-import { networkOf } from "../model/network.ts";
 import { PretrainConfig, pretrainObjective } from "../train/pretrain.ts";
 import { command } from "./command.ts";
 import { trainInTheOpen } from "./trainrun.ts";
@@ -21,11 +20,7 @@ export const pretrainCommand = command({
   run: async (config, context) => {
     const objective = await pretrainObjective(config, { command: context.commandLine, climax: version() });
     try {
-      const network = networkOf(objective.model);
-      // One at a time: all of a large model's values at once would take as much memory again as the model.
-      const start = (name: string) => 
-        network.initialise(config.training.seed, new Set([name])).get(name)!;
-      await trainInTheOpen("pretrain", config, objective, start, context);
+      await trainInTheOpen("pretrain", config, objective, context);
     } finally {
       for (const set of objective.sets) await set.close();
     }

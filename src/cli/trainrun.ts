@@ -8,9 +8,9 @@ import { type Gpu, openGpu, type Precision } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
 import { networkOf } from "../model/network.ts";
 import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
-import { Learner, type LearnerOptions, type ReadParameter } from "../train/learner.ts";
+import { Learner, type LearnerOptions } from "../train/learner.ts";
 import { type Run, totalSteps, trainRun } from "../train/loop.ts";
-import type { Objective } from "../train/pretrain.ts";
+import type { Objective } from "../train/objective.ts";
 import { bestCheckpoint, heldCheckpoint, lastCheckpoint, microBatchOf, resumeRun } from "../train/resume.ts";
 import type { Context } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
@@ -30,16 +30,11 @@ export interface RunConfig {
   readonly training: TrainingSettings;
 }
 
-/**
- * Trains in the open: says what will be done, shows how far it is, and where the result lies.
- *
- * @param start  starting values of the parameters, for a run that is not resumed
- */
+/** Trains in the open: says what will be done, shows how far it is, and where the result lies. */
 export async function trainInTheOpen(
   name: string,
   config: RunConfig,
   objective: Objective,
-  start: ReadParameter,
   context: Context,
 ): Promise<void> {
   const { output: out, resume } = config;
@@ -62,7 +57,7 @@ export async function trainInTheOpen(
   }
   const gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
   try {
-    await trainOn(gpu, name, config, objective, start, context);
+    await trainOn(gpu, name, config, objective, context);
   } finally {
     gpu.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
   }
@@ -73,12 +68,10 @@ async function trainOn(
   name: string,
   config: RunConfig,
   objective: Objective,
-  start: ReadParameter,
   context: Context,
 ): Promise<void> {
   const { output: out, resume, recompute, updateEarly, optimiser, training } = config;
-  const { model, train, validation, sets, batches } = objective;
-  const { grid } = sets[0]!;
+  const { model, train, validation, grid, batches, start } = objective;
   const { batchSize } = training;
   const info = {
     ...objective.info,
@@ -96,7 +89,13 @@ async function trainOn(
   const steps = totalSteps(train, training);
   // What embeds variables that never enter is left alone, decay included.
   const entering = info.inputs ?? info.variables.map((variable) => variable.name);
-  const options: LearnerOptions = { variables: entering, recompute, early: updateEarly };
+  const options: LearnerOptions = {
+    ...objective.learner,
+    variables: entering,
+    recompute,
+    early: updateEarly,
+    average: training.ema,
+  };
   const wanted = training.microBatch ?? (resume ? await microBatchOf(out) : undefined);
   const room = roomOf(gpu, config.memory);
   const plan = planRun(gpu, { config: model, grid, optimiser, options, batchSize, batches }, room, wanted);
@@ -111,6 +110,7 @@ async function trainOn(
       `run         ${steps} steps of ${batchSize * training.accumulate} samples, in ${out}`,
     ].join("\n"),
   );
+  for (const note of objective.notes ?? []) context.info(`note        ${note}`);
   const undo = resume ? undefined : await beginFolder(out, config);
   const result = await interruptible(
     async (signal) => {

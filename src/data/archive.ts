@@ -85,8 +85,8 @@ export async function openArchive(paths: readonly string[], options: ArchiveOpti
     }
     const fields = files.flatMap((file) => file.fields);
     const asksLatitude = names?.some(({ info }) => info === latitude) ?? false;
-    const { variables, times } = join(fields, notes);
     const grid = commonGrid(fields) ?? (asksLatitude ? await gridOf(datasets[0]!) : undefined);
+    const { variables, times } = join(fields, grid, notes);
     if (asksLatitude && grid && !variables.has(latitude.name))
       variables.set(latitude.name, latitudeField(grid));
     if (names && options.missing !== "skip") {
@@ -98,6 +98,12 @@ export async function openArchive(paths: readonly string[], options: ArchiveOpti
           files.flatMap((file) => file.holds),
         );
     }
+    if (!grid && fields[0])
+      throw new ClimaxError(
+        "grid",
+        `${fields[0].name} in ${fields[0].path} is one number for the whole globe, and no field gives a grid`,
+        "give a file with fields on a grid as well",
+      );
     if (!grid)
       throw lacking(
         names ?? [],
@@ -160,12 +166,13 @@ function mustHoldSomething({ path, variables }: Dataset, found: FileFields): voi
 }
 
 function commonGrid(fields: Field[]): Grid | undefined {
-  const first = fields[0];
-  for (const field of fields) {
-    if (!first || sameGrid(first.grid, field.grid)) continue;
+  const placed = fields.flatMap(({ grid, name, path }) => (grid ? [{ grid, name, path }] : []));
+  const first = placed[0];
+  for (const { grid, name, path } of placed) {
+    if (!first || sameGrid(first.grid, grid)) continue;
     throw new ClimaxError(
       "grid",
-      `the grids differ: ${first.name} in ${first.path} is ${describeGrid(first.grid)}, ${field.name} in ${field.path} is ${describeGrid(field.grid)}`,
+      `the grids differ: ${first.name} in ${first.path} is ${describeGrid(first.grid)}, ${name} in ${path} is ${describeGrid(grid)}`,
       "bring the files to one grid first: climax regrid --res 5.625, each on its own",
     );
   }
@@ -193,8 +200,18 @@ type Timeline = Map<number, { part: number; index: number }>;
 /** Times match to the millisecond, to which they were rounded when decoded. */
 const key = (time: CfTime) => Math.round(time.seconds * 1000);
 
+/** One step of a field on the grid; a number for the whole globe is the same everywhere. */
+async function readOn(grid: Grid | undefined, field: Field, step: number): Promise<Float32Array> {
+  const values = await field.read(step);
+  return field.grid || !grid ? values : new Float32Array(grid.lat.length * grid.lon.length).fill(values[0]!);
+}
+
 /** Joins fields of the same name along time; all names keep the times that they share. */
-function join(fields: Field[], notes: Notes): { variables: Map<string, ArchiveVariable>; times: CfTime[] } {
+function join(
+  fields: Field[],
+  grid: Grid | undefined,
+  notes: Notes,
+): { variables: Map<string, ArchiveVariable>; times: CfTime[] } {
   const byName = new Map<string, Field[]>();
   for (const field of fields) byName.set(field.name, [...(byName.get(field.name) ?? []), field]);
   const timed = new Map<string, { parts: Field[]; timeline: Timeline }>();
@@ -210,7 +227,7 @@ function join(fields: Field[], notes: Notes): { variables: Map<string, ArchiveVa
   const variables = new Map<string, ArchiveVariable>();
   for (const [name, all] of byName) {
     const { parts, timeline } = timed.get(name) ?? { parts: all, timeline: undefined };
-    const { info, level, variable, read } = parts[0]!;
+    const { info, level, variable } = parts[0]!;
     variables.set(name, {
       name,
       info,
@@ -219,11 +236,11 @@ function join(fields: Field[], notes: Notes): { variables: Map<string, ArchiveVa
       constant: timeline === undefined,
       attributes: variable.attributes,
       read: async (step) => {
-        if (!timeline) return read(0);
+        if (!timeline) return readOn(grid, parts[0]!, 0);
         const time = times[step];
         if (!time) throw new RangeError(`step ${step} of ${name}; there are ${times.length}`);
         const { part, index } = timeline.get(key(time))!;
-        return parts[part]!.read(index);
+        return readOn(grid, parts[part]!, index);
       },
     });
   }

@@ -293,7 +293,9 @@ export async function timesOf(
   if (!times) {
     const raw = await values(coordinate);
     const month = coordinate.kind === "month";
-    times = month ? months(raw, coordinate.variable, dataset, notes) : decode(coordinate, raw, dataset);
+    times = month
+      ? months(raw, coordinate.variable, dataset, notes)
+      : decode(coordinate, raw, dataset, notes);
     decoded.set(coordinate.variable, times);
   }
   if (coordinate.kind === "reference") {
@@ -309,9 +311,19 @@ export async function timesOf(
   return { ...place, times };
 }
 
-function decode({ variable }: Coordinate, raw: ArrayLike<number>, dataset: Dataset): CfTime[] {
+function decode(
+  { variable }: Coordinate,
+  raw: ArrayLike<number>,
+  dataset: Dataset,
+  notes: Set<string>,
+): CfTime[] {
   const units = text(variable.attributes, "units");
   const calendar = text(variable.attributes, "calendar") || undefined;
+  const years = units === "" ? bareYears(raw, calendar) : undefined;
+  if (years) {
+    notes.add(`${variable.name} has no units and counts years (${raw[0]}, ...); dated to their 1 July`);
+    return years;
+  }
   if (units === "") {
     throw new ClimaxError(
       "data",
@@ -327,6 +339,17 @@ function decode({ variable }: Coordinate, raw: ArrayLike<number>, dataset: Datas
       cause: error,
     });
   }
+}
+
+/**
+ * Annual means as ClimateBench has them: a time that is the year, 1850, 1851, ..., dated to the middle of it. Years have
+ * four digits and follow one another, so that a count of steps is not taken for them.
+ */
+function bareYears(raw: ArrayLike<number>, calendar: string | undefined): CfTime[] | undefined {
+  const list = Array.from(raw);
+  const yearly = list.every((year, i) => Number.isInteger(year) && (i === 0 || year === list[i - 1]! + 1));
+  if (list.length === 0 || !yearly || list[0]! < 1000 || list.at(-1)! > 9999) return undefined;
+  return list.map((year) => decodeTimes([0], `days since ${year}-07-01`, calendar)[0]!);
 }
 
 async function leadHours(lead: Coordinate): Promise<number> {

@@ -28,10 +28,11 @@ export interface Field {
   path: string;
   /** The variable in the file. */
   variable: DatasetVariable;
-  grid: Grid;
+  /** undefined for one number for the whole globe, such as the CO2 of a year. */
+  grid: Grid | undefined;
   /** Valid times in the file's order; undefined for a constant and for a field without a time. */
   times: CfTime[] | undefined;
-  /** [H, W] of one step of the file, in ClimaX units on `grid`; missing values are NaN. */
+  /** [H, W] of one step of the file, [1] without a grid, in ClimaX units; missing values are NaN. */
   read(step: number): Promise<Float32Array>;
 }
 
@@ -154,7 +155,7 @@ function refusal(dataset: Dataset, variable: DatasetVariable, what: string, hint
 }
 
 interface Reader {
-  grid: Grid;
+  grid: Grid | undefined;
   times: CfTime[] | undefined;
   note: string | undefined;
   read(step: number, levelIndex: number): Promise<Float32Array>;
@@ -168,10 +169,11 @@ async function readerOf(
   levels: number[],
 ): Promise<Reader> {
   const { dataset, notes } = coordinates;
-  const place = await horizontalOf(coordinates, variable);
   const time = await timesOf(coordinates, variable);
-  const { latitudeAxis, longitudeAxis, grid } = place;
-  const known = [latitudeAxis, longitudeAxis, time?.axis, levelAxis];
+  // One number for the globe is meant only of what drives the climate; of anything else the grid is missing.
+  const single = info.role === "forcing" && variable.shape.every((n, at) => n === 1 || at === time?.axis);
+  const place = single ? undefined : await horizontalOf(coordinates, variable);
+  const known = [place?.latitudeAxis, place?.longitudeAxis, time?.axis, levelAxis];
   variable.dimensions.forEach((dimension, at) => {
     const length = variable.shape[at]!;
     if (known.includes(at) || length === 1) return;
@@ -198,23 +200,34 @@ async function readerOf(
   } else if (!times) {
     notes.add(`${variable.name} has no time; taken as the same at all times`);
   }
-  return { grid, times, note: converter.note, read };
+  return { grid: place?.grid, times, note: converter.note, read };
 }
 
 /** A slab of one step of all levels is kept in memory up to this size, elements: 64 MiB of float32. */
 const keptSlab = 2 ** 24;
 
 /**
- * Reads [H, W] of one step and one level index, south to north and eastward, converted. The second level that is
+ * Reads [H, W] of one step and one level index, south to north and eastward, converted; [1] without a place. The second level that is
  * asked for of a step brings the others along, for files whose compressed chunks hold all levels.
  */
 function stepReader(
   variable: DatasetVariable,
-  { rows, columns, latitudeAxis, longitudeAxis }: Horizontal,
+  place: Horizontal | undefined,
   axes: { time: number | undefined; level: number | undefined },
   levels: number[],
   { scale, offset }: UnitsConverter,
 ): Reader["read"] {
+  if (!place) {
+    return async (step) => {
+      const start = variable.shape.map((_, at) => (at === axes.time ? step : 0));
+      const one = await variable.readUnpacked(
+        start,
+        start.map(() => 1),
+      );
+      return Float32Array.of(one[0]! * scale + offset);
+    };
+  }
+  const { rows, columns, latitudeAxis, longitudeAxis } = place;
   const lowest = Math.min(...levels);
   const range = Math.max(...levels) - lowest + 1;
   const horizontal = variable.shape[latitudeAxis]! * variable.shape[longitudeAxis]!;

@@ -59,6 +59,25 @@ export const manifestSchema = z.strictObject({
 });
 export type Manifest = z.output<typeof manifestSchema>;
 
+/** The distance of a set's states, for people: "every 6 h", "every year". Months and years have no one length in hours. */
+export function describeStep({ stepHours }: Pick<Manifest, "stepHours">): string {
+  const months = monthsOf(stepHours);
+  if (months === undefined) return `every ${stepHours} h`;
+  if (months % 12 === 0) return months === 12 ? "every year" : `every ${months / 12} years`;
+  return months === 1 ? "every month" : `every ${months} months`;
+}
+
+/**
+ * The whole months that a distance of states stands for when it is one month or more; undefined when it is shorter,
+ * or none. Months of any calendar have 28 to 31 days, years 360 to 366.
+ */
+export function monthsOf(hours: number): number | undefined {
+  const months = hours / (24 * 30.4375);
+  const whole = Math.round(months);
+  // A February is 0.08 short, and a month of 30 days 0.015, which adds up over a year of 360.
+  return whole >= 1 && Math.abs(months - whole) <= 0.09 + 0.015 * whole ? whole : undefined;
+}
+
 /** Where a set is written before it takes its name. */
 export function partialPath(dir: string): string {
   return `${dir.replace(/[/\\]+$/, "")}.partial`;

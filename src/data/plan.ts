@@ -1,12 +1,16 @@
 // Which steps of an archive go to which split and shard of a prepared set, and which steps are not there.
 
 import { ClimaxError } from "../errors.ts";
-import { type SplitName, splitNames } from "./manifest.ts";
+import { describeStep, monthsOf, type SplitName, splitNames } from "./manifest.ts";
 import { type CfTime, formatTime, isWithin, type Period, parsePeriod, timeParts } from "./time.ts";
 
-/** One file of a split: a calendar year, so that every shard of a set holds about as much. */
+/**
+ * One file of a split: a calendar year, so that every shard of a set holds about as much; all of the split where a
+ * state stands for a month or more, for a file that holds a single state helps nobody.
+ */
 export interface PlannedShard {
   split: SplitName;
+  /** Of its first state. */
   year: number;
   /** Indices into the archive's times. */
   steps: number[];
@@ -41,10 +45,15 @@ export function planSplits(
   });
   refuseOverlap(wanted);
 
+  const splits = wanted.map((split) => {
+    const steps = times.flatMap((time, step) => (isWithin(time, split.period) ? [step] : []));
+    return { ...split, steps };
+  });
+  const stepHours = usualStep(times, splits);
+  const coarse = monthsOf(stepHours) !== undefined;
   const shards: PlannedShard[] = [];
   const notes: string[] = [];
-  for (const { name, text, period } of wanted) {
-    const steps = times.flatMap((time, step) => (isWithin(time, period) ? [step] : []));
+  for (const { name, text, steps } of splits) {
     if (steps.length === 0)
       throw new ClimaxError(
         "data",
@@ -54,15 +63,12 @@ export function planSplits(
     let shard: PlannedShard | undefined;
     for (const step of steps) {
       const { year } = timeParts(times[step]!);
-      if (shard?.year !== year) shards.push((shard = { split: name, year, steps: [] }));
+      if (!shard || (shard.year !== year && !coarse)) shards.push((shard = { split: name, year, steps: [] }));
       shard.steps.push(step);
     }
   }
-  const stepHours = usualStep(times, shards);
-  for (const { name, text, period } of wanted) {
-    const own = shards.filter(({ split }) => split === name).flatMap(({ steps }) => steps);
-    notes.push(...missingSteps(times, own, stepHours, name, text, period));
-  }
+  for (const { name, text, period, steps } of splits)
+    notes.push(...missingSteps(times, steps, stepHours, name, text, period));
   const used = shards.reduce((sum, { steps }) => sum + steps.length, 0);
   if (used < times.length) notes.push(`${times.length - used} of ${times.length} states lie in no split`);
   return { shards, stepHours, notes };
@@ -87,9 +93,9 @@ function refuseOverlap(wanted: readonly { name: SplitName; text: string; period:
 const hoursAfter = (times: readonly CfTime[], a: number, b: number) =>
   (times[b]!.seconds - times[a]!.seconds) / 3600;
 
-function usualStep(times: readonly CfTime[], shards: readonly PlannedShard[]): number {
+function usualStep(times: readonly CfTime[], splits: readonly { steps: readonly number[] }[]): number {
   const counts = new Map<number, number>();
-  for (const { steps } of shards)
+  for (const { steps } of splits)
     for (let i = 1; i < steps.length; i++) {
       const hours = hoursAfter(times, steps[i - 1]!, steps[i]!);
       counts.set(hours, (counts.get(hours) ?? 0) + 1);
@@ -115,16 +121,20 @@ function missingSteps(
     notes.push(`${name}: asked for ${text}, the files begin at ${formatTime(first)}`);
   if (slack > 0 && period.end.seconds - last.seconds >= slack)
     notes.push(`${name}: asked for ${text}, the files end at ${formatTime(last)}`);
+  // Months and years have no one length: counted in months, a leap year is no gap.
+  const usualMonths = monthsOf(stepHours);
   const gaps = steps.flatMap((step, i) => {
     const hours = i === 0 ? stepHours : hoursAfter(times, steps[i - 1]!, step);
-    return hours === stepHours ? [] : [{ from: steps[i - 1]!, to: step, hours }];
+    const months = usualMonths === undefined ? undefined : monthsOf(hours);
+    const regular = months === undefined ? hours === stepHours : months === usualMonths;
+    const count = months === undefined ? hours / stepHours : months / usualMonths!;
+    return regular ? [] : [{ from: steps[i - 1]!, to: step, hours, missing: Math.round(count) - 1 }];
   });
   if (gaps.length === 0) return notes;
-  const lines = gaps.slice(0, listed).map(({ from, to, hours }) => {
-    const missing = Math.round(hours / stepHours) - 1;
+  const lines = gaps.slice(0, listed).map(({ from, to, hours, missing }) => {
     const what = missing > 0 ? `${missing} missing` : "irregular";
     return `${formatTime(times[from]!)} to ${formatTime(times[to]!)} (${hours} h, ${what})`;
   });
   const more = gaps.length > listed ? ` and ${gaps.length - listed} more` : "";
-  return [...notes, `${name}: not every ${stepHours} h: ${lines.join("; ")}${more}`];
+  return [...notes, `${name}: not ${describeStep({ stepHours })}: ${lines.join("; ")}${more}`];
 }

@@ -57,7 +57,7 @@ function byOwnName({ name, attributes }: Candidate): {
   const lower = name.toLowerCase();
   const named = /^(.+)_(\d{1,4})$/.exec(lower);
   for (const info of variables) {
-    if (info.name === lower) return { info, exact: true };
+    if (info.name === lower || info.name === name) return { info, exact: true };
     if (info.levels === "pressure" && named?.[1] === info.name) {
       return { info, level: Number(named[2]), exact: true };
     }

@@ -2,9 +2,12 @@
 // content depends only on (seed, epoch, index). A resumed run asks for the batch it stopped at.
 
 import { ClimaxError, unknownName } from "../errors.ts";
-import type { SplitName } from "./manifest.ts";
-import type { PreparedSet } from "./prepared.ts";
+import { cropFields, cropGrid, type PatchWindow } from "../grid/regions.ts";
+import { type BatchingOptions, batched, gather, normalise } from "./batching.ts";
+import { describeStep, type SplitName } from "./manifest.ts";
+import type { PreparedSet, Split } from "./prepared.ts";
 import { drawInteger, permutation } from "./shuffle.ts";
+import { describeLack, type Leads, leadList, readMean, type TargetOptions, targetFinder } from "./targets.ts";
 import { type CfTime, formatTime } from "./time.ts";
 
 /** B samples of one source. Checked when made; after that only shapes matter. */
@@ -37,60 +40,53 @@ export interface BatchSource {
   batchAt(epoch: number, index: number): Promise<Batch>;
 }
 
-export interface SampleOptions {
+export interface SampleOptions extends TargetOptions, BatchingOptions {
   inputs: readonly string[];
   outputs: readonly string[];
-  /** Hours: a list, or every `step` from `min` to `max` inclusive. */
-  leads: readonly number[] | { min: number; max: number; step: number };
-  batchSize: number;
-  seed: number;
-  /** Another order every epoch; in `train` unless told otherwise. Without it samples come in time order. */
-  shuffle?: boolean;
+  leads: Leads;
   /**
    * false: a sample is an initial time, its lead is drawn anew every epoch (without `shuffle`: once for all
    * epochs). true: a sample is a pair of initial time and lead, and an epoch has all of them.
    */
   everyLead?: boolean;
-  /** Leaves out the last batch when it is not full; in `train` unless told otherwise. */
-  dropLast?: boolean;
+  /** Takes no more than the first such part of the split's states. */
+  fraction?: number;
+  /** Cuts every field down to a region of the set's grid. */
+  window?: PatchWindow;
 }
 
-// Streams of random numbers, so that order and leads are independent.
-const orderStream = 1;
+// Streams of random numbers, so that order (in batching.ts), leads and mixture are independent.
 const leadStream = 2;
 const mixStream = 3;
 
 /**
  * Samples of one split of one set. Targets are found by real time: an initial time t makes a sample with lead l when
- * the split holds both t and t + l, so no target crosses into another split, and nothing is lost where
- * files end. Leads are drawn uniformly from those an initial time has: within the longest lead of the split's end, or
- * of a gap, that is not all of them.
+ * the split holds both t and t + l (and all else that `average` and `steps` want), so no target crosses into another
+ * split, and nothing is lost where files end. Leads are drawn uniformly from those an initial time has: within the
+ * longest lead of the split's end, or of a gap, that is not all of them.
  *
  * @throws ClimaxError (config) for unknown variables, for leads that the split cannot have, for too few samples
  */
 export function samples(set: PreparedSet, splitName: SplitName, options: SampleOptions): BatchSource {
-  const { inputs, outputs, batchSize, seed } = options;
+  const { inputs, outputs, batchSize, seed, window } = options;
   const train = splitName === "train";
   const { shuffle = train, dropLast = train, everyLead = false } = options;
-  const known = set.variables.map(({ name }) => name);
-  for (const name of [...inputs, ...outputs]) if (!known.includes(name)) unknownName("variable", name, known);
-  const split = set.split(splitName);
+  mustHave(set, [...inputs, ...outputs]);
+  const split = firstPart(set.split(splitName), options.fraction);
   const leads = leadList(options.leads);
+  const targetsOf = targetFinder(split.times, set.manifest.stepHours, options);
+  const leadsOf = (step: number) => leads.filter((lead) => targetsOf(step, lead) !== undefined);
 
-  const stepAt = new Map(split.times.map(({ seconds }, step) => [Math.round(seconds), step]));
-  const targetOf = (step: number, lead: number): number | undefined =>
-    stepAt.get(Math.round(split.times[step]!.seconds + lead * 3600));
-  const leadsOf = (step: number) => leads.filter((lead) => targetOf(step, lead) !== undefined);
-
-  const where = `${set.dir}: ${splitName} (${formatTime(split.times[0]!)} to ${formatTime(split.times.at(-1)!)}, every ${set.manifest.stepHours} h)`;
+  const where = describeSplit(set, splitName);
+  const lacking = (lead: string) =>
+    new ClimaxError(
+      "config",
+      `${where} has ${describeLack(lead, options)}`,
+      "choose leads that are multiples of the step and shorter than the split",
+    );
   if (Array.isArray(options.leads))
     for (const lead of leads)
-      if (!split.times.some((_, step) => targetOf(step, lead) !== undefined))
-        throw new ClimaxError(
-          "config",
-          `${where} has no two states ${lead} h apart`,
-          "choose leads that are multiples of the step and shorter than the split",
-        );
+      if (!split.times.some((_, step) => targetsOf(step, lead) !== undefined)) throw lacking(String(lead));
 
   // Samples in time order: initial steps, and with everyLead the lead of each.
   const initial: number[] = [];
@@ -101,101 +97,62 @@ export function samples(set: PreparedSet, splitName: SplitName, options: SampleO
         initial.push(step);
         given.push(lead);
       }
-    else if (leads.some((lead) => targetOf(step, lead) !== undefined)) initial.push(step);
+    else if (leads.some((lead) => targetsOf(step, lead) !== undefined)) initial.push(step);
   }
-  const batches = dropLast ? Math.floor(initial.length / batchSize) : Math.ceil(initial.length / batchSize);
   if (initial.length === 0)
-    throw new ClimaxError(
-      "config",
-      `${where} has no two states ${leads.length === 1 ? leads[0] : `${leads[0]} to ${leads.at(-1)}`} h apart`,
-      "choose leads that are multiples of the step and shorter than the split",
-    );
-  if (batches === 0)
-    throw new ClimaxError(
-      "config",
-      `${where} has ${initial.length} samples, fewer than one batch of ${batchSize}`,
-      "choose a smaller batch size, or a longer period",
-    );
+    throw lacking(leads.length === 1 ? String(leads[0]) : `${leads[0]} to ${leads.at(-1)}`);
 
-  let orderEpoch = Number.NaN;
-  let order: Uint32Array = new Uint32Array();
-  const sampleAt = (epoch: number, position: number) => {
-    if (shuffle && orderEpoch !== epoch) {
-      order = permutation(initial.length, seed, orderStream, epoch);
-      orderEpoch = epoch;
-    }
-    const index = shuffle ? order[position]! : position;
-    const step = initial[index]!;
-    if (everyLead) return { step, lead: given[index]! };
-    const available = leadsOf(step);
+  const leadOf = (index: number, epoch: number): number => {
+    if (everyLead) return given[index]!;
+    const available = leadsOf(initial[index]!);
+    return available[drawInteger(available.length, seed, leadStream, shuffle ? epoch : 0, index)]!;
+  };
+  const cut = (fields: Float32Array) => (window ? cropFields(fields, set.grid, window) : fields);
+  const { lat, lon } = window ? cropGrid(set.grid, window) : set.grid;
+  const cells = lat.length * lon.length;
+
+  return batched(initial.length, { batchSize, seed, shuffle, dropLast }, where, async (indices, epoch) => {
+    const steps = indices.map((index) => initial[index]!);
+    const leadHours = Float32Array.from(indices, (index) => leadOf(index, epoch));
+    const targets = steps.map((step, b) => targetsOf(step, leadHours[b]!)!);
+    const x = gather(steps.length, async (b) => {
+      return normalise(cut(await split.read(steps[b]!, inputs)), inputs, set, cells);
+    });
+    const ys = targets[0]!.map((_, k) =>
+      gather(steps.length, async (b) => {
+        return normalise(cut(await readMean(split, targets[b]![k]!, outputs)), outputs, set, cells);
+      }),
+    );
+    const [y, ...later] = await Promise.all(ys);
     return {
-      step,
-      lead: available[drawInteger(available.length, seed, leadStream, shuffle ? epoch : 0, index)]!,
+      variables: inputs,
+      outputs,
+      x: await x,
+      y: y!,
+      ...(later.length > 0 ? { later } : {}),
+      leadHours,
+      times: steps.map((step) => split.times[step]!),
+      size: steps.length,
     };
-  };
-
-  return {
-    samples: initial.length,
-    batches,
-    batchAt: async (epoch, index) => {
-      if (!(index >= 0 && index < batches)) throw new RangeError(`batch ${index} of ${batches}`);
-      const size = Math.min(batchSize, initial.length - index * batchSize);
-      const chosen = Array.from({ length: size }, (_, b) => sampleAt(epoch, index * batchSize + b));
-      const cells = set.grid.lat.length * set.grid.lon.length;
-      const x = new Float32Array(size * inputs.length * cells);
-      const y = new Float32Array(size * outputs.length * cells);
-      await Promise.all(
-        chosen.map(async ({ step, lead }, b) => {
-          const [now, later] = await Promise.all([
-            split.read(step, inputs),
-            split.read(targetOf(step, lead)!, outputs),
-          ]);
-          normalise(now, inputs, set, x.subarray(b * now.length, (b + 1) * now.length));
-          normalise(later, outputs, set, y.subarray(b * later.length, (b + 1) * later.length));
-        }),
-      );
-      return {
-        variables: inputs,
-        outputs,
-        x,
-        y,
-        leadHours: Float32Array.from(chosen, ({ lead }) => lead),
-        times: chosen.map(({ step }) => split.times[step]!),
-        size,
-      };
-    },
-  };
+  });
 }
 
-/** The leads an option stands for, hours, ascending. @throws ClimaxError (config) for leads that are not positive */
-export function leadList(leads: SampleOptions["leads"]): number[] {
-  const list = Array.isArray(leads) ? leads.toSorted((a, b) => a - b) : [];
-  if (!Array.isArray(leads)) {
-    const { min, max, step } = leads as { min: number; max: number; step: number };
-    if (step > 0) for (let i = 0; min + i * step <= max; i++) list.push(min + i * step);
-  }
-  if (list.length === 0 || !list.every((lead) => Number.isFinite(lead) && lead > 0))
-    throw new ClimaxError(
-      "config",
-      `leads ${JSON.stringify(leads)} are not one or more positive numbers of hours`,
-      "write a list such as 24,72, or min, max and step with min not above max",
-    );
-  return [...new Set(list)];
+/** The first part of a split, at least one state. */
+function firstPart(split: Split, fraction = 1): Split {
+  return { ...split, times: split.times.slice(0, Math.max(1, Math.round(fraction * split.times.length))) };
 }
 
-/** Physical units to (value - mean) / std, [V, H, W]. */
-function normalise(
-  fields: Float32Array,
-  names: readonly string[],
-  { mean, std }: PreparedSet,
-  out: Float32Array,
-): void {
-  const cells = fields.length / names.length;
-  for (const [v, name] of names.entries()) {
-    const centre = mean[name]!;
-    const scale = 1 / std[name]!;
-    for (let i = v * cells; i < (v + 1) * cells; i++) out[i] = (fields[i]! - centre) * scale;
-  }
+/** @throws ClimaxError (config) for a variable that the set does not have */
+export function mustHave(set: PreparedSet, names: readonly string[]): void {
+  const known = set.variables.map(({ name }) => name);
+  for (const name of names) if (!known.includes(name)) unknownName("variable", name, known);
+}
+
+/** "sets/era5: train (1979-01-01T00:00:00 to 2015-12-31T18:00:00, every 6 h)", for messages. */
+export function describeSplit(set: PreparedSet, splitName: SplitName): string {
+  const { times } = set.split(splitName);
+  const every = describeStep(set.manifest);
+  return `${set.dir}: ${splitName} (${formatTime(times[0]!)} to ${formatTime(times.at(-1)!)}, ${every})`;
 }
 
 /**

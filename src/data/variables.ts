@@ -44,6 +44,7 @@ type Row = Omit<VariableInfo, "aliases" | "cfStandardNames" | "longNames"> &
 const pressure = { levels: "pressure", role: "atmosphere" } as const;
 const surface = { levels: "single", role: "surface" } as const;
 const constant = { levels: "single", role: "constant" } as const;
+const forcing = { levels: "single", role: "forcing" } as const;
 
 // biome-ignore format: a table, one row for each variable
 const rows: Row[] = [
@@ -93,7 +94,12 @@ const rows: Row[] = [
   { name: "total_column_water_vapour", short: "tcwv", cmip6: "prw", cfStandardNames: ["atmosphere_mass_content_of_water_vapor"],
     longNames: ["total column vertically-integrated water vapour"], units: "kg m-2", ...surface, bounds: [0, 150] },
   { name: "toa_incident_solar_radiation", short: "tisr", longNames: ["toa incident solar radiation"],
-    units: "J m-2", levels: "single", role: "forcing", bounds: [0, 1.3e8] },
+    units: "J m-2", ...forcing, bounds: [0, 1.3e8] },
+  // ClimateBench's, by its names as written: co2 and so2 in small letters are mixing ratios in CMIP6 and ECMWF files.
+  { name: "CO2", short: "CO2", units: "Gt", ...forcing, bounds: [0, 3e4] }, // emitted by mankind since 1850; one number a year
+  { name: "CH4", short: "CH4", units: "Gt", ...forcing, bounds: [0, 5] }, // emitted in the year; one number a year
+  { name: "SO2", short: "SO2", units: "kg m-2 s-1", ...forcing, bounds: [0, 1e-6] }, // emitted, mean of the year
+  { name: "BC", short: "BC", units: "kg m-2 s-1", ...forcing, bounds: [0, 1e-6] }, // black carbon, likewise
 
   { name: "geopotential", short: "z", cmip6: "zg", aliases: ["gh", "z3", "hgt"], cfStandardNames: ["geopotential", "geopotential_height"],
     longNames: ["geopotential", "geopotential height"], units: "m2 s-2", equivalents: height, ...pressure, bounds: [-2e4, 6e5] },
@@ -129,14 +135,20 @@ export const variables: readonly VariableInfo[] = rows.map((row) => ({
 
 const byName = new Map<string, VariableInfo>();
 for (const info of variables) {
-  const shortNames = [info.short, info.cmip6 ?? info.short].map((name) => name.toLowerCase());
+  const asWritten = info.name !== info.name.toLowerCase();
+  const shortNames = asWritten
+    ? []
+    : [info.short, info.cmip6 ?? info.short].map((name) => name.toLowerCase());
   for (const name of [info.name, ...shortNames, ...info.aliases]) byName.set(name, info);
 }
 byName.set("latitude", byName.get("lattitude")!);
 
-/** The variable of that ClimaX, ERA5, CMIP6 or other known name; a level is no part of it. */
+/**
+ * The variable of that ClimaX, ERA5, CMIP6 or other known name; a level is no part of it. Case matters only for names
+ * with capitals, ClimateBench's CO2, CH4, SO2 and BC.
+ */
 export function findVariable(name: string): VariableInfo | undefined {
-  return byName.get(name.toLowerCase());
+  return byName.get(name) ?? byName.get(name.toLowerCase());
 }
 
 /** The name of a field: "geopotential_500", "2m_temperature". */

@@ -10,7 +10,7 @@ import { type Grid, latitudeEdges, longitudeSeam } from "./grid.ts";
 import { type PoleWeight, type Row, type SeparableOperator, sparseRows } from "./separable.ts";
 
 /** Degrees by which a target may lie outside the source's outermost points: float32 files round by 3e-5. */
-const tolerance = 1e-4;
+export const tolerance = 1e-4;
 
 /** Operators of bilinear interpolation. Targets outside a regional source have empty rows. */
 export function bilinearOperator(source: Grid, target: Grid): SeparableOperator {

@@ -1,18 +1,20 @@
 /** Regridding of fields between rectilinear grids, one method per file beside this one. */
 import { ClimaxError, unknownName } from "../errors.ts";
+import { bicubicRegridding } from "./bicubic.ts";
 import { bilinearOperator } from "./bilinear.ts";
 import { type CellEdges, cellEdges, conservativeOperator } from "./conservative.ts";
 import { describeGrid, type Grid } from "./grid.ts";
 import { nearestIndices } from "./nearest.ts";
 import { type Field, separable } from "./separable.ts";
 
-export type RegridMethod = "bilinear" | "conservative" | "nearest";
-export const regridMethods: readonly RegridMethod[] = ["bilinear", "conservative", "nearest"];
+export type RegridMethod = "bilinear" | "bicubic" | "conservative" | "nearest";
+export const regridMethods: readonly RegridMethod[] = ["bilinear", "bicubic", "conservative", "nearest"];
 
 export interface RegridOptions {
   /**
    * The least part of a target's weight, 0 to 1, that must come from valid points; below it the target is NaN.
-   * By default what CDO does: 1 for bilinear (every point used must be there), and any for conservative.
+   * By default what CDO does: 1 for bilinear (every point used must be there), and any for conservative. Bicubic
+   * takes it for the bilinear value that it falls back to beside gaps.
    */
   minimumValid?: number;
   /** Cell edges from the files, for conservative; by default midway between the points. */
@@ -32,7 +34,12 @@ export interface Regridder {
   apply<T extends Field>(field: Field, out: T): T;
 }
 
-const defaultMinimumValid: Record<RegridMethod, number> = { bilinear: 1, conservative: 0, nearest: 1 };
+const defaultMinimumValid: Record<RegridMethod, number> = {
+  bilinear: 1,
+  bicubic: 1,
+  conservative: 0,
+  nearest: 1,
+};
 
 /** Sets up the operators once. Throws a `grid` error for a source of fewer than 2 x 2 points. */
 export function makeRegridder(
@@ -57,6 +64,8 @@ export function makeRegridder(
     switch (method) {
       case "bilinear":
         return separable(bilinearOperator(source, target), sourceShape, minimumValid);
+      case "bicubic":
+        return bicubicRegridding(source, target, minimumValid);
       case "conservative": {
         const [from, to] = [
           options.sourceEdges ?? cellEdges(source),

@@ -61,25 +61,15 @@ export function rowSums(rows: SparseRows): Float64Array {
 }
 
 /**
- * Returns a function that regrids one field, [H_source, W_source] -> [H_target, W_target].
- *
- * Without missing values, and with every target covered, it is A_lat . F . A_lon^T. Otherwise the field with its
- * gaps as zeros and the field of what is there (1 or 0) go through the same operators, and their quotient is the
- * mean over what is there. A target where less than `minimumValid` of the weight is there is NaN.
+ * Returns a function that regrids one field as it is, out = A_lat . F . A_lon^T: a NaN spreads to every target that
+ * has it in its rows, and a target without any row is 0.
  */
-export function separable(
-  operator: SeparableOperator,
-  sourceShape: readonly [height: number, width: number],
-  minimumValid: number,
+export function product(
+  { lat, lon, poles }: SeparableOperator,
+  sourceWidth: number,
 ): (field: Field, out: Field) => void {
-  const { lat, lon, poles } = operator;
   const [height, width] = [lat.start.length - 1, lon.start.length - 1];
-  const [sourceHeight, sourceWidth] = sourceShape;
   const values = new Float64Array(height * sourceWidth); // A_lat . F
-  let valid: Float64Array | undefined; // A_lat . (1 where F is there), made at the first field that needs it
-  const coverage = rowSums(lat);
-  for (const pole of poles) coverage[pole.row]! += pole.weight;
-  const whole = [...coverage, ...rowSums(lon)].every((sum) => Math.abs(sum - 1) < 1e-9);
 
   function alongLatitude(field: Field): void {
     values.fill(0);
@@ -97,7 +87,44 @@ export function separable(
     }
   }
 
-  function alongLatitudeMasked(field: Field, valid: Float64Array): void {
+  return (field, out) => {
+    alongLatitude(field);
+    for (let r = 0; r < height; r++) {
+      for (let c = 0; c < width; c++) out[r * width + c] = dot(lon, c, values, r * sourceWidth);
+    }
+  };
+}
+
+/** Row c of the matrix times a row of values that begins at `base`. */
+function dot({ start, column, weight }: SparseRows, c: number, values: Float64Array, base: number): number {
+  let sum = 0;
+  for (let k = start[c]!; k < start[c + 1]!; k++) sum += weight[k]! * values[base + column[k]!]!;
+  return sum;
+}
+
+/**
+ * Returns a function that regrids one field, [H_source, W_source] -> [H_target, W_target].
+ *
+ * Without missing values, and with every target covered, it is A_lat . F . A_lon^T. Otherwise the field with its
+ * gaps as zeros and the field of what is there (1 or 0) go through the same operators, and their quotient is the
+ * mean over what is there. A target where less than `minimumValid` of the weight is there is NaN.
+ */
+export function separable(
+  operator: SeparableOperator,
+  sourceShape: readonly [height: number, width: number],
+  minimumValid: number,
+): (field: Field, out: Field) => void {
+  const { lat, lon, poles } = operator;
+  const [height, width] = [lat.start.length - 1, lon.start.length - 1];
+  const [sourceHeight, sourceWidth] = sourceShape;
+  const plain = product(operator, sourceWidth);
+  let values: Float64Array | undefined; // A_lat . F without its gaps, made at the first field that needs it
+  let valid: Float64Array | undefined; // A_lat . (1 where F is there)
+  const coverage = rowSums(lat);
+  for (const pole of poles) coverage[pole.row]! += pole.weight;
+  const whole = [...coverage, ...rowSums(lon)].every((sum) => Math.abs(sum - 1) < 1e-9);
+
+  function alongLatitudeMasked(field: Field, values: Float64Array, valid: Float64Array): void {
     values.fill(0);
     valid.fill(0);
     for (let r = 0; r < height; r++) {
@@ -127,29 +154,20 @@ export function separable(
     }
   }
 
-  function dot(row: Float64Array, base: number, c: number): number {
-    let sum = 0;
-    for (let k = lon.start[c]!; k < lon.start[c + 1]!; k++)
-      sum += lon.weight[k]! * row[base + lon.column[k]!]!;
-    return sum;
-  }
-
   // Weights are products of two rounded sums: what is short of the threshold by 1e-9 has reached it.
   const least = Math.max(minimumValid - 1e-9, 1e-9);
   return (field, out) => {
     if (whole && !hasGaps(field, sourceHeight * sourceWidth)) {
-      alongLatitude(field);
-      for (let r = 0; r < height; r++) {
-        for (let c = 0; c < width; c++) out[r * width + c] = dot(values, r * sourceWidth, c);
-      }
+      plain(field, out);
       return;
     }
-    valid ??= new Float64Array(values.length);
-    alongLatitudeMasked(field, valid);
+    values ??= new Float64Array(height * sourceWidth);
+    valid ??= new Float64Array(height * sourceWidth);
+    alongLatitudeMasked(field, values, valid);
     for (let r = 0; r < height; r++) {
       for (let c = 0; c < width; c++) {
-        const weight = dot(valid, r * sourceWidth, c);
-        out[r * width + c] = weight >= least ? dot(values, r * sourceWidth, c) / weight : Number.NaN;
+        const weight = dot(lon, c, valid, r * sourceWidth);
+        out[r * width + c] = weight >= least ? dot(lon, c, values, r * sourceWidth) / weight : Number.NaN;
       }
     }
   };

@@ -80,8 +80,20 @@ export function checkTransformer(config: Transformer, ctx: z.RefinementCtx): voi
     const patches = gridShape[axis]! / patchSize;
     const wrong = places.find((place, i) => place >= patches || (i > 0 && place <= places[i - 1]!));
     if (wrong === undefined) continue;
-    issue("region", `patch ${axis === 0 ? "row" : "column"} ${wrong} does not ascend or is beyond ${patches}`);
+    issue(
+      "region",
+      `patch ${axis === 0 ? "row" : "column"} ${wrong} does not ascend or is beyond ${patches}`,
+    );
   }
+}
+
+/** Height and width of the fields that enter and leave: the grid's, or the region's. */
+export function fieldShape({
+  gridShape,
+  region,
+  patchSize,
+}: Pick<ModelConfig, "gridShape" | "region" | "patchSize">): readonly [number, number] {
+  return region ? [region.rows.length * patchSize, region.columns.length * patchSize] : gridShape;
 }
 
 /** What follows from a config: how many patches there are and how wide the parts are. */

@@ -2,8 +2,12 @@
 import { z } from "zod";
 import type { Tensor } from "../engine/tensor.ts";
 import { type ForwardOptions, forward, type ModelInput, type Parameters } from "./climax.ts";
-import { ModelConfig } from "./config.ts";
+import { fieldShape, ModelConfig } from "./config.ts";
+import { LinearConfig, linearRegression } from "./linear.ts";
 import { initialise, parameterShapes, usedParameters } from "./parameters.ts";
+import { PatternScalingConfig, patternScaling } from "./patternscaling.ts";
+import { ProjectionConfig, projection } from "./projection.ts";
+import { VitConfig, vit } from "./vit.ts";
 
 /** What a family of networks has to say for itself. */
 export interface Network<Config> {
@@ -28,16 +32,28 @@ const climax: Network<ModelConfig> = {
   initialise,
   forward,
   usedParameters,
-  fieldShape: ({ gridShape, region, patchSize }) =>
-    region ? [region.rows.length * patchSize, region.columns.length * patchSize] : gridShape,
+  fieldShape,
   describe: ({ variables, patchSize, embedDim, depth, heads }) =>
     `${variables.length} variables, patch ${patchSize}, D ${embedDim}, depth ${depth}, ${heads} heads`,
   knowsLead: true,
 };
 
-const networks = { climax };
+const networks = {
+  climax,
+  projection,
+  vit,
+  linear: linearRegression,
+  "pattern-scaling": patternScaling,
+};
 
-const AnyConfig = z.discriminatedUnion("type", [ModelConfig]);
+/** The config of any network, its type always given. */
+export const AnyConfig = z.discriminatedUnion("type", [
+  ModelConfig,
+  ProjectionConfig,
+  VitConfig,
+  LinearConfig,
+  PatternScalingConfig,
+]);
 
 /** The config of any network. One without a type is ClimaX's: so were they written before there were others. */
 export const NetworkConfig = z.preprocess(
@@ -62,7 +78,7 @@ export interface BoundNetwork {
 
 /** The network that a config describes. */
 export function networkOf(config: NetworkConfig): BoundNetwork {
-  const network = networks[config.type] as Network<NetworkConfig>;
+  const network = networks[config.type] as unknown as Network<NetworkConfig>; // each only gets configs of its type
   let shapes: ReadonlyMap<string, readonly number[]> | undefined;
   const all = () => (shapes ??= network.parameterShapes(config));
   return {

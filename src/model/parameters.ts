@@ -1,32 +1,51 @@
 // The parameters of ClimaX: their PyTorch names, shapes and starting values, in the order of its state dict.
 import { type ModelConfig, modelSizes } from "./config.ts";
+import type { EncoderConfig } from "./encoder.ts";
 import { sineCosine1d, sineCosine2d } from "./positions.ts";
 
 /** Names of the tensors that tokenise variable `v`; in the parallel form all variables share one pair. */
-export function tokenNames(config: ModelConfig, v: number): { weight: string; bias: string } {
+export function tokenNames(
+  config: Pick<ModelConfig, "parallelPatchEmbed">,
+  v: number,
+): { weight: string; bias: string } {
   return config.parallelPatchEmbed
     ? { weight: "token_embeds.proj_weights", bias: "token_embeds.proj_biases" }
     : { weight: `token_embeds.${v}.proj.weight`, bias: `token_embeds.${v}.proj.bias` };
 }
 
-/** Every parameter's shape by name. Linear weights are [out, in], as PyTorch keeps them. */
-export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
-  const { variables, patchSize: p, embedDim: D, depth, decoderDepth, parallelPatchEmbed } = config;
-  const { rows, columns, patchValues, hidden } = modelSizes(config);
-  const V = variables.length;
-  const shapes = new Map<string, readonly number[]>();
-  const linear = (name: string, out: number, into: number) => {
-    shapes.set(`${name}.weight`, [out, into]);
-    shapes.set(`${name}.bias`, [out]);
-  };
-  const norm = (name: string) => {
-    shapes.set(`${name}.weight`, [D]);
-    shapes.set(`${name}.bias`, [D]);
-  };
+type Shapes = Map<string, readonly number[]>;
 
-  shapes.set("var_embed", [1, V, D]);
-  shapes.set("var_query", [1, 1, D]);
-  shapes.set("pos_embed", [1, rows * columns, D]);
+/** Every parameter's shape by name. Linear weights are [out, in], as PyTorch keeps them. */
+export function parameterShapes(config: ModelConfig): Shapes {
+  const { variables, patchSize: p } = config;
+  const shapes: Shapes = new Map();
+  shapes.set("var_embed", [1, variables.length, config.embedDim]);
+  shapes.set("var_query", [1, 1, config.embedDim]);
+  addPositions(shapes, config);
+  addVariableTokens(shapes, config, variables.length);
+  addEncoder(shapes, config);
+  addHead(shapes, config, variables.length * p * p);
+  return shapes;
+}
+
+function addLinear(shapes: Shapes, name: string, out: number, into: number): void {
+  shapes.set(`${name}.weight`, [out, into]);
+  shapes.set(`${name}.bias`, [out]);
+}
+
+/** Adds the embeddings of the grid's positions. */
+export function addPositions(shapes: Shapes, config: EncoderConfig): void {
+  const { rows, columns } = modelSizes(config);
+  shapes.set("pos_embed", [1, rows * columns, config.embedDim]);
+}
+
+/** Adds the tokens of V variables and what aggregates them. */
+export function addVariableTokens(
+  shapes: Shapes,
+  config: Pick<ModelConfig, "patchSize" | "embedDim" | "parallelPatchEmbed">,
+  V: number,
+): void {
+  const { patchSize: p, embedDim: D, parallelPatchEmbed } = config;
   if (parallelPatchEmbed) {
     shapes.set("token_embeds.proj_weights", [V, D, 1, p, p]);
     shapes.set("token_embeds.proj_biases", [V, D]);
@@ -37,22 +56,44 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
       shapes.set(bias, [D]);
     }
   }
-  shapes.set("var_agg.in_proj_weight", [3 * D, D]);
-  shapes.set("var_agg.in_proj_bias", [3 * D]);
-  linear("var_agg.out_proj", D, D);
-  linear("lead_time_embed", D, 1);
+  addAggregation(shapes, "var_agg", D);
+}
+
+/** Adds torch.nn.MultiheadAttention's parameters. */
+export function addAggregation(shapes: Shapes, name: string, D: number): void {
+  shapes.set(`${name}.in_proj_weight`, [3 * D, D]);
+  shapes.set(`${name}.in_proj_bias`, [3 * D]);
+  addLinear(shapes, `${name}.out_proj`, D, D);
+}
+
+/** Adds the embedding of lead times, the blocks and the last norm. */
+export function addEncoder(shapes: Shapes, config: EncoderConfig): void {
+  const { embedDim: D, depth } = config;
+  const { hidden } = modelSizes(config);
+  const norm = (name: string) => {
+    shapes.set(`${name}.weight`, [D]);
+    shapes.set(`${name}.bias`, [D]);
+  };
+  addLinear(shapes, "lead_time_embed", D, 1);
   for (let i = 0; i < depth; i++) {
     norm(`blocks.${i}.norm1`);
-    linear(`blocks.${i}.attn.qkv`, 3 * D, D);
-    linear(`blocks.${i}.attn.proj`, D, D);
+    addLinear(shapes, `blocks.${i}.attn.qkv`, 3 * D, D);
+    addLinear(shapes, `blocks.${i}.attn.proj`, D, D);
     norm(`blocks.${i}.norm2`);
-    linear(`blocks.${i}.mlp.fc1`, hidden, D);
-    linear(`blocks.${i}.mlp.fc2`, D, hidden);
+    addLinear(shapes, `blocks.${i}.mlp.fc1`, hidden, D);
+    addLinear(shapes, `blocks.${i}.mlp.fc2`, D, hidden);
   }
   norm("norm");
-  for (let i = 0; i < decoderDepth; i++) linear(`head.${2 * i}`, D, D); // the odd places are GELUs
-  linear(`head.${2 * decoderDepth}`, V * patchValues, D);
-  return shapes;
+}
+
+/** Adds a head of hidden layers that ends in `out` values for each patch. */
+export function addHead(
+  shapes: Shapes,
+  { embedDim: D, decoderDepth }: Pick<ModelConfig, "embedDim" | "decoderDepth">,
+  out: number,
+): void {
+  for (let i = 0; i < decoderDepth; i++) addLinear(shapes, `head.${2 * i}`, D, D); // the odd places are GELUs
+  addLinear(shapes, `head.${2 * decoderDepth}`, out, D);
 }
 
 /**
@@ -77,49 +118,75 @@ export function decays(name: string): boolean {
   return name !== "var_embed" && name !== "pos_embed" && name !== "time_pos_embed";
 }
 
-/**
- * Starting values by name: the reference's distributions, each parameter from its own stream of `seed`, so that
- * a parameter starts alike whatever else the model has.
- *
- * Weights are normal with deviation 0.02 (the reference cuts them at ±2, a hundred deviations out), biases 0;
- * biases of patch embeddings uniform in ±1/p (PyTorch's default for a p x p convolution of one channel);
- * var_agg.in_proj_weight Xavier uniform; var_embed and pos_embed sine-cosine; var_query 0; LayerNorm 1 and 0.
- *
- * @param only  names wanted; all when left out
- */
+/** Starting values of ClimaX by name. */
 export function initialise(
   config: ModelConfig,
   seed: number,
   only?: ReadonlySet<string>,
 ): Map<string, Float32Array> {
+  return startValues(parameterShapes(config), config, seed, only);
+}
+
+/**
+ * Starting values by name: the reference's distributions, each parameter from its own stream of `seed`, so that
+ * a parameter starts alike whatever else the model has.
+ *
+ * Weights are normal with deviation 0.02 (the reference cuts them at ±2, a hundred deviations out), biases 0;
+ * biases of patch embeddings uniform in ±1/sqrt(values of a patch) (PyTorch's default for a convolution); input weights
+ * of the aggregations Xavier uniform; var_embed, pos_embed and time_pos_embed sine-cosine; queries 0; LayerNorm 1 and 0.
+ * The projection's head and time_agg.out_proj stay as PyTorch makes them: uniform in ±1/sqrt(D).
+ *
+ * @param shapes  by name, those of a network of patches and attention
+ * @param only    names wanted; all when left out
+ */
+export function startValues(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  config: EncoderConfig,
+  seed: number,
+  only?: ReadonlySet<string>,
+): Map<string, Float32Array> {
   const values = new Map<string, Float32Array>();
-  for (const [name, shape] of parameterShapes(config)) {
-    if (!only || only.has(name)) values.set(name, start(config, name, shape, seed));
+  for (const [name, shape] of shapes) {
+    if (!only || only.has(name)) values.set(name, start(config, name, shape, shapes, seed));
   }
   return values;
 }
 
-function start(config: ModelConfig, name: string, shape: readonly number[], seed: number): Float32Array {
-  const { embedDim: D, variables, patchSize } = config;
+function start(
+  config: EncoderConfig,
+  name: string,
+  shape: readonly number[],
+  shapes: ReadonlyMap<string, readonly number[]>,
+  seed: number,
+): Float32Array {
+  const { embedDim: D, patchSize } = config;
   const { rows, columns } = modelSizes(config);
-  if (name === "var_embed") return Float32Array.from(sineCosine1d(D, [...variables.keys()]));
   if (name === "pos_embed") return Float32Array.from(sineCosine2d(D, rows, columns));
+  if (name === "var_embed" || name === "time_pos_embed") {
+    const places = Array.from({ length: shape[1]! }, (_, i) => i);
+    return Float32Array.from(sineCosine1d(D, places));
+  }
 
   const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
   const random = uniform(seed, name);
-  if (name === "var_query") return values;
   if (/(^|\.)norm\d?\.weight$/.test(name)) return values.fill(1);
-  if (name === "var_agg.in_proj_weight") {
+  if (/^(var|time)_agg\.in_proj_weight$/.test(name)) {
     fillUniform(values, Math.sqrt(6 / (shape[0]! + shape[1]!)), random); // Glorot and Bengio 2010, equation 16
   } else if (/^token_embeds\..*bias(es)?$/.test(name)) {
     fillUniform(values, 1 / patchSize, random);
+  } else if (name === "patch_embed.proj.bias") {
+    const [, V] = shapes.get("patch_embed.proj.weight")!;
+    fillUniform(values, 1 / (patchSize * Math.sqrt(V!)), random);
+  } else if (/^(head\.(weight|bias)|time_agg\.out_proj\.weight)$/.test(name)) {
+    fillUniform(values, 1 / Math.sqrt(D), random);
   } else if (name.endsWith("weight") || name.endsWith("weights")) {
     fillNormal(values, 0.02, random);
   }
   return values;
 }
 
-function fillUniform(values: Float32Array, bound: number, random: () => number): void {
+/** Fills with numbers uniform in ±bound. */
+export function fillUniform(values: Float32Array, bound: number, random: () => number): void {
   for (let i = 0; i < values.length; i++) values[i] = bound * (2 * random() - 1);
 }
 
@@ -134,7 +201,7 @@ function fillNormal(values: Float32Array, deviation: number, random: () => numbe
 }
 
 /** Numbers in [0, 1) with 32 bits each: sfc32 (Doty-Humphrey), seeded by an FNV-1a hash of seed and name. */
-function uniform(seed: number, stream: string): () => number {
+export function uniform(seed: number, stream: string): () => number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(`${seed}/${stream}`)) {
     hash = Math.imul(hash ^ byte, 0x01000193);

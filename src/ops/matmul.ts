@@ -1,5 +1,5 @@
 // Matrix products and linear layers, differentiable.
-import { isRecording, record } from "../engine/autograd.ts";
+import { isRecording, needsGradient, record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import { empty, free, type Shape, size, type Tensor } from "../engine/tensor.ts";
 import { masked } from "./dropout.ts";
@@ -109,17 +109,19 @@ export function linear(
   const before = gelu && isRecording() ? empty(gpu, y.shape) : undefined;
   withNormed(x, norm, (input) => project(input, weight, y, { bias, gelu: before ?? gelu, noise, residual }));
   const inputs = [x, weight, bias, residual, norm?.weight, norm?.bias].filter((t) => t !== undefined);
+  const trained = needsGradient(weight); // it may be frozen
+  const reached = norm !== undefined || needsGradient(x); // x may be data
   return record(y, inputs, (dy) => {
     const kept = masked(dy, noise);
     const dh = before ? geluBackward(kept, before) : kept; // dL/d(x W^T + bias)
-    const dinput = empty(gpu, x.shape);
-    projectBack(dh, weight, dinput);
+    const dinput = reached ? empty(gpu, x.shape) : null;
+    if (dinput) projectBack(dh, weight, dinput);
     const dbias = bias ? [biasGradient(dh, bias)] : [];
     const past = residual ? [dy] : [];
     return withNormed(x, norm, (input, normed) => {
-      const dweight = weightGradient(dh, input, weight);
+      const dweight = trained ? weightGradient(dh, input, weight) : null;
       if (!norm) return [dinput, dweight, ...dbias, ...past];
-      const [dx, ...dnorm] = normaliseBackward(dinput, x, norm, normed!);
+      const [dx, ...dnorm] = normaliseBackward(dinput!, x, norm, normed!);
       return [dx, dweight, ...dbias, ...past, ...dnorm];
     });
   });

@@ -1,6 +1,6 @@
 // The two-layer perceptron of a transformer block, with the layer normalisation before it. Of its hidden layer only
 // what gelu was applied to is kept for the backward pass, which makes the rest again.
-import { record } from "../engine/autograd.ts";
+import { needsGradient, record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import { empty, free, type Tensor } from "../engine/tensor.ts";
 import { geluMasked, masked } from "./dropout.ts";
@@ -59,19 +59,20 @@ export function mlp(
   free(hidden);
 
   const inputs = [x, residual, weight1, bias1, weight2, bias2];
+  const trained = [weight1, weight2].map(needsGradient); // they may be frozen
   return record(y, norm ? [...inputs, norm.weight, norm.bias] : inputs, (dy) => {
     const dout = masked(dy, noise); // dL/d(hidden W2^T + b2), [..., D]
-    const again = geluMasked(before, hiddenNoise);
-    const dweight2 = weightGradient(dout, again, weight2);
+    const again = trained[1] ? geluMasked(before, hiddenNoise) : undefined;
+    const dweight2 = again ? weightGradient(dout, again, weight2) : null;
     const dbias2 = biasGradient(dout, bias2);
-    free(again);
+    if (again) free(again);
     const dbefore = empty(gpu, wide);
     projectBack(dout, weight2, dbefore, { slope: before, noise: hiddenNoise });
     const dbias1 = biasGradient(dbefore, bias1);
     const dinput = empty(gpu, x.shape);
     projectBack(dbefore, weight1, dinput);
     return withNormed(x, norm, (input, normed) => {
-      const dweight1 = weightGradient(dbefore, input, weight1);
+      const dweight1 = trained[0] ? weightGradient(dbefore, input, weight1) : null;
       const layers = [dweight1, dbias1, dweight2, dbias2];
       if (!norm) return [dinput, dy, ...layers];
       const [dx, ...dnorm] = normaliseBackward(dinput, x, norm, normed!);

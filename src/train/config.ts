@@ -13,7 +13,10 @@ export const optimiserFields = z
       .default(1e-5)
       .describe("decoupled weight decay; embeddings of variables and positions have none"),
     clip: z.number().nonnegative().default(0).describe("largest global norm of the gradient; 0: no clipping"),
-    warmup: z.int().nonnegative().default(0).describe("optimiser steps of linear warm-up before the cosine"),
+    warmup: z
+      .union([z.int().nonnegative(), z.string().regex(/^\d+(\.\d+)? epochs?$/)])
+      .default(0)
+      .describe('linear warm-up before the cosine: optimiser steps, or "5 epochs"'),
     endLr: z.number().nonnegative().default(1e-8).describe("learning rate at the end of the run"),
   })
   .prefault({})
@@ -48,6 +51,15 @@ export const trainingFields = z
       .positive()
       .optional()
       .describe("batches of a validation, evenly spread; all by default"),
+    ema: z
+      .number()
+      .min(0)
+      .lt(1)
+      .optional()
+      .describe(
+        "decay of a running mean of the weights, such as 0.999, which is then what is validated and saved (beyond " +
+          "the paper: smooths the noise of the last steps)",
+      ),
     patience: z
       .int()
       .positive()
@@ -57,6 +69,26 @@ export const trainingFields = z
   })
   .prefault({})
   .describe("the run");
+
+export const fraction = z
+  .number()
+  .positive()
+  .max(1)
+  .optional()
+  .describe("learn from no more than the first such part of the training period");
+
+export const lossFields = z
+  .strictObject({
+    pressureWeighted: z
+      .boolean()
+      .default(false)
+      .describe(
+        "let a field at p hPa count p / 1000 as much as one at the surface (beyond the paper, as Stormer: the air " +
+          "near the ground is what is scored)",
+      ),
+  })
+  .prefault({})
+  .describe("what is minimised");
 
 export const runFields = {
   output: z
@@ -99,4 +131,5 @@ export const runFields = {
 };
 
 export type OptimiserSettings = z.output<typeof optimiserFields>;
+export type LossSettings = z.output<typeof lossFields>;
 export type TrainingSettings = z.output<typeof trainingFields>;

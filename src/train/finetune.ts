@@ -1,111 +1,196 @@
-// Finetuning: from a checkpoint, to chosen lead times and output variables on one set (paper, section 3.3).
+// Finetuning: one task of the paper (section 4) on chosen data, from a checkpoint or from nothing.
 import { z } from "zod";
-import { samples } from "../data/samples.ts";
 import { ClimaxError } from "../errors.ts";
-import { describeGrid, makeGrid, sameGrid } from "../grid/grid.ts";
+import { regionNamed } from "../grid/regions.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
-import { ModelConfig, modelFields } from "../model/config.ts";
-import { optimiserFields, runFields, trainingFields } from "./config.ts";
-import { changing, describeSet, type Objective, openSets } from "./pretrain.ts";
+import { frozenNames } from "../model/freeze.ts";
+import { networkOf } from "../model/network.ts";
+import { fraction, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
+import { modelSettings } from "./makenetwork.ts";
+import { describeSet, type Objective, openSets, sharesOf } from "./objective.ts";
+import { taskNames } from "./presets.ts";
+import { startingPoint } from "./start.ts";
+import { type Learning, learn, sourcesOf } from "./tasks.ts";
+
+const leadTimes = z.union([
+  z.array(z.number().positive()).min(1),
+  z.strictObject({
+    min: z.number().positive().describe("of a range: the shortest, hours"),
+    max: z.number().positive().describe("of a range: the longest, hours, inclusive"),
+    step: z.number().positive().describe("of a range: hours between them"),
+  }),
+]);
 
 export const FinetuneConfig = z.strictObject({
   ...runFields,
-  checkpoint: z.string().describe("where to start: a .safetensors of climax pretrain or finetune"),
+  task: z.enum(taskNames).default("global").describe("what to learn; its settings are those of the paper"),
+  checkpoint: z
+    .string()
+    .optional()
+    .describe("where to start: a .safetensors of climax pretrain or finetune; from nothing without"),
+  region: z
+    .string()
+    .optional()
+    .describe(
+      "part of the globe that enters and is predicted: NorthAmerica, wb2-europe, or a box such as 15..65,220..300",
+    ),
+  freeze: z
+    .array(z.string())
+    .optional()
+    .describe("parts that stay as they are: attention, mlp, norms, embedding, position, lead, head, encoder"),
   data: z
     .strictObject({
-      set: z.string().describe("a prepared set, as climax prepare makes it"),
+      set: z
+        .union([z.string(), z.array(z.string()).min(1)])
+        .describe("a prepared set, as climax prepare makes it; for projection one for each experiment"),
+      fine: z
+        .string()
+        .optional()
+        .describe("downscaling: the prepared set of the fine fields, where data.set has the coarse ones"),
+      coarsen: z
+        .int()
+        .min(2)
+        .optional()
+        .describe(
+          "downscaling: make the coarse fields from those of data.set, as means of so many cells a side",
+        ),
+      interpolate: z
+        .enum(["nearest", "bilinear", "bicubic"])
+        .optional()
+        .describe("downscaling: how coarse fields are brought to the fine grid before they enter"),
       inputs: z
         .array(z.string())
         .min(1)
         .optional()
         .describe("variables that enter; all of the set by default"),
-      outputs: z
-        .array(z.string())
-        .min(1)
+      outputs: z.array(z.string()).min(1).optional().describe("variables to predict"),
+      leads: leadTimes
         .optional()
-        .describe("variables to forecast; all that change in time by default"),
-      leads: z.array(z.number().positive()).min(1).describe("lead times to forecast, hours"),
+        .describe("lead times, hours: a list, each as often as the others, or a range to draw from"),
+      average: z
+        .number()
+        .positive()
+        .optional()
+        .describe("predict means over so many hours that begin at the lead time"),
+      rollout: z
+        .int()
+        .min(2)
+        .optional()
+        .describe(
+          "train through so many steps, each starting from the forecast of the one before (beyond the paper: for " +
+            "forecast --rollout); every input that changes in time must be an output",
+        ),
+      fraction,
+      history: z.int().positive().optional().describe("projection: steps of the inputs that enter"),
     })
     .describe("what to learn from"),
-  model: z
-    .strictObject({
-      dropPath: modelFields.dropPath.unwrap().optional().describe("as the checkpoint unless given"),
-      dropout: modelFields.dropout.unwrap().optional().describe("as the checkpoint unless given"),
-    })
-    .prefault({})
-    .describe("noise of the network"),
+  model: modelSettings,
+  loss: lossFields,
   optimiser: optimiserFields,
   training: trainingFields,
 });
 export type FinetuneConfig = z.output<typeof FinetuneConfig>;
 
 /**
- * Opens the set and says what there is to learn, starting from `checkpoint`. The caller closes the set.
+ * Opens the sets and says what there is to learn, from `checkpoint` or from nothing. The caller closes the sets.
  *
- * @throws ClimaxError for variables or a grid that the checkpoint does not have
+ * @throws ClimaxError for data that the task, the network or the checkpoint cannot take
  */
 export async function finetuneObjective(
   config: FinetuneConfig,
-  checkpoint: Checkpoint,
+  checkpoint: Checkpoint | undefined,
   provenance: Record<string, unknown>,
 ): Promise<Objective> {
-  const sets = await openSets([config.data.set]);
-  const set = sets[0]!;
-  const { info } = checkpoint;
-  const { leads } = config.data;
-  const inputs = [...new Set(config.data.inputs ?? set.variables.map(({ name }) => name))];
-  const outputs = [...new Set(config.data.outputs ?? changing(set))];
-  const strange = [...new Set([...inputs, ...outputs])].filter(
-    (name) => !info.model.variables.includes(name),
-  );
-  if (strange.length > 0) {
+  const dirs = [config.data.set, config.data.fine ?? []].flat();
+  const sets = await openSets(dirs);
+  try {
+    const learning = learn(
+      config,
+      sets,
+      config.region === undefined ? undefined : regionNamed(config.region),
+      {
+        patchSize: patchSizeOf(config, checkpoint),
+      },
+    );
+    return await objectiveOf(config, learning, checkpoint, provenance);
+  } catch (error) {
+    for (const set of sets) await set.close();
+    throw error;
+  }
+}
+
+/** A region is made of patches; networks without them take it point by point. */
+function patchSizeOf({ model }: FinetuneConfig, checkpoint: Checkpoint | undefined): number {
+  const own = checkpoint?.info.model;
+  if (own && "patchSize" in own) return own.patchSize;
+  const { type = "climax", patchSize = 2 } = model as { type?: string; patchSize?: number };
+  return type === "climax" || type === "vit" ? patchSize : 1;
+}
+
+async function objectiveOf(
+  config: FinetuneConfig,
+  learning: Learning,
+  checkpoint: Checkpoint | undefined,
+  provenance: Record<string, unknown>,
+): Promise<Objective> {
+  const { inputs, outputs, task, leads, history, steps, grid, sets } = learning;
+  const { model, start, notes } = startingPoint(config, learning, checkpoint);
+  const network = networkOf(model);
+  const several = "min" in leads || leads.length > 1;
+  if (!network.knowsLead && several) {
     throw new ClimaxError(
-      "checkpoint",
-      `${checkpoint.path} was not trained with ${strange.join(", ")}; it has ${info.model.variables.join(", ")}`,
-      "leave them out with --data.inputs and --data.outputs, or pretrain with a source that has them",
+      "config",
+      `a ${model.type} network is not told the lead time, and ${JSON.stringify(leads)} were asked for`,
+      "train one for each lead: --data.leads 72",
     );
   }
-  const trained = makeGrid(info.grid.lat, info.grid.lon);
-  if (!sameGrid(trained, set.grid)) {
-    throw new ClimaxError(
-      "grid",
-      `${checkpoint.path} is for ${describeGrid(trained)}, ${set.dir} is on ${describeGrid(set.grid)}`,
-      "bring the data to the checkpoint's grid with climax regrid, then climax prepare",
-    );
-  }
-  const { dropPath = info.model.dropPath, dropout = info.model.dropout } = config.model;
-  const model = ModelConfig.parse({ ...info.model, dropPath, dropout });
-  const { batchSize, seed } = config.training;
-  const options = { inputs, outputs, leads, batchSize, seed, everyLead: true };
-  const names = [...new Set([...inputs, ...outputs])];
-  const units = new Map(set.variables.map((variable) => [variable.name, variable.units]));
+  const { train, validation } = sourcesOf(config, learning);
   return {
     model,
-    train: samples(set, "train", options),
-    validation: set.splits.includes("val") ? samples(set, "val", options) : undefined,
+    train,
+    validation,
     sets,
-    batches: [{ variables: inputs, outputs }],
+    grid,
+    learner: {
+      frozen: frozenNames(network.shapes.keys(), config.freeze ?? []),
+      shares: sharesOf(outputs, config.loss),
+      byLatitude: task.kind !== "projection", // the reference's projection minimises the plain error
+    },
+    start,
+    batches: [
+      {
+        ...{ variables: inputs, outputs },
+        ...(history ? { history } : {}),
+        ...(steps ? { steps } : {}),
+      },
+    ],
+    notes: [...learning.notes, ...notes],
     info: {
       format: "climax-checkpoint",
       version: 1,
       model,
-      task: { kind: "forecast" },
-      variables: names.map((name) => ({
-        name,
-        units: units.get(name)!,
-        mean: set.mean[name]!,
-        std: set.std[name]!,
-      })),
-      inputs,
-      outputs,
-      grid: { lat: [...set.grid.lat], lon: [...set.grid.lon] },
-      leads,
-      synthetic: set.manifest.synthetic || info.synthetic,
+      task,
+      variables: learning.variables,
+      ...(learning.targets ? { targets: learning.targets } : {}),
+      inputs: [...inputs],
+      outputs: [...outputs],
+      grid: { lat: [...grid.lat], lon: [...grid.lon] },
+      ...(learning.region ? { region: learning.region.name } : {}),
+      leads: "min" in leads ? leads : [...leads],
+      synthetic: sets.some(({ manifest }) => manifest.synthetic) || (checkpoint?.info.synthetic ?? false),
       provenance: {
         ...provenance,
         stage: "finetune",
-        data: [describeSet(set)],
-        from: { path: checkpoint.path, sha256: await checkpoint.sha256(), provenance: info.provenance },
+        task: config.task,
+        freeze: config.freeze ?? [],
+        data: sets.map(describeSet),
+        from: checkpoint
+          ? {
+              path: checkpoint.path,
+              sha256: await checkpoint.sha256(),
+              provenance: checkpoint.info.provenance,
+            }
+          : null,
       },
     },
   };

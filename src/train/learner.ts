@@ -126,6 +126,11 @@ export class Learner {
     this.#weights = tensor(gpu, [grid.lat.length], weights);
   }
 
+  /** What is particular to how this learns, for a run that goes on: it must be the same. */
+  get kind(): { frozen: number; shares: Readonly<Record<string, number>> | null } {
+    return { frozen: this.#still.size, shares: this.#shares ?? null };
+  }
+
   /** Bytes of the optimiser's moments. */
   get optimiserBytes(): number {
     return this.#groups.reduce((sum, { m, v }) => sum + 4 * (size(m.shape) + size(v.shape)), 0);

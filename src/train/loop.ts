@@ -56,6 +56,16 @@ export function totalSteps(train: BatchSource, { epochs, maxSteps, accumulate }:
   );
 }
 
+/** Optimiser steps of the warm-up. */
+export function warmupSteps(
+  train: BatchSource,
+  { warmup }: OptimiserSettings,
+  { accumulate }: TrainingSettings,
+): number {
+  if (typeof warmup === "number") return warmup;
+  return Math.round((Number.parseFloat(warmup) * train.batches) / accumulate); // of epochs
+}
+
 /**
  * Trains until the last step, until validation stops improving, or until `signal` is aborted: then the checkpoint
  * is written before the reason is thrown.
@@ -65,8 +75,8 @@ export function totalSteps(train: BatchSource, { epochs, maxSteps, accumulate }:
 export async function trainRun(run: Run): Promise<RunResult> {
   const { learner, train, training, optimiser, out, signal } = run;
   const steps = totalSteps(train, training);
-  const { warmup, lr, endLr } = optimiser;
-  const schedule = { lr, warmup, steps, endLr };
+  const { lr, endLr } = optimiser;
+  const schedule = { lr, warmup: warmupSteps(train, optimiser, training), steps, endLr };
   const every = training.validateEvery ?? Math.max(1, Math.floor(train.batches / training.accumulate));
   let { step, best, worse, due } = run.from ?? { step: 0, best: null, worse: 0, due: false };
   await makeFolder(out);

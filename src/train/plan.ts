@@ -9,8 +9,11 @@ import { type NetworkConfig, networkOf } from "../model/network.ts";
 import type { OptimiserSettings } from "./config.ts";
 import { Learner, type LearnerOptions } from "./learner.ts";
 
-/** Names of the variables that enter and leave in one batch. */
-export type BatchVariables = Pick<Batch, "variables" | "outputs">;
+/** What enters and leaves in one batch. */
+export interface BatchVariables extends Pick<Batch, "variables" | "outputs" | "history"> {
+  /** Steps of a roll-out; 1 when left out. */
+  readonly steps?: number;
+}
 
 export interface Rehearsal {
   readonly config: NetworkConfig;
@@ -71,14 +74,17 @@ function rehearse(learner: Learner, batch: Batch, step: number): Tensor[] {
   return [learner.accumulate(batch, 1, random), learner.step(0, step + 1)];
 }
 
-function emptyBatch({ variables, outputs }: BatchVariables, size: number, config: NetworkConfig): Batch {
+function emptyBatch(kind: BatchVariables, size: number, config: NetworkConfig): Batch {
+  const { variables, outputs, history, steps = 1 } = kind;
   const [h, w] = networkOf(config).fieldShape;
   const fields = (names: readonly string[]) => new Float32Array(size * names.length * h * w);
   return {
     variables,
     outputs,
-    x: fields(variables),
+    x: fields(Array.from({ length: history ?? 1 }, () => variables).flat()),
     y: fields(outputs),
+    ...(history ? { history } : {}),
+    ...(steps > 1 ? { later: Array.from({ length: steps - 1 }, () => fields(outputs)) } : {}),
     leadHours: new Float32Array(size),
     times: [],
     size,

@@ -1,13 +1,13 @@
 // Pretraining: several sources with different variables, every lead time up to a week (paper, section 3.2).
 import { z } from "zod";
-import { openSet, type PreparedSet } from "../data/prepared.ts";
+import type { PreparedSet } from "../data/prepared.ts";
 import { type BatchSource, mixSources, samples } from "../data/samples.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, sameGrid } from "../grid/grid.ts";
-import type { CheckpointInfo } from "../model/checkpoint.ts";
 import { ModelConfig, modelFields } from "../model/config.ts";
-import type { NetworkConfig } from "../model/network.ts";
-import { optimiserFields, runFields, trainingFields } from "./config.ts";
+import { networkOf } from "../model/network.ts";
+import { fraction, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
+import { changing, describeSet, type Objective, openSets, sharesOf } from "./objective.ts";
 import type { BatchVariables } from "./plan.ts";
 
 const { variables: _variables, gridShape: _gridShape, region: _region, ...shapeFields } = modelFields;
@@ -30,23 +30,15 @@ export const PretrainConfig = z.strictObject({
         .optional()
         .describe("how often each source is drawn from; by its size by default"),
       leads: leadRange,
+      fraction,
     })
     .describe("what to learn from"),
   model: z.strictObject(shapeFields).prefault({}).describe("size of the network"),
+  loss: lossFields,
   optimiser: optimiserFields,
   training: trainingFields,
 });
 export type PretrainConfig = z.output<typeof PretrainConfig>;
-
-export interface Objective {
-  readonly model: NetworkConfig;
-  readonly train: BatchSource;
-  readonly validation: BatchSource | undefined;
-  readonly info: CheckpointInfo;
-  readonly sets: readonly PreparedSet[];
-  /** The kinds of batches there are: one of each source. */
-  readonly batches: readonly BatchVariables[];
-}
 
 /**
  * Opens the sources and says what there is to learn. Variables are those of all sources in the order met; a batch
@@ -58,7 +50,7 @@ export async function pretrainObjective(
   config: PretrainConfig,
   provenance: Record<string, unknown>,
 ): Promise<Objective> {
-  const { sources, weights, leads } = config.data;
+  const { sources, weights, leads, fraction: part } = config.data;
   const sets = await openSets(sources);
   const [first] = sets as [PreparedSet, ...PreparedSet[]];
   for (const set of sets) {
@@ -95,7 +87,10 @@ export async function pretrainObjective(
   const source = (split: "train" | "val", chosen: readonly PreparedSet[]): BatchSource => {
     const parts = chosen.map((set) => {
       const { variables: inputs, outputs } = variablesOf(set);
-      return samples(set, split, { inputs, outputs, leads, batchSize, seed });
+      return samples(set, split, {
+        ...{ inputs, outputs, leads, batchSize, seed },
+        ...(split === "train" && part !== undefined ? { fraction: part } : {}),
+      });
     });
     return parts.length === 1
       ? parts[0]!
@@ -107,6 +102,12 @@ export async function pretrainObjective(
     train: source("train", sets),
     validation: withValidation.length > 0 ? source("val", withValidation) : undefined,
     sets,
+    grid: first.grid,
+    learner: { shares: sharesOf(outputs, config.loss) },
+    start: (name) =>
+      networkOf(model)
+        .initialise(seed, new Set([name]))
+        .get(name)!,
     batches: sets.map(variablesOf),
     info: {
       format: "climax-checkpoint",
@@ -137,29 +138,4 @@ function checkedModel(fields: z.input<typeof ModelConfig>): ModelConfig {
     "heads divide embedDim, patchSize divides both sides of the grid, and embedDim is a multiple of 4",
     { cause: error },
   );
-}
-
-/** Opens all sets, or closes those that opened and throws. */
-export async function openSets(dirs: readonly string[]): Promise<PreparedSet[]> {
-  const opened: PreparedSet[] = [];
-  try {
-    for (const dir of dirs) opened.push(await openSet(dir));
-    return opened;
-  } catch (error) {
-    for (const set of opened) await set.close();
-    throw error;
-  }
-}
-
-/** Names of the variables that change in time. */
-export function changing(set: PreparedSet): string[] {
-  return set.variables.filter(({ constant }) => !constant).map(({ name }) => name);
-}
-
-/** What a checkpoint records of the data it learnt from. */
-export function describeSet({ dir, manifest }: PreparedSet): Record<string, unknown> {
-  const { source, synthetic, splits, checksums } = manifest;
-  const train = { start: splits.train.start, end: splits.train.end, steps: splits.train.steps };
-  const first = splits.train.shards[0]!.file;
-  return { dir, source, synthetic, train, sha256: { [first]: checksums[first] ?? null } };
 }

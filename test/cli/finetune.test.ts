@@ -33,6 +33,9 @@ const tiny = (...rest: string[]) => [
   ...rest,
 ];
 
+/** A network from nothing. */
+const fresh = ["finetune", "--data.set", "SET", "--data.leads", "12,24", "--training.batch-size", "4"];
+
 /** Refused with one paragraph and exit code 2; nothing is left. */
 async function refusal(...argv: string[]): Promise<string> {
   const before = readdirSync(root, { recursive: true });
@@ -95,35 +98,120 @@ test("a checkpoint becomes one for chosen leads and variables, and is resumed", 
   expect(further).toMatchObject({ code: 0, err: "" });
 });
 
+test("variables the checkpoint does not know begin anew, and that is said", async () => {
+  const output = join(root, "windy-run");
+  const argv = tiny("--training.max-steps", "1", "-o", output).map((word) => (word === set ? windy : word));
+  const { code, err } = await climax(...argv);
+  expect(code, err).toBe(0);
+  expect(err).toContain("u_component_of_wind_850");
+  const { info, ...tuned } = await openCheckpoint(bestCheckpoint(output));
+  expect(info.model.variables).toContain("u_component_of_wind_850");
+  await tuned.close();
+});
+
+test("what is frozen comes out as it went in", async () => {
+  const output = join(root, "frozen-run");
+  const fast = ["--training.max-steps", "2", "--optimiser.lr", "0.01", "--optimiser.warmup", "0"];
+  const { code, err } = await climax(...tiny("--freeze", "encoder", ...fast, "-o", output));
+  expect(code, err).toBe(0);
+  const [before, after] = [await openCheckpoint(checkpoint), await openCheckpoint(bestCheckpoint(output))];
+  const changed = async (name: string) =>
+    (await before.parameter(name)).join() !== (await after.parameter(name)).join();
+  expect(await changed("blocks.0.attn.qkv.weight")).toBe(false);
+  expect(await changed("blocks.0.mlp.fc1.bias")).toBe(false);
+  expect(await changed("blocks.0.norm1.weight")).toBe(true);
+  expect(await changed("head.0.weight")).toBe(true);
+  await before.close();
+  await after.close();
+});
+
+// The name of a task and the data are all that is said, but for how small all is.
+describe("from nothing", () => {
+  const small = [
+    "--model.patch-size",
+    "2",
+    "--model.embed-dim",
+    "16",
+    "--model.depth",
+    "1",
+    "--model.heads",
+    "2",
+  ];
+  const run = [
+    "--training.batch-size",
+    "4",
+    "--training.max-steps",
+    "2",
+    "--training.validation-batches",
+    "1",
+  ];
+  const cases: [string, string[]][] = [
+    ["global", ["--data.leads", "12,24", ...small]],
+    ["regional", ["--region", "-45..45,300..60", "--data.leads", "12", ...small]],
+    ["s2s", ["--data.leads", "12", "--data.average", "24", ...small]],
+    ["downscaling", ["--data.coarsen", "2", ...small]],
+    ["projection", ["--data.history", "3", "--data.inputs", "temperature_850", "--data.outputs", "2m_temperature", ...small]], // biome-ignore format: a case
+    ["global", ["--model", "linear", "--model.rank", "4", "--data.leads", "12"]],
+    ["global", ["--model", "vit", "--data.leads", "12,24", ...small]],
+  ];
+  test.each(cases)("the task %s %o", async (task, rest) => {
+    const output = join(root, `fresh-${cases.findIndex(([, flags]) => flags === rest)}`);
+    const argv = ["finetune", "--task", task, "--data.set", set, ...rest, ...run, "-o", output];
+    const { code, out, err } = await climax(...argv);
+    expect(code, err).toBe(0);
+    expect(out).toMatch(/^done after 2 steps, validation loss \d/);
+    const { info, ...made } = await openCheckpoint(bestCheckpoint(output));
+    await made.close();
+    expect(info.provenance).toMatchObject({ task, from: null });
+    const kinds: Record<string, string> = {
+      s2s: "mean",
+      downscaling: "downscaling",
+      projection: "projection",
+    };
+    expect(info.task.kind).toBe(kinds[task] ?? "forecast");
+    if (task === "regional") expect(info.grid.lon).toEqual([0, 22.5, 45, 67.5, 315, 337.5]); // 60 lies between 45 and 67.5, which are one patch
+  });
+});
+
 describe("what is refused", () => {
   test.each<[string, (base: string) => string[], string]>([
-    [
-      "no checkpoint",
-      () => ["finetune", "--data.set", "s", "--data.leads", "24", "-o", "x"],
-      "--checkpoint is required",
-    ],
     [
       "a checkpoint that is not there",
       () => tiny("--checkpoint", "nothing.safetensors", "-o", "x"),
       "there is no such file",
     ],
+    ["no set", () => ["finetune", "--checkpoint", checkpoint, "-o", "x"], "--data.set is required"],
+    ["a task there is not", () => tiny("--task", "nowcasting", "-o", "x"), "nowcasting"],
     [
-      "no leads",
-      () => ["finetune", "--checkpoint", "c", "--data.set", "s", "-o", "x"],
-      "--data.leads is required",
+      "settings of another task",
+      () => tiny("--data.coarsen", "2", "-o", "x"),
+      "the task global does not read data.coarsen",
+    ],
+    ["a network of another size", () => tiny("--model.depth", "7", "-o", "x"), "the network comes from"],
+    ["another network", () => tiny("--model", "vit", "-o", "x"), "is a climax network, not vit"],
+    ["a part there is not", () => tiny("--freeze", "attenton", "-o", "x"), "attenton"],
+    [
+      "settings of another network",
+      () => [...fresh, "--model", "linear", "--model.depth", "2", "-o", "x"],
+      "a linear network has no depth",
+    ],
+    [
+      "several leads for a network that is not told them",
+      () => [...fresh, "--model", "linear", "-o", "x"],
+      "a linear network is not told the lead time",
+    ],
+    [
+      "a roll-out that would not predict its inputs",
+      () => tiny("--data.rollout", "2", "--data.leads", "12", "--data.outputs", "2m_temperature", "-o", "x"),
+      "temperature_850 would not be predicted",
     ],
     ["leads that are none", () => tiny("--data.leads", "soon", "-o", "x"), "--data.leads"],
     ["leads the set cannot have", () => tiny("--data.leads", "7", "-o", "x"), "no two states 7 h apart"],
-    [
-      "variables the checkpoint does not know",
-      () => tiny("--data.set", windy, "-o", "x"),
-      "was not trained with u_component_of_wind_850",
-    ],
     ["a misspelt output", () => tiny("--data.outputs", "2m_temprature", "-o", "x"), "2m_temprature"],
-    ["a set that is none", (base) => tiny("--data.set", base, "-o", "x"), "set.json"],
+    ["a set that is none", (base) => tiny("-o", "x").map((word) => (word === set ? base : word)), "set.json"],
     ["a folder that cannot be made", () => tiny("-o", join(checkpoint, "run")), "cannot write to "],
   ])("%s", async (_, argv, message) => {
-    const words = argv(root).map((word) => (word === "x" ? join(root, "x") : word));
+    const words = argv(root).map((word) => (word === "x" ? join(root, "x") : word === "SET" ? set : word));
     expect(await refusal(...words)).toContain(message);
   });
 

@@ -16,7 +16,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { pretrainCommand } from "../../src/cli/pretrain.ts";
 import { openCheckpoint } from "../../src/model/checkpoint.ts";
-import { parameterShapes } from "../../src/model/parameters.ts";
+import { networkOf } from "../../src/model/network.ts";
 import { PretrainConfig } from "../../src/train/pretrain.ts";
 import { lastCheckpoint } from "../../src/train/resume.ts";
 import { climax, climaxProcess } from "../support/climax.ts";
@@ -96,7 +96,7 @@ describe("settings", () => {
       new RegExp(`^done after 3 steps, validation loss \\d\\.\\d{4}: ${output}/best.safetensors\n$`),
     );
     expect(err).toMatch(/^adapter {5}\S.*, f32$/m);
-    expect(err).toMatch(/^model {7}2 variables, patch 4, D 16, depth 2, 2 heads: 0\.0\d M parameters$/m);
+    expect(err).toMatch(/^model {7}climax, 2 variables, patch 4, D 16, depth 2, 2 heads: 0\.0\d M parameters$/m);
     const memory =
       /^memory {6}parameters .*, optimiser .*, activations .*, peak (.*) of micro-batches of 4 samples \(/m;
     expect(err).toMatch(memory);
@@ -203,7 +203,7 @@ describe("a signal", () => {
       await openCheckpoint(lastCheckpoint(output)),
       await openCheckpoint(lastCheckpoint(whole)),
     ];
-    for (const name of parameterShapes(a.info.model).keys())
+    for (const name of networkOf(a.info.model).shapes.keys())
       expect(await a.parameter(name), name).toEqual(await b.parameter(name));
     await a.close();
     await b.close();

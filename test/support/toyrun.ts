@@ -2,7 +2,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Gpu } from "../../src/engine/device.ts";
-import { initialise } from "../../src/model/parameters.ts";
 import { Learner } from "../../src/train/learner.ts";
 import { type Run, type RunResult, trainRun } from "../../src/train/loop.ts";
 import { PretrainConfig, pretrainObjective } from "../../src/train/pretrain.ts";
@@ -55,8 +54,7 @@ export async function openToyRun(settings: ToyRunSettings): Promise<ToyRun> {
   const device = settings.device ?? gpu;
   const options = { microBatch, recompute };
   const learner = new Learner(device, objective.model, objective.sets[0]!.grid, config.optimiser, options);
-  const values = initialise(objective.model, config.training.seed);
-  await learner.load((name) => values.get(name)!);
+  await learner.load(objective.start);
   return {
     run: {
       learner,

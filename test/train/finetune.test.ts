@@ -7,10 +7,12 @@ import { openSet } from "../../src/data/prepared.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { regularGrid } from "../../src/grid/grid.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/model/checkpoint.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { resizePositions } from "../../src/model/positions.ts";
 import { FinetuneConfig, finetuneObjective } from "../../src/train/finetune.ts";
 import { Learner } from "../../src/train/learner.ts";
 import { trainRun } from "../../src/train/loop.ts";
-import type { Objective } from "../../src/train/pretrain.ts";
+import type { Objective } from "../../src/train/objective.ts";
 import { bestCheckpoint } from "../../src/train/resume.ts";
 import { gpu } from "../support/gpu.ts";
 import { trainToy } from "../support/toyrun.ts";
@@ -55,8 +57,8 @@ async function objective(data: object, rest: object = {}): Promise<Objective> {
   return made;
 }
 
-async function refusal(data: object): Promise<ClimaxError> {
-  const error: unknown = await objective(data).then(
+async function refusal(data: object, rest: object = {}): Promise<ClimaxError> {
+  const error: unknown = await objective(data, rest).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
@@ -64,10 +66,13 @@ async function refusal(data: object): Promise<ClimaxError> {
   return error as ClimaxError;
 }
 
-test("by default all variables of the set enter and all that change are forecast", async () => {
+/** Of what the task predicts, in its order, what the set has. */
+const predicted = toyNames.toReversed();
+
+test("by default all variables of the set enter, and what the task predicts is forecast", async () => {
   const { info, model, train, validation } = await objective({});
   expect(info.inputs).toEqual(["orography", ...toyNames]);
-  expect(info.outputs).toEqual(toyNames);
+  expect(info.outputs).toEqual(predicted);
   expect(info.leads).toEqual([12, 24]);
   expect(model).toEqual(pretrained.info.model);
   // Every state with a state 12 h later, and every one with a state 24 h later.
@@ -75,7 +80,7 @@ test("by default all variables of the set enter and all that change are forecast
   expect(validation!.samples).toBe(18 + 16);
   const batch = await train.batchAt(0, 0);
   expect(batch.variables).toEqual(info.inputs);
-  expect(batch.outputs).toEqual(toyNames);
+  expect(batch.outputs).toEqual(predicted);
   expect(new Set(batch.leadHours)).toEqual(new Set([12, 24]));
 });
 
@@ -104,12 +109,13 @@ test("inputs and outputs may be a few of them, and the set's statistics normalis
 });
 
 test("noise is as in the checkpoint unless given; nothing else of the model can change", async () => {
-  expect((await objective({})).model.dropout).toBe(0);
+  expect(((await objective({})).model as ModelConfig).dropout).toBe(0);
   const { model, info } = await objective({}, { model: { dropout: 0.2, dropPath: 0.3 } });
   expect(model).toEqual({ ...pretrained.info.model, dropout: 0.2, dropPath: 0.3 });
   expect(info.model).toEqual(model);
-  const given = { output: "run", checkpoint: "c", data: { set: "s", leads: [24] }, model: { depth: 3 } };
-  expect(FinetuneConfig.safeParse(given).error!.issues[0]!.message).toContain("depth");
+  const error = await refusal({}, { model: { depth: 3 } });
+  expect(error.message).toBe(`model.depth: the network comes from ${pretrained.path}`);
+  expect(error.hint).toContain("depth is 1");
 });
 
 test("it learns from where the checkpoint was, and says where it came from", async () => {
@@ -159,34 +165,40 @@ test("a real set does not make a synthetic checkpoint real", async () => {
   expect((await objective({ set: real })).info.synthetic).toBe(true);
 });
 
-test("variables that the checkpoint was not trained with are named", async () => {
-  const error = await refusal({ set: other });
-  expect(error.kind).toBe("checkpoint");
-  expect(error.message).toBe(
-    `${pretrained.path} was not trained with u_component_of_wind_850; ` +
-      "it has orography, 2m_temperature, geopotential_500, temperature_850",
-  );
-  expect(error.hint).toContain("--data.inputs and --data.outputs");
+test("variables that the checkpoint was not trained with begin anew and are named", async () => {
+  const { notes, model, start } = await objective({ set: other });
+  expect(notes!.join()).toContain("u_component_of_wind_850");
+  expect(model.variables).toEqual([...pretrained.info.model.variables, "u_component_of_wind_850"]);
+  const old = `token_embeds.${model.variables.indexOf("2m_temperature")}.proj.weight`;
+  expect(await start(old)).toEqual(await pretrained.parameter(old));
   const fine = await objective({ set: other, inputs: toyNames, outputs: toyNames });
   expect(fine.info.inputs).toEqual(toyNames);
+  expect(fine.model.variables).toEqual(pretrained.info.model.variables);
 });
 
 test("variables that the set lacks are named", async () => {
   const error = await refusal({ inputs: ["geopotential_500"] });
-  expect(error.message).toBe('unknown variable "geopotential_500"');
+  expect(error.message).toBe(`unknown variable of ${set} "geopotential_500"`);
   expect(error.hint).toContain("Known: orography, 2m_temperature, temperature_850");
   expect((await refusal({ outputs: ["2m_temprature"] })).message).toContain("2m_temprature");
 });
 
-test("a set on another grid is refused", async () => {
+test("on another grid positions are resized, and that is said", async () => {
   const coarse = await writeToySet(join(root, "coarse"), { grid: regularGrid(45) });
-  const error = await refusal({ set: coarse });
-  expect(error.kind).toBe("grid");
-  expect(error.message).toBe(
-    `${pretrained.path} is for 8 x 16, 22.5 degrees, ${coarse} is on 4 x 8, 45 degrees`,
-  );
-  expect(error.hint).toContain("climax regrid");
-  expect([...toyGrid.lat]).toEqual(pretrained.info.grid.lat);
+  const { notes, start, model } = await objective({ set: coarse });
+  expect(notes).toContain(`the checkpoint is for 8 x 16, 22.5 degrees, the data are on 4 x 8, 45 degrees`);
+  expect(model.gridShape).toEqual([4, 8]);
+  const resized = resizePositions(await pretrained.parameter("pos_embed"), 16, [4, 8], [2, 4]);
+  expect(await start("pos_embed")).toEqual(resized);
+});
+
+test("a region is made of the patches of the checkpoint", async () => {
+  const { info, grid, train } = await objective({}, { task: "regional", region: "0..45,300..60" });
+  expect(info.region).toBe("0..45,300..60");
+  expect([...grid.lat]).toEqual(info.grid.lat);
+  const { x, size } = await train.batchAt(0, 0);
+  expect(x.length).toBe(size * 3 * grid.lat.length * grid.lon.length);
+  expect(grid.lon.length).toBeLessThan(toyGrid.lon.length);
 });
 
 test("leads that the set cannot have are refused", async () => {

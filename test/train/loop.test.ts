@@ -20,7 +20,7 @@ import type { Gpu } from "../../src/engine/device.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { latitudeWeights } from "../../src/grid/grid.ts";
 import { openCheckpoint } from "../../src/model/checkpoint.ts";
-import { parameterShapes } from "../../src/model/parameters.ts";
+import { networkOf } from "../../src/model/network.ts";
 import { trainingFields } from "../../src/train/config.ts";
 import { totalSteps } from "../../src/train/loop.ts";
 import { bestCheckpoint, lastCheckpoint } from "../../src/train/resume.ts";
@@ -486,7 +486,7 @@ describe("when things go wrong", () => {
   async function expectSound(path: string, step: number): Promise<void> {
     const checkpoint = await openCheckpoint(path);
     expect(checkpoint.info.provenance.step).toBe(step);
-    for (const name of parameterShapes(checkpoint.info.model).keys()) await checkpoint.parameter(name);
+    for (const name of networkOf(checkpoint.info.model).shapes.keys()) await checkpoint.parameter(name);
     await checkpoint.close();
   }
 

@@ -1,0 +1,62 @@
+// What a run is to learn: from which samples, with which network, and what its checkpoints say of themselves.
+import { openSet, type PreparedSet } from "../data/prepared.ts";
+import type { BatchSource } from "../data/samples.ts";
+import { parseName } from "../data/variables.ts";
+import type { Grid } from "../grid/grid.ts";
+import type { CheckpointInfo } from "../model/checkpoint.ts";
+import type { NetworkConfig } from "../model/network.ts";
+import type { LossSettings } from "./config.ts";
+import type { LearnerOptions, ReadParameter } from "./learner.ts";
+import type { BatchVariables } from "./plan.ts";
+
+export interface Objective {
+  readonly model: NetworkConfig;
+  readonly train: BatchSource;
+  readonly validation: BatchSource | undefined;
+  readonly info: CheckpointInfo;
+  readonly sets: readonly PreparedSet[];
+  /** Of the fields of a sample; its latitudes weigh the loss. */
+  readonly grid: Grid;
+  /** What is particular to how this is learnt. */
+  readonly learner: Pick<LearnerOptions, "frozen" | "shares" | "byLatitude">;
+  /** Starting values. One at a time: all of a large model's at once would take as much memory again as the model. */
+  readonly start: ReadParameter;
+  /** The kinds of batches there are: one of each source. */
+  readonly batches: readonly BatchVariables[];
+  /** What the user should know before it starts. */
+  readonly notes?: readonly string[];
+}
+
+/** How much each output counts in the loss; undefined: alike. */
+export function sharesOf(
+  outputs: readonly string[],
+  { pressureWeighted }: LossSettings,
+): Record<string, number> | undefined {
+  if (!pressureWeighted) return undefined;
+  return Object.fromEntries(outputs.map((name) => [name, (parseName(name).level ?? 1000) / 1000]));
+}
+
+/** Opens all sets, or closes those that opened and throws. */
+export async function openSets(dirs: readonly string[]): Promise<PreparedSet[]> {
+  const opened: PreparedSet[] = [];
+  try {
+    for (const dir of dirs) opened.push(await openSet(dir));
+    return opened;
+  } catch (error) {
+    for (const set of opened) await set.close();
+    throw error;
+  }
+}
+
+/** Names of the variables that change in time. */
+export function changing(set: PreparedSet): string[] {
+  return set.variables.filter(({ constant }) => !constant).map(({ name }) => name);
+}
+
+/** What a checkpoint records of the data it learnt from. */
+export function describeSet({ dir, manifest }: PreparedSet): Record<string, unknown> {
+  const { source, synthetic, splits, checksums } = manifest;
+  const train = { start: splits.train.start, end: splits.train.end, steps: splits.train.steps };
+  const first = splits.train.shards[0]!.file;
+  return { dir, source, synthetic, train, sha256: { [first]: checksums[first] ?? null } };
+}
