@@ -4,15 +4,19 @@
 //   forward_weights       s[h, v, n] = sum over k of P[n, v, k] S[v, k, h],   a = softmax over v
 //   backward_weights      ds = a (da - sum over v of a da), in the place of da
 //   backward_score_basis  dS[v, k, h] = sum over n of P[n, v, k] ds[h, v, n]
+//   backward_points       dP[n, v, k] = sum over h of a[h, v, n] dw[h, n, v, k] + ds[h, v, n] S[v, k, h],
+//                         dw[h, n, v, k] = do[n, h] . M[v, k, h], for `share` patches from `first` on
 //
 // A thread owns four patches, so that neighbours read neighbours: patches are first turned over, and N is rounded up to
 // whole vec4s with patches of zeros.
 //
 // Shapes      patches [N, C], C >= V K, zero beyond;  turned [C, Q], Q = ceil(N / 4) vec4s;  attention, dscores [H, V, Q];
-//             score_basis, dscore_basis [C, ceil(H / 4)] vec4s of four heads
+//             score_basis, dscore_basis [C, ceil(H / 4)] vec4s of four heads;  dpatches [N, C], dvalues [H, share, C];
+//             weights, dweights, score_values: attention, dscores and score_basis by single numbers
 // Dispatch    turn: one thread per vec4;  forward_weights: one thread per four patches and four heads;
 //             backward_weights: one per four patches and head;
-//             backward_score_basis: one workgroup of LANES threads per vec4 of dscore_basis
+//             backward_score_basis: one workgroup of LANES threads per vec4 of dscore_basis;
+//             backward_points: one thread per element of `share` rows of dpatches
 // Called by   src/ops/mix.ts
 // Checked by  test/ops/aggregate.test.ts
 
@@ -27,6 +31,8 @@ struct Params {
   K: u32, // numbers in a patch of one variable
   C: u32,
   H: u32,
+  share: u32,
+  first: u32,
 }
 
 var<immediate> params: Params;
@@ -37,6 +43,11 @@ var<immediate> params: Params;
 @group(0) @binding(3) var<storage, read_write> attention: array<vec4f>; // written forward, read backward
 @group(0) @binding(4) var<storage, read_write> dscores: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> dscore_basis: array<vec4f>;
+@group(0) @binding(6) var<storage, read> weights: array<f32>;
+@group(0) @binding(7) var<storage, read> dweights: array<f32>;
+@group(0) @binding(8) var<storage, read> score_values: array<f32>;
+@group(0) @binding(9) var<storage, read> dvalues: array<f32>;
+@group(0) @binding(10) var<storage, read_write> dpatches: array<f32>;
 
 fn index(group: vec3u, groups: vec3u, thread: u32) -> u32 {
   return (group.y * groups.x + group.x) * WORKGROUP + thread;
@@ -130,4 +141,22 @@ fn backward_score_basis(@builtin(workgroup_id) group: vec3u, @builtin(num_workgr
   }
   let total = vec4f(lanes_sum(lane, sum.x), lanes_sum(lane, sum.y), lanes_sum(lane, sum.z), lanes_sum(lane, sum.w));
   if (lane == 0u) { dscore_basis[i] = total; }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_points(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = index(group, groups, thread);
+  if (i >= params.share * params.C) { return; }
+  let n = params.first + i / params.C;
+  let c = i % params.C;
+  let v = c / params.K;
+  var total = 0.0;
+  if (v < params.V) { // not the padding of C
+    let heads = 4u * ((params.H + 3u) / 4u);
+    for (var h = 0u; h < params.H; h++) {
+      let at = (h * params.V + v) * 4u * params.Q + n;
+      total += weights[at] * dvalues[h * params.share * params.C + i] + dweights[at] * score_values[c * heads + h];
+    }
+  }
+  dpatches[n * params.C + c] = total;
 }

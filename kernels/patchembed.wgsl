@@ -1,6 +1,7 @@
 // Grids to patches and back, and the matrix that embeds a patch.
 //
 //   patchify    P[n, v K + k] = x[b, v, p i + k / p, p j + k % p] for k < p p, and 1 for k = p p      n = (b, i, j)
+//               (K = p p + 1; without ones K = p p)
 //   pack        E[v K + k, d] = weight_v[d, k] for k < p p, and bias_v[d] + embed_v[d] for k = p p
 //   unpatchify  y[b, v, p i + k / p, p j + k % p] = tokens[n, k V + v]
 //
@@ -28,6 +29,7 @@ struct Params {
   slot: u32, // pack, unpack: which of the V variables this is,
   row: u32, // which row of weight and bias is its,
   id: u32, // and which row of embed
+  ones: u32, // patchify: 1 if each patch of a variable ends with a 1, else 0
 }
 
 var<immediate> params: Params;
@@ -77,13 +79,13 @@ fn patchify(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups
   let i = index(group, groups, thread);
   let count = params.B * params.H * params.W / (params.p * params.p) * params.C;
   if (i >= count) { return; }
-  let K = params.p * params.p + 1u;
+  let K = params.p * params.p + params.ones;
   let n = i / params.C;
   let v = (i % params.C) / K;
   let k = (i % params.C) % K;
   if (v >= params.V) {
     patches[i] = 0.0;
-  } else if (k == K - 1u) {
+  } else if (k == params.p * params.p) {
     patches[i] = 1.0;
   } else {
     patches[i] = x[point(n, v, k)];
@@ -95,7 +97,7 @@ fn patchify_backward(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroup
   let i = index(group, groups, thread);
   if (i >= params.B * params.V * params.H * params.W) { return; }
   let at = place(i);
-  dx[i] = dpatches[at.x * params.C + at.y * (params.p * params.p + 1u) + at.z];
+  dx[i] = dpatches[at.x * params.C + at.y * (params.p * params.p + params.ones) + at.z];
 }
 
 @compute @workgroup_size(WORKGROUP)

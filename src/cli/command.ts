@@ -30,6 +30,9 @@ export interface Context {
   readonly commandLine: string;
 }
 
+/** Who hears what a command says, in place of the terminal. */
+export type Voice = Pick<Context, "print" | "info" | "warn">;
+
 export interface CommandSpec<Config extends z.ZodType> {
   readonly name: string;
   /** One line, lower case, no full stop. */
@@ -56,8 +59,12 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** The text of `climax NAME --help`, as wide as the terminal or `columns`. */
   help(columns?: number): string;
-  /** Checks the arguments and runs. Returns the exit code. Throws ClimaxError for what the user can mend. */
-  run(argv: readonly string[]): Promise<number>;
+  /**
+   * Checks the arguments and runs. Returns the exit code. Throws ClimaxError for what the user can mend.
+   *
+   * @param voice  for a command that is a step of another
+   */
+  run(argv: readonly string[], voice?: Voice): Promise<number>;
 }
 
 /**
@@ -79,10 +86,10 @@ export function command<Config extends z.ZodType>(spec: CommandSpec<Config>): Co
       if (columns !== undefined) parser.configureOutput({ getOutHelpWidth: () => columns });
       return parser.helpInformation() + examples(spec.examples);
     },
-    run: async (argv) => {
+    run: async (argv, voice) => {
       const parser = makeParser(spec, schema, flags);
       const { given, file, quiet, help } = parseArguments(parser, spec, schema, flags, argv);
-      const context = makeContext(["climax", name, ...argv], quiet);
+      const context = { ...makeContext(["climax", name, ...argv], quiet), ...voice };
       if (help) {
         context.print((parser.helpInformation() + examples(spec.examples)).trimEnd());
         return 0;

@@ -26,7 +26,10 @@ export const finetuneCommand = command({
     const checkpoint = config.checkpoint === undefined ? undefined : await openCheckpoint(config.checkpoint);
     try {
       const provenance = { command: context.commandLine, climax: version() };
-      const objective = await finetuneObjective(config, checkpoint, provenance);
+      // What is fitted at once takes every sample, none left over from whole batches.
+      const single = config.model.type === "pattern-scaling";
+      const asked = single ? { ...config, training: { ...config.training, batchSize: 1 } } : config;
+      const objective = await finetuneObjective(asked, checkpoint, provenance);
       try {
         await trainInTheOpen("finetune", config, objective, context);
       } finally {

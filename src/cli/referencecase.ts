@@ -1,50 +1,16 @@
 /** One case of a reference implementation: reads it, computes it on an adapter, and says how far off each part is. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { readNpz } from "../data/npy.ts";
 import { type Arena, clearGradients, makeArena, type Segment } from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import { free, read, scope, type Tensor, tensor, write, zeros } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
-import { type ForwardOptions, forward, type ModelInput, variableIds } from "../model/climax.ts";
-import { ModelConfig } from "../model/config.ts";
-import { parameterShapes } from "../model/parameters.ts";
+import { type ForwardOptions, type ModelInput, variableIds } from "../model/climax.ts";
+import { type BoundNetwork, networkOf } from "../model/network.ts";
 import { adamw } from "../ops/adamw.ts";
 import { weightedMse } from "../ops/loss.ts";
-
-const strings = z.array(z.string());
-
-/** The json beside each case. */
-const CaseInfo = z.object({
-  config: z.object({
-    default_vars: strings,
-    img_size: z.tuple([z.int(), z.int()]),
-    patch_size: z.int(),
-    embed_dim: z.int(),
-    depth: z.int(),
-    decoder_depth: z.int().default(2),
-    num_heads: z.int(),
-    mlp_ratio: z.number(),
-    time_history: z.int().optional(),
-  }),
-  in_variables: strings,
-  out_variables: strings,
-  loss: z.string(),
-  region: z.string().optional(),
-  optimizer: z
-    .object({
-      name: z.string(),
-      lr: z.number(),
-      betas: z.tuple([z.number(), z.number()]),
-      eps: z.number(),
-      weight_decay: z.number(),
-      no_decay: strings,
-    })
-    .optional(),
-});
-type CaseInfo = z.output<typeof CaseInfo>;
+import { type CaseInfo, networkConfigOf, readCaseInfo } from "./referenceinfo.ts";
 
 /** Norm of the difference over norm, of the tensor that is furthest off. */
 export interface Worst {
@@ -71,9 +37,8 @@ export async function checkCase(
   name: string,
   options: ForwardOptions = {},
 ): Promise<CaseResult> {
-  const info = await readInfo(folder, name);
-  const notCovered = typeof info === "string" ? info : uncovered(info);
-  if (typeof info === "string" || notCovered) return { name, notCovered: notCovered! };
+  const info = await readCaseInfo(folder, name);
+  if (typeof info === "string") return { name, notCovered: info };
   const path = join(folder, `${name}.npz`);
   const arrays = await readNpz(path);
   const array = (key: string): Float64Array => {
@@ -81,11 +46,11 @@ export async function checkCase(
     if (!found) throw new ClimaxError("data", `${path} has no array "${key}"`, "make the case again");
     return Float64Array.from(found.data as ArrayLike<number>);
   };
-  const config = configOf(info, path, arrays.has("param/token_embeds.proj_weights"));
-  const shapes = parameterShapes(config);
+  const config = networkConfigOf(info, path, arrays.has("param/token_embeds.proj_weights"));
+  const network = networkOf(config);
   const arena = makeArena(
     gpu,
-    [...shapes].map(([key, shape]) => ({
+    [...network.shapes].map(([key, shape]) => ({
       name: key,
       shape,
       group: groupOf(key, info, arrays.has(`grad/${key}`)),
@@ -93,32 +58,47 @@ export async function checkCase(
   );
   for (const [key, t] of arena.parameters) write(t, array(`param/${key}`));
 
-  const [xShape, yShape] = [arrays.get("x")!.shape, arrays.get("y")!.shape];
+  const field = (key: string): Tensor => {
+    const { values, shape } = cropped(array(key), arrays.get(key)!.shape, info);
+    return tensor(gpu, shape, values);
+  };
   const input: ModelInput = {
-    x: tensor(gpu, xShape, array("x")),
+    x: field("x"),
     variables: variableIds(config, info.in_variables),
     leadHours: array("lead_times").map((hundreds) => hundreds * 100),
     outputs: variableIds(config, info.out_variables),
   };
-  const y = tensor(gpu, yShape, array("y"));
-  const weight = tensor(gpu, [yShape[2]!], latitudeWeights(array("lat")));
+  const y = field("y");
+  const weights = rowWeights(array("lat"), info);
+  const weight = tensor(gpu, [weights.length], weights);
   try {
     return await compare({
-      gpu,
-      name,
-      info,
-      arena,
-      arrays,
-      array,
-      options,
+      ...{ gpu, name, info, arena, arrays, array, options, input, network },
       loss: { y, weight },
-      input,
-      config,
     });
   } finally {
-    const { parameters: _, segments } = arena;
+    const { segments } = arena;
     for (const t of [input.x, y, weight, ...segments.flatMap(({ value, grad }) => [value, grad])]) free(t);
   }
+}
+
+/** The part of fields [.., H, W] that enters, which is all without a region. */
+function cropped(values: Float64Array, shape: readonly number[], { region_info: part }: CaseInfo) {
+  if (!part) return { values, shape };
+  const [H, W] = shape.slice(-2) as [number, number];
+  const [h, w] = [part.max_h - part.min_h + 1, part.max_w - part.min_w + 1];
+  const fields = values.length / (H * W);
+  const kept = Float64Array.from({ length: fields * h * w }, (_, i) => {
+    const row = part.min_h + (Math.floor(i / w) % h);
+    return values[(Math.floor(i / (h * w)) * H + row) * W + part.min_w + (i % w)]!;
+  });
+  return { values: kept, shape: [...shape.slice(0, -2), h, w] };
+}
+
+/** How much each row of the fields counts in the loss. */
+function rowWeights(lat: Float64Array, { loss, region_info: part }: CaseInfo): Float64Array {
+  const rows = part ? lat.slice(part.min_h, part.max_h + 1) : lat;
+  return loss === "MSE" ? rows.fill(1) : latitudeWeights(rows);
 }
 
 interface Case {
@@ -131,13 +111,13 @@ interface Case {
   readonly options: ForwardOptions;
   readonly loss: { readonly y: Tensor; readonly weight: Tensor };
   readonly input: ModelInput;
-  readonly config: ModelConfig;
+  readonly network: BoundNetwork;
 }
 
 async function compare(work: Case): Promise<CaseResult> {
-  const { gpu, name, info, arena, arrays, array, options, input, config } = work;
+  const { gpu, name, info, arena, arrays, array, options, input, network } = work;
   const { y, weight } = work.loss;
-  const predict = (): Tensor => forward(arena.parameters, config, input, options);
+  const predict = (): Tensor => network.forward(arena.parameters, input, options);
 
   const once = scope(gpu, () => {
     const preds = predict();
@@ -147,6 +127,7 @@ async function compare(work: Case): Promise<CaseResult> {
   const byVariable = await read(once.losses);
   let loss = 0;
   for (const [v, variable] of info.out_variables.entries()) {
+    if (!arrays.has(`loss/${variable}`)) continue; // of a single output, `losses` says it
     loss = Math.max(loss, errorOf([byVariable[v]!], array(`loss/${variable}`)));
   }
   for (const t of Object.values(once)) free(t);
@@ -154,7 +135,7 @@ async function compare(work: Case): Promise<CaseResult> {
   const keys = [...arena.parameters.keys()];
   const afters = [...arrays.keys()].map((key) => Number(key.match(/^after(\d+)\//)?.[1] ?? 0));
   const losses = arrays.has("losses") ? array("losses") : new Float64Array();
-  const count = info.optimizer ? Math.max(...afters, losses.length) : 0;
+  const count = Math.max(...afters, losses.length);
   const moments = arena.segments.map(
     ({ value }) => [zeros(gpu, value.shape), zeros(gpu, value.shape)] as const,
   );
@@ -173,8 +154,8 @@ async function compare(work: Case): Promise<CaseResult> {
         (key) => array(`grad/${key}`),
       );
     }
-    if (!info.optimizer || step >= count) break;
-    scope(gpu, () => adamwStep(gpu, arena.segments, moments, info.optimizer!, step));
+    if (step >= count) break;
+    scope(gpu, () => adamwStep(gpu, arena.segments, moments, info.optimizer, step));
     if (afters.includes(step + 1)) {
       const prefix = `after${step + 1}/`;
       const given = keys.filter((key) => arrays.has(prefix + key));
@@ -190,71 +171,20 @@ async function compare(work: Case): Promise<CaseResult> {
   return { name, predictions, loss, steps: stepped, ...(gradient ? { gradient } : {}) };
 }
 
-async function readInfo(folder: string, name: string): Promise<CaseInfo | string> {
-  const path = join(folder, `${name}.json`);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch {
-    return "no model case, it has no .json";
-  }
-  try {
-    return CaseInfo.parse(JSON.parse(text));
-  } catch (error) {
-    // A task with its own settings need not have ours.
-    const raw = looseJson(text);
-    if (raw && "time_history" in (raw.config ?? {})) return "task climate projection";
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-    throw new ClimaxError("data", `${path} does not describe a case: ${why}`, "make the case again");
-  }
-}
-
-function looseJson(text: string): { config?: object } | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function uncovered({ config, region, loss, optimizer }: CaseInfo): string | undefined {
-  if (config.time_history !== undefined) return "task climate projection";
-  if (region !== undefined) return "task regional forecast";
-  if (loss !== "latitude-weighted MSE") return `loss ${loss}`;
-  if (optimizer && optimizer.name !== "AdamW") return `optimiser ${optimizer.name}`;
-  return undefined;
-}
-
-function configOf({ config }: CaseInfo, path: string, parallelPatchEmbed: boolean): ModelConfig {
-  const parsed = ModelConfig.safeParse({
-    variables: config.default_vars,
-    gridShape: config.img_size,
-    patchSize: config.patch_size,
-    embedDim: config.embed_dim,
-    depth: config.depth,
-    decoderDepth: config.decoder_depth,
-    heads: config.num_heads,
-    mlpRatio: config.mlp_ratio,
-    dropPath: 0,
-    dropout: 0,
-    parallelPatchEmbed,
-  });
-  if (parsed.success) return parsed.data;
-  throw new ClimaxError("data", `${path}: ${z.prettifyError(parsed.error)}`, "make the case again");
-}
-
-/** A parameter without a gradient is left alone by the reference's optimiser; one with a zero gradient still decays. */
-function groupOf(name: string, { optimizer }: CaseInfo, hasGradient: boolean): string {
-  if (!hasGradient) return "idle";
-  return optimizer?.no_decay.includes(name) ? "embeddings" : "decayed";
+/**
+ * A parameter without a gradient is left alone by the reference's optimiser, and so is a frozen one; one with a zero
+ * gradient still decays.
+ */
+function groupOf(name: string, { optimizer, trainable }: CaseInfo, hasGradient: boolean): string {
+  if (!hasGradient || trainable?.includes(name) === false) return "idle";
+  return optimizer.no_decay.includes(name) ? "embeddings" : "decayed";
 }
 
 function adamwStep(
   gpu: Gpu,
   segments: readonly Segment[],
   moments: readonly (readonly [Tensor, Tensor])[],
-  { lr, betas, eps, weight_decay }: NonNullable<CaseInfo["optimizer"]>,
+  { lr, betas, eps, weight_decay }: CaseInfo["optimizer"],
   step: number,
 ): undefined {
   const groups = segments.map(({ group, value, grad }, i) => {

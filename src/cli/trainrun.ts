@@ -7,7 +7,9 @@ import { makeFolder } from "../data/folder.ts";
 import { type Gpu, openGpu, type Precision } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
 import { networkOf } from "../model/network.ts";
+import type { PatternScalingConfig } from "../model/patternscaling.ts";
 import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
+import { fitScaling } from "../train/fit.ts";
 import { Learner, type LearnerOptions } from "../train/learner.ts";
 import { type Run, totalSteps, trainRun } from "../train/loop.ts";
 import type { Objective } from "../train/objective.ts";
@@ -55,11 +57,31 @@ export async function trainInTheOpen(
         : "choose another --output, or move it away",
     );
   }
+  if (objective.model.type === "pattern-scaling")
+    return await fit(objective.model, config, objective, context);
   const gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
   try {
     await trainOn(gpu, name, config, objective, context);
   } finally {
     gpu.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
+  }
+}
+
+/** What is fitted at once needs no adapter, no steps and no way to go on. */
+async function fit(
+  model: PatternScalingConfig,
+  config: RunConfig,
+  objective: Objective,
+  context: Context,
+): Promise<void> {
+  const undo = await beginFolder(config.output, config);
+  try {
+    const { samples, loss } = await fitScaling(model, objective, config.output);
+    const measured = loss === undefined ? "" : `, validation loss ${loss.toFixed(4)}`;
+    context.print(`fitted to ${samples} samples${measured}: ${bestCheckpoint(config.output)}`);
+  } catch (error) {
+    await undo();
+    throw error;
   }
 }
 

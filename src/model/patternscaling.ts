@@ -103,7 +103,7 @@ export function applyPatternScaling(
   });
 }
 
-/** Slope and intercept of lines over one x, about its mean, which keeps the digits of large ones. */
+/** Slope and intercept of lines over one x, about the means of both, which keeps the digits of small changes. */
 function regression(N: number, what: string, x: (n: number) => number) {
   const mean = sum(N, x) / N;
   const square = sum(N, (n) => (x(n) - mean) ** 2);
@@ -116,8 +116,9 @@ function regression(N: number, what: string, x: (n: number) => number) {
     );
   }
   return (y: (n: number) => number): [slope: number, intercept: number] => {
-    const slope = sum(N, (n) => (x(n) - mean) * y(n)) / square;
-    return [slope, sum(N, y) / N - slope * mean];
+    const middle = sum(N, y) / N;
+    const slope = sum(N, (n) => (x(n) - mean) * (y(n) - middle)) / square;
+    return [slope, middle - slope * mean];
   };
 }
 

@@ -7,7 +7,7 @@
 //
 // N patches of a batch, V variables, D width, H heads of width d = D / H, C the padded length of a patch's row.
 // (Nguyen et al. 2023, arXiv:2301.10343, section 3.1.)
-import { record } from "../engine/autograd.ts";
+import { needsGradient, record } from "../engine/autograd.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
 import { copy, empty, type Tensor, zeros } from "../engine/tensor.ts";
 import { linear } from "./matmul.ts";
@@ -40,7 +40,7 @@ export interface AggregationWeights {
  *   M[v, k]    = W_v E[v, k]                                                             (b_v joins the output's bias)
  *   o[n, h]    = sum over v, k of softmax_v(P S)[n, h, v] P[n, v, k] M[v, k, h],  then out_proj
  *
- * @param patches  [N, C] of `patchify`; they are data, no gradient flows to them
+ * @param patches  [N, C] of `patchify`; their gradient is made only where it is used, which data's is not
  * @param basis    [C, D] of `patchBasis`, called E above
  * @param V        variables
  * @param p        side of a patch
@@ -138,11 +138,14 @@ function mixPatches(
   });
   const mixed = mix(patches, scoreBasis, valueBasis, sizes);
 
-  return record(mixed.o, [basis, query, inWeight, inBias], (dmixed) => {
+  const patchesNeedGradient = needsGradient(patches);
+  return record(mixed.o, [patches, basis, query, inWeight, inBias], (dmixed) => {
     const dinWeight = inWeight.grad ?? empty(gpu, inWeight.shape);
     const accumulate = inWeight.grad !== undefined;
 
-    const { dscoreBasis, dvalueBasis } = mixBackward(mixed, valueBasis, dmixed, sizes);
+    const dpatches = patchesNeedGradient ? empty(gpu, patches.shape) : null;
+    const bases = { scoreBasis, valueBasis };
+    const { dscoreBasis, dvalueBasis } = mixBackward(mixed, bases, dmixed, sizes, dpatches ?? undefined);
 
     // From S and M to E, to the keys' and to the values' projection.
     const dbasis = empty(gpu, [C, D]);
@@ -187,7 +190,7 @@ function mixPatches(
     const dquery = projectedQueryBackward(dq, query, inWeight, dinWeight);
     const dinBias = zeros(gpu, inBias.shape);
     copy(dq, { ...dinBias, shape: [D] });
-    return [dbasis, dquery, accumulate ? null : dinWeight, dinBias];
+    return [dpatches, dbasis, dquery, accumulate ? null : dinWeight, dinBias];
   });
 }
 

@@ -2,13 +2,14 @@
 // the tensor of weighted patches. N patches, V variables of K numbers each, C >= V K columns, H heads of width d, D = H d.
 import { kernel, run, threads } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
-import { broadcastLanes } from "./product.ts";
+import { broadcastLanes, product } from "./product.ts";
 import { sumInto } from "./reduce.ts";
 
 const turn = kernel("mixweights.wgsl", "turn");
 const forwardWeights = kernel("mixweights.wgsl", "forward_weights");
 const backwardWeights = kernel("mixweights.wgsl", "backward_weights");
 const backwardScoreBasis = kernel("mixweights.wgsl", "backward_score_basis");
+const backwardPoints = kernel("mixweights.wgsl", "backward_points");
 const gpuKernels = {
   forwardPatches: kernel("mix.wgsl", "forward_patches"),
   backwardPatches: kernel("mix.wgsl", "backward_patches"),
@@ -32,6 +33,10 @@ const SHARE = 256;
 const MOST_SHARES = 16;
 /** Variables that one workgroup of a GPU finds the gradients of. */
 const VARIABLES = 8;
+
+/** Patches of which so many begin where a binding may, and the most products of patches and heads kept at a time. */
+const ALIGNED_ROWS = 64;
+const MOST_PRODUCTS = 4 * 2 ** 20;
 
 /** What the backward pass needs: patches, patch changing fastest [C, Q] vec4s, and weights [H, V, Q] vec4s. */
 export interface Mixed {
@@ -65,7 +70,7 @@ export function mix(patches: Tensor, scoreBasis: Tensor, valueBasis: Tensor, siz
   const { gpu } = patches;
   const { N, V, C, H, d } = sizes;
   const Q = Math.ceil(N / 4);
-  const params = { ...sizes, Q, share: 0 };
+  const params = { ...sizes, Q, share: 0, first: 0 };
   const turned = empty(gpu, [C, 4 * Q]);
   run(turn, { patches, turned }, params, threads(C * Q));
   const attention = empty(gpu, [H, V, 4 * Q]);
@@ -81,13 +86,19 @@ export function mix(patches: Tensor, scoreBasis: Tensor, valueBasis: Tensor, siz
   return { o, turned, attention };
 }
 
-/** The gradients of `mix` by its bases, given that by its o: dscoreBasis, and dvalueBasis. */
+/**
+ * The gradients of `mix` by its bases, given that by its o: dscoreBasis, and dvalueBasis.
+ *
+ * @param dpatches  [N, C], where the gradient by the patches goes if that is wanted too
+ */
 export function mixBackward(
-  { turned, attention }: Mixed,
-  valueBasis: Tensor,
+  mixed: Mixed,
+  { scoreBasis, valueBasis }: { scoreBasis: Tensor; valueBasis: Tensor },
   dmixed: Tensor,
   sizes: MixSizes,
+  dpatches?: Tensor,
 ): { dscoreBasis: Tensor; dvalueBasis: Tensor } {
+  const { turned, attention } = mixed;
   const { gpu } = dmixed;
   const { N, V, C, H, d } = sizes;
   const D = H * d;
@@ -96,7 +107,7 @@ export function mixBackward(
 
   const variables = lanes > 0 ? V : VARIABLES;
   const dscores = empty(gpu, [H, V, 4 * Q]);
-  const params = { ...sizes, Q, share: variables };
+  const params = { ...sizes, Q, share: variables, first: 0 };
   run(kernels.backwardPatches, { turned, basis: valueBasis, do_: dmixed, dscores }, params, [
     Math.ceil(Q / along),
     Math.ceil(V / variables),
@@ -106,6 +117,7 @@ export function mixBackward(
   const dscoreBasis = empty(gpu, [C, scoreColumns(H)]);
   const tensors = { turned, dscores, dscore_basis: dscoreBasis };
   run(backwardScoreBasis, tensors, params, size(dscoreBasis.shape) / 4);
+  if (dpatches) patchGradient(dpatches, { attention, dscores, scoreBasis, valueBasis, dmixed }, sizes);
   free(dscores);
 
   const share = Math.max(SHARE / 4, Math.ceil(Q / MOST_SHARES));
@@ -123,6 +135,43 @@ export function mixBackward(
   const dvalueBasis = sumInto(dbasis, { ...valueBasis, shape: [C, D] }, [1, shares, C * D])!;
   free(dbasis);
   return { dscoreBasis, dvalueBasis };
+}
+
+/**
+ * dP[n, v, k] = sum over h of a[h, v, n] (do[n, h] . M[v, k, h]) + ds[h, v, n] S[v, k, h], by blocks of patches: the
+ * products of all would take H times their memory.
+ */
+function patchGradient(
+  dpatches: Tensor,
+  given: Readonly<Record<"attention" | "dscores" | "scoreBasis" | "valueBasis" | "dmixed", Tensor>>,
+  sizes: MixSizes,
+): void {
+  const { gpu } = dpatches;
+  const { attention, dscores, scoreBasis, valueBasis, dmixed } = given;
+  const { N, C, H, d } = sizes;
+  const D = H * d;
+  const block = Math.min(N, ALIGNED_ROWS * Math.max(1, Math.floor(MOST_PRODUCTS / (H * C * ALIGNED_ROWS))));
+  const dvalues = empty(gpu, [H, block, C]);
+  for (let first = 0; first < N; first += block) {
+    const rows = Math.min(block, N - first);
+    product({
+      ...{ M: rows, N: C, K: d, batch: [1, H] },
+      a: {
+        tensor: { ...dmixed, offset: dmixed.offset + 4 * first * D, shape: [rows, D] },
+        row: D,
+        inner: d,
+      },
+      b: { tensor: valueBasis, row: D, inner: d, transposed: true },
+      c: { tensor: dvalues, row: C, inner: rows * C },
+    });
+    const tensors = {
+      ...{ weights: attention, dweights: dscores, score_values: scoreBasis },
+      ...{ dvalues, dpatches },
+    };
+    const params = { ...sizes, Q: Math.ceil(N / 4), share: rows, first };
+    run(backwardPoints, tensors, params, threads(rows * C));
+  }
+  free(dvalues);
 }
 
 /** By subgroup broadcast on software adapters; `lanes` is 0 otherwise. */

@@ -3,7 +3,7 @@
 // B batch, V variables, H latitude, W longitude, p patch side, N = B (H/p)(W/p) patches, D width of a token. A patch
 // of one variable is K = p p + 1 numbers: its values and a 1, so that one matrix holds weights, biases and variable
 // embeddings. Rows of patches are padded with zeros to C, a multiple of 4, which the fast matrix products want.
-import { record } from "../engine/autograd.ts";
+import { needsGradient, record } from "../engine/autograd.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
 import { clear, empty, size, type Tensor, zeros } from "../engine/tensor.ts";
 import { product } from "./product.ts";
@@ -20,7 +20,7 @@ export function patchColumns(V: number, p: number): number {
   return 4 * Math.ceil((V * (p * p + 1)) / 4);
 }
 
-const unused = { slot: 0, row: 0, id: 0, D: 0, C: 0 };
+const unused = { slot: 0, row: 0, id: 0, D: 0, C: 0, ones: 1 };
 
 /**
  * Cuts fields into patches.
@@ -29,10 +29,23 @@ const unused = { slot: 0, row: 0, id: 0, D: 0, C: 0 };
  * @returns  [N, C]: for each variable p p values, row by row, and a 1
  */
 export function patchify(x: Tensor, p: number): Tensor {
+  return cut(x, p, patchColumns(x.shape[1]!, p), 1);
+}
+
+/**
+ * Cuts fields into patches of values alone: what a p x p convolution of stride p sees at each step.
+ *
+ * @param x  [B, V, H, W]; p divides H and W
+ * @returns  [N, V p p]: for each variable p p values, row by row
+ */
+export function patchifyPlain(x: Tensor, p: number): Tensor {
+  return cut(x, p, x.shape[1]! * p * p, 0);
+}
+
+function cut(x: Tensor, p: number, C: number, ones: number): Tensor {
   const [B, V, H, W] = x.shape as readonly [number, number, number, number];
-  const C = patchColumns(V, p);
   const patches = empty(x.gpu, [(B * H * W) / (p * p), C]);
-  const params = { ...unused, B, V, H, W, p, C };
+  const params = { ...unused, B, V, H, W, p, C, ones };
   run(patchifies, { x, patches }, params, threads(size(patches.shape)));
   return record(patches, [x], (dpatches) => {
     const dx = empty(x.gpu, x.shape);
@@ -111,14 +124,17 @@ export function patchEmbed(patches: Tensor, basis: Tensor, V: number, p: number)
     b: { tensor: basis, row: D, inner: K * D },
     c: { tensor: tokens, row: V * D, inner: D },
   });
+  const patchesNeedGradient = needsGradient(patches);
   return record(tokens, [patches, basis], (dtokens) => {
-    const dpatches = zeros(gpu, patches.shape);
-    product({
-      ...{ M: N, N: K, K: D, batch: [1, V] },
-      a: { tensor: dtokens, row: V * D, inner: D },
-      b: { tensor: basis, row: D, inner: K * D, transposed: true },
-      c: { tensor: dpatches, row: C, inner: K },
-    });
+    const dpatches = patchesNeedGradient ? zeros(gpu, patches.shape) : null;
+    if (dpatches) {
+      product({
+        ...{ M: N, N: K, K: D, batch: [1, V] },
+        a: { tensor: dtokens, row: V * D, inner: D },
+        b: { tensor: basis, row: D, inner: K * D, transposed: true },
+        c: { tensor: dpatches, row: C, inner: K },
+      });
+    }
     const dbasis = zeros(gpu, basis.shape);
     product({
       ...{ M: K, N: D, K: N, batch: [1, V] },

@@ -98,7 +98,7 @@ export async function resumeRun(run: Run): Promise<RunProgress> {
 }
 
 /** `optimiser.lr was 0.0005, is 0.001` for every leaf that differs; lists of another length as a whole. */
-function differences(before: unknown, now: unknown, path = ""): string[] {
+export function differences(before: unknown, now: unknown, path = ""): string[] {
   const [was, is] = [JSON.stringify(before), JSON.stringify(now)];
   if (was === is) return [];
   if (!isTree(before) || !isTree(now) || before.length !== now.length)

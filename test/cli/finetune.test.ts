@@ -173,6 +173,33 @@ describe("from nothing", () => {
   });
 });
 
+test("pattern scaling is fitted at once, to every sample", async () => {
+  const output = join(root, "scaling");
+  const inputs = ["--data.inputs", "2m_temperature", "--data.outputs", "2m_temperature,temperature_850"];
+  const { code, out, err } = await climax(
+    ...[
+      "finetune",
+      "--task",
+      "projection",
+      "--model",
+      "pattern-scaling",
+      "--model.predictor",
+      "2m_temperature",
+    ],
+    ...["--data.set", set, "--data.history", "2", ...inputs, "-o", output],
+  );
+  expect(code, err).toBe(0);
+  expect(out).toMatch(/^fitted to 99 samples, validation loss 0\.\d{4}: /); // 100 states, of which the first has no past
+  const fitted = await openCheckpoint(bestCheckpoint(output));
+  const { info, parameter } = fitted;
+  expect(info.model).toMatchObject({ type: "pattern-scaling", predictor: "2m_temperature", history: 2 });
+  // The global mean of the forcing is here the very temperature: a slope of 1 and nothing added.
+  const [slope, intercept] = [await parameter("global.slope"), await parameter("global.intercept")];
+  await fitted.close();
+  expect(slope[0]).toBeCloseTo(1, 5);
+  expect(intercept[0]).toBeCloseTo(0, 5);
+});
+
 describe("what is refused", () => {
   test.each<[string, (base: string) => string[], string]>([
     [
@@ -189,6 +216,15 @@ describe("what is refused", () => {
     ],
     ["a network of another size", () => tiny("--model.depth", "7", "-o", "x"), "the network comes from"],
     ["another network", () => tiny("--model", "vit", "-o", "x"), "is a climax network, not vit"],
+    [
+      "pattern scaling without a temperature",
+      () => [
+        ...["finetune", "--task", "projection", "--model", "pattern-scaling", "--data.set", "SET", "-o", "x"],
+        ...["--data.inputs", "2m_temperature", "--model.predictor", "2m_temperature"],
+        ...["--data.outputs", "temperature_850"],
+      ],
+      "goes by the global mean of 2m_temperature",
+    ],
     ["a part there is not", () => tiny("--freeze", "attenton", "-o", "x"), "attenton"],
     [
       "settings of another network",

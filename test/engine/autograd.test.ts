@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { checkpoint, gradients, isRecording, noGrad, record, reshape } from "../../src/engine/autograd.ts";
+import {
+  checkpoint,
+  gradients,
+  isRecording,
+  needsGradient,
+  noGrad,
+  record,
+  reshape,
+} from "../../src/engine/autograd.ts";
 import type { Gpu } from "../../src/engine/device.ts";
 import { dryGpu } from "../../src/engine/dry.ts";
 import { Random } from "../../src/engine/random.ts";
@@ -90,6 +98,22 @@ test("nothing is noted outside gradients, nor under noGrad", () => {
   }, [x]);
   expect(seen).toEqual([true, false]);
   expect(grads).toHaveLength(1);
+});
+
+test("a gradient is needed by parameters, by what is differentiated by, and by what depends on such", () => {
+  const [data, x] = [tensor(gpu, [4], [1, 2, 3, 4]), tensor(gpu, [4], [1, 1, 1, 1])];
+  const parameter = { ...x, grad: tensor(gpu, [4], [0, 0, 0, 0]) };
+  expect(needsGradient(parameter)).toBe(false); // outside gradients nothing is
+  const once = () => {
+    const [ofData, ofX, ofBoth] = [scale(data, 2), scale(x, 2), add(scale(data, 2), scale(parameter, 3))];
+    const inner = noGrad(() => scale(x, 2));
+    expect([data, ofData, inner].map(needsGradient)).toEqual([false, false, false]);
+    expect([x, parameter, ofX, ofBoth, reshape(ofBoth, [2, 2])].map(needsGradient)).toEqual(
+      Array(5).fill(true),
+    );
+    return add(ofX, ofBoth);
+  };
+  gradients(once, [x], tensor(gpu, [4], [1, 1, 1, 1]));
 });
 
 test("noGrad makes its result a constant", async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointInfo, openCheckpoint, writeCheckpoint } from "../../src/model/checkpoint.ts";
-import { initialise, parameterShapes } from "../../src/model/parameters.ts";
+import { networkOf } from "../../src/model/network.ts";
 import { writeSafetensors } from "../../src/model/safetensors.ts";
 
 let folder: string;
@@ -27,7 +27,7 @@ const info = CheckpointInfo.parse({
   synthetic: true,
   provenance: { command: "climax pretrain" },
 });
-const start = initialise(info.model, 3);
+const start = networkOf(info.model).initialise(3);
 const parameter = (name: string) => start.get(name)!;
 const at = (name: string) => join(folder, name);
 
@@ -42,7 +42,7 @@ test("a checkpoint gives back its info, parameters and state", async () => {
   const checkpoint = await openCheckpoint(path);
   expect(checkpoint.info).toEqual(info);
   expect(checkpoint.training).toEqual(training);
-  for (const name of parameterShapes(info.model).keys()) {
+  for (const name of networkOf(info.model).shapes.keys()) {
     expect(await checkpoint.parameter(name)).toEqual(parameter(name));
     expect(await checkpoint.moments!.expAvg(name)).toEqual(moments.expAvg(name));
     expect(await checkpoint.moments!.expAvgSq(name)).toEqual(moments.expAvgSq(name));
@@ -88,7 +88,7 @@ test.for<[string, object, string]>([
   ["an endless depth", { model: { ...info.model, depth: 1e15 } }, "depth"],
 ])("%s is refused", async ([, change, message]) => {
   const path = at("forged.safetensors");
-  const tensors = [...parameterShapes(info.model)].map(([name, shape]) => ({
+  const tensors = [...networkOf(info.model).shapes].map(([name, shape]) => ({
     name,
     shape,
     values: () => parameter(name),

@@ -21,6 +21,12 @@ test.for<[string, object, string]>([
   ["a patch that does not divide the grid", { patchSize: 3 }, "3 does not divide gridShape 32,64"],
   ["a width without sine-cosine tables", { embedDim: 30, heads: 2 }, "30 is not a multiple of 4"],
   ["a variable listed twice", { variables: ["a", "b", "a"] }, '"a" is listed twice'],
+  [
+    "a region beyond the grid",
+    { region: { rows: [16], columns: [0] } },
+    "patch row 16 does not ascend or is beyond 16",
+  ],
+  ["a region out of order", { region: { rows: [0], columns: [5, 4] } }, "patch column 4 does not ascend"],
   ["a misspelt field", { embedDimension: 32 }, "embedDimension"],
 ])("%s is refused", ([, change, message]) => {
   const result = ModelConfig.safeParse({ variables: ["a"], ...change });

@@ -15,6 +15,10 @@ test.for<[string, "factored" | "plain"]>([
   ["global-all-variables", "factored"],
   ["patch4", "factored"],
   ["parallel-patch-embed", "factored"],
+  ["regional-NorthAmerica", "factored"],
+  ["regional-Australia", "factored"],
+  ["projection", "factored"],
+  ["projection-frozen", "factored"],
   ["global", "plain"],
   ["patch4", "plain"],
 ])("%s agrees with the reference, aggregation %s", async ([name, aggregation]) => {
@@ -74,6 +78,32 @@ test("another model than the reference's is told from it", async () => {
   expect(isRight(result)).toBe(false);
 });
 
+test("another region than the reference's is told from it, and one without its patches is not computed", async () => {
+  for (const [name, change] of [
+    ["elsewhere", (id: number) => id + 1],
+    ["scattered", (id: number) => (id === 233 ? 232 : id)],
+  ] as const) {
+    await copyFile(`${FIXTURES}/regional-Australia.npz`, join(folder, `${name}.npz`));
+    const info = JSON.parse(await readFile(`${FIXTURES}/regional-Australia.json`, "utf8"));
+    info.region_info.patch_ids = info.region_info.patch_ids.map(change);
+    await writeFile(join(folder, `${name}.json`), JSON.stringify(info));
+  }
+  expect((await checkCase(gpu, folder, "elsewhere")).predictions).toBeGreaterThan(1e-4);
+  await expect(checkCase(gpu, folder, "scattered")).rejects.toThrow(
+    "patch_ids fill no rectangle, row by row",
+  );
+});
+
+test("a frozen parameter that is trained all the same is told from the reference", async () => {
+  await copyFile(`${FIXTURES}/projection-frozen.npz`, join(folder, "thawed.npz"));
+  const info = JSON.parse(await readFile(`${FIXTURES}/projection-frozen.json`, "utf8"));
+  info.trainable = info.trainable.filter((name: string) => name !== "time_query");
+  await writeFile(join(folder, "thawed.json"), JSON.stringify(info));
+  const { steps } = await checkCase(gpu, folder, "thawed");
+  expect(steps![0]!.name).toBe("time_query");
+  expect(steps![0]!.error).toBeGreaterThan(1e-4);
+});
+
 test("another optimiser than the reference's is told from it by its parameters", async () => {
   await altered("betas", ({ optimizer }) => (optimizer!.betas = [0.9, 0.9]));
   const result = await checkCase(gpu, folder, "betas");
@@ -86,17 +116,16 @@ test("doctor prints a table, lists what is not covered, and ends with 1 when a c
   await altered("right", () => {});
   await altered("wrong", ({ config }) => (config!.num_heads = 8));
   await altered("region", (info) => Object.assign(info, { region: "Europe" }));
-  await altered("projection", ({ config }) =>
-    Object.assign(config!, { time_history: 10, num_heads: undefined }),
-  );
-  for (const name of ["heads", "betas"]) await rm(join(folder, `${name}.npz`), { force: true });
+  await altered("loss", (info) => Object.assign(info, { loss: "MAE" }));
+  for (const name of ["heads", "betas", "elsewhere", "scattered", "thawed"])
+    await rm(join(folder, `${name}.npz`), { force: true });
   const { printed, context } = listener();
   expect(await runReference(folder, context, { adapter: gpu.name })).toBe(1);
   const text = printed.join("\n");
   expect(text).toMatch(/^right +\d\.\de-\d+ +\d\.\de-\d+ +\d\.\de-\d+ {2}\S+ +3: \d\.\de-\d+ {2}\S+$/m);
   expect(text).toMatch(/^wrong .*WRONG/m);
-  expect(text).toContain("region, not covered: task regional forecast");
-  expect(text).toContain("projection, not covered: task climate projection");
+  expect(text).toContain("region, not covered: region Europe without its region_info");
+  expect(text).toContain("loss, not covered: loss MAE");
   expect(text).toContain("1 of 2 computed cases are right.");
 });
 

@@ -4,8 +4,8 @@ import type { Gpu } from "../../src/engine/device.ts";
 import { read, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { type AggregationWeights, aggregate, aggregateFactored } from "../../src/ops/aggregate.ts";
 import { scale } from "../../src/ops/elementwise.ts";
-import { patchColumns, patchEmbed } from "../../src/ops/patchembed.ts";
-import { checkOp, gpu, uniform } from "../support/gradcheck.ts";
+import { patchColumns, patchEmbed, patchify } from "../../src/ops/patchembed.ts";
+import { checkOp, expectClose, gpu, uniform } from "../support/gradcheck.ts";
 
 /** x W^T + b by rows, W and b from row `from` on. */
 function project(x: Float64Array, weight: Float64Array, bias: Float64Array, from: number): Float64Array {
@@ -71,6 +71,24 @@ function patchesFor(N: number, V: number, p: number): Float64Array {
     const c = i % C;
     return c >= V * K ? 0 : c % K === K - 1 ? 1 : random();
   });
+}
+
+/** The patches of fields [B, V, H, W], as `patchify` lays them out. */
+function cut(x: Float64Array, shape: readonly number[], p: number): Float64Array {
+  const [B, V, H, W] = shape as [number, number, number, number];
+  const K = p * p + 1;
+  const C = patchColumns(V, p);
+  const [rows, columns] = [H / p, W / p];
+  const patches = new Float64Array(B * rows * columns * C);
+  for (let n = 0; n < B * rows * columns; n++)
+    for (let v = 0; v < V; v++)
+      for (let k = 0; k < K; k++) {
+        const b = Math.floor(n / (rows * columns));
+        const row = p * Math.floor((n % (rows * columns)) / columns) + Math.floor(k / p);
+        const column = p * (n % columns) + (k % p);
+        patches[n * C + v * K + k] = k < p * p ? x[((b * V + v) * H + row) * W + column]! : 1;
+      }
+  return patches;
 }
 
 function tokensOf(patches: Float64Array, basis: Float64Array, V: number, p: number, D: number): Float64Array {
@@ -151,6 +169,35 @@ describe.each<[string, Gpu]>([
     },
   );
 
+  test.for<[number[], number, number, number]>([
+    [[1, 1, 2, 2], 2, 4, 1], // x, p, D, H: one patch
+    [[2, 3, 4, 6], 2, 16, 2], // rows of patches are padded
+    [[1, 4, 4, 4], 2, 20, 5], // no padding; more heads than a vec4
+    [[1, 2, 9, 8], 1, 8, 1], // more patches than a workgroup
+    [[2, 2, 4, 4], 2, 12, 2], // heads of no whole vec4s
+  ])(
+    "the gradient of aggregateFactored flows on to fields [%s] in patches of %i, width %i, %i heads",
+    async ([shape, p, D, heads]) => {
+      const V = shape[1]!;
+      await checkOp(
+        (x, basis, ...weights) =>
+          aggregateFactored(patchify(x!, p), scale(basis!, SMALL), weightsOf(weights), { V, p, heads }),
+        (x, basis, ...weights) => {
+          const tokens = tokensOf(
+            cut(x!, shape, p),
+            basis!.map((value) => SMALL * value),
+            V,
+            p,
+            D,
+          );
+          return reference(tokens, weights, V, heads);
+        },
+        [shape, [patchColumns(V, p), D], ...weightShapes(D)],
+        { device },
+      );
+    },
+  );
+
   test("both forms agree on a model of many variables, values and gradients", async () => {
     const [N, V, p, D, heads] = [96, 20, 2, 144, 3]; // heads of more columns than a subgroup holds
     const C = patchColumns(V, p);
@@ -166,7 +213,7 @@ describe.each<[string, Gpu]>([
     const weights = weightShapes(D).map((shape) => fill(shape, 0.2));
     const residual = fill([N, D], 1);
     const seed = fill([N, D], 1);
-    const wrt = [basis, ...weights, residual];
+    const wrt = [patches, basis, ...weights, residual];
     const named = weightsOf(weights);
     const plain = gradients(
       () => aggregate(patchEmbed(patches, basis, V, p), named, { heads, residual }),
@@ -178,7 +225,17 @@ describe.each<[string, Gpu]>([
       wrt,
       seed,
     );
-    const names = ["y", "basis", "query", "inWeight", "inBias", "outWeight", "outBias", "residual"];
+    const names = [
+      "y",
+      "patches",
+      "basis",
+      "query",
+      "inWeight",
+      "inBias",
+      "outWeight",
+      "outBias",
+      "residual",
+    ];
     for (const [i, name] of names.entries()) {
       const a = await read([plain.y, ...plain.grads][i]!);
       const b = await read([factored.y, ...factored.grads][i]!);
@@ -191,6 +248,32 @@ describe.each<[string, Gpu]>([
       expect(difference / norm, name).toBeLessThan(3e-6);
     }
   });
+});
+
+test("the gradient by patches is that of each alone, in several blocks", async () => {
+  // So many heads and columns that a block holds the 64 patches it must at least.
+  const [N, V, p, D, heads] = [66, 52, 2, 1024, 256];
+  const C = patchColumns(V, p);
+  const random = uniform(6);
+  const fill = (shape: readonly number[], factor: number) =>
+    tensor(
+      gpu,
+      shape,
+      Float32Array.from({ length: size(shape) }, () => factor * random()),
+    );
+  const basis = fill([C, D], 0.05);
+  const weights = weightsOf(weightShapes(D).map((shape) => fill(shape, 0.05)));
+  const values = Float32Array.from(patchesFor(N, V, p));
+  const seeds = Float32Array.from({ length: N * D }, random);
+  const gradient = async (first: number) => {
+    const patches = tensor(gpu, [N - first, C], values.subarray(first * C));
+    const seed = tensor(gpu, [N - first, D], seeds.subarray(first * D));
+    const once = () => aggregateFactored(patches, basis, weights, { V, p, heads });
+    return read(gradients(once, [patches], seed).grads[0]!);
+  };
+  const [all, last] = [await gradient(0), await gradient(64)];
+  const wanted = new Map([...last.entries()]);
+  expectClose("gradient by the last patches", all.subarray(64 * C), wanted, 1e-6);
 });
 
 test("patches of another number of variables are refused with both shapes", () => {

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/engine/autograd.ts";
 import { read, tensor } from "../../src/engine/tensor.ts";
-import { patchBasis, patchColumns, patchEmbed, patchify, unpatchify } from "../../src/ops/patchembed.ts";
+import {
+  patchBasis,
+  patchColumns,
+  patchEmbed,
+  patchify,
+  patchifyPlain,
+  unpatchify,
+} from "../../src/ops/patchembed.ts";
 import { checkOp, gpu } from "../support/gradcheck.ts";
 
 /** Calls `visit` with each patch n, variable v and value k, and its place in [B, V, H, W]. */
@@ -43,6 +50,21 @@ test.for(cases)("patchify of [%s] in patches of %i agrees with the reference", a
   await checkOp(
     (x) => patchify(x!, p),
     (x) => patchesOf(x!, shape, p),
+    [shape],
+  );
+});
+
+test.for(cases)("patchifyPlain of [%s] in patches of %i agrees with the reference", async ([shape, p]) => {
+  const V = shape[1]!;
+  await checkOp(
+    (x) => patchifyPlain(x!, p),
+    (x) => {
+      const patches = new Float64Array(x!.length);
+      eachPoint(shape, p, (n, v, k, at) => {
+        patches[(n * V + v) * p * p + k] = x![at]!;
+      });
+      return patches;
+    },
     [shape],
   );
 });
