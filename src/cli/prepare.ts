@@ -1,7 +1,7 @@
 /** climax prepare: regridded files in, a training set out, split by date, with statistics and climatology. */
 import { z } from "zod";
 import { openArchive } from "../data/archive.ts";
-import { type Manifest, splitNames } from "../data/manifest.ts";
+import { describeStep, type Manifest, splitNames } from "../data/manifest.ts";
 import { bytesText, type PrepareResult, prepare } from "../data/prepare.ts";
 import { describeGrid, makeGrid } from "../grid/grid.ts";
 import { command } from "./command.ts";
@@ -19,8 +19,8 @@ export const prepareCommand = command({
     "Turns files on one grid into a training set. States are divided into train, val and test by date; " +
     "mean and standard deviation of each variable, and the climatology, are those of the whole train period " +
     "(every cell with equal weight, as ClimaX computes them). Shards are plain float32 .npy files, [time, variable, " +
-    'latitude, longitude] in physical units: np.load("DIR/train/1979.npy", mmap_mode="r") opens one. A folder ' +
-    "without set.json is unfinished.",
+    'latitude, longitude] in physical units: np.load("DIR/train/1979.npy", mmap_mode="r") opens one. They hold a ' +
+    "year each, and all of the split where states are means of months or years. A folder without set.json is unfinished.",
   examples: [
     "climax prepare era5/*.nc --train 1979..2015 --val 2016 --test 2017..2018 -o era5-set",
     "climax prepare t.nc --train 2001-01-01..2001-01-08 --val 2001-01-09T00..2001-01-10 -o t-set",
@@ -93,14 +93,14 @@ export const prepareCommand = command({
 });
 
 function summary(dir: string, { manifest, bytes }: PrepareResult): string {
-  const { grid, splits, stepHours, calendar, synthetic } = manifest;
+  const { grid, splits, calendar, synthetic } = manifest;
   const periods = splitNames.flatMap((name) => {
     const split = splits[name];
     return split ? [[name, split.start, split.end, String(split.steps), String(split.shards.length)]] : [];
   });
   return [
     `${dir}: ${manifest.variables.length} variable${manifest.variables.length === 1 ? "" : "s"} on ${describeGrid(makeGrid(grid.lat, grid.lon))}, ` +
-      `every ${stepHours} h, ${calendar} calendar, ${bytesText(bytes)}${synthetic ? ", SYNTHETIC" : ""}`,
+      `${describeStep(manifest)}, ${calendar} calendar, ${bytesText(bytes)}${synthetic ? ", SYNTHETIC" : ""}`,
     "",
     table([["split", "first", "last", "states", "files"], ...periods], {
       align: ["left", "left", "left", "right", "right"],

@@ -31,7 +31,8 @@ const config = z.strictObject({
     .enum(regridMethods)
     .default("bilinear")
     .describe(
-      "bilinear for smooth fields, conservative to keep integrals (fluxes, rain), nearest for categories",
+      "bilinear for smooth fields, bicubic for very smooth ones (it may overshoot: no rain), " +
+        "conservative to keep integrals (fluxes, rain), nearest for categories",
     ),
   variables: z.array(z.string()).optional().describe("names in the file; all on a grid by default"),
   extent: z

@@ -116,13 +116,14 @@ function missingSteps(
 ): string[] {
   const [first, last] = [times[steps[0]!]!, times[steps.at(-1)!]!];
   const notes: string[] = [];
-  const slack = stepHours * 3600;
+  const usualMonths = monthsOf(stepHours);
+  // The longest month is 1.11 of the shortest.
+  const slack = stepHours * 3600 * (usualMonths === undefined ? 1 : 1.12);
   if (slack > 0 && first.seconds - period.start.seconds >= slack)
     notes.push(`${name}: asked for ${text}, the files begin at ${formatTime(first)}`);
   if (slack > 0 && period.end.seconds - last.seconds >= slack)
     notes.push(`${name}: asked for ${text}, the files end at ${formatTime(last)}`);
   // Months and years have no one length: counted in months, a leap year is no gap.
-  const usualMonths = monthsOf(stepHours);
   const gaps = steps.flatMap((step, i) => {
     const hours = i === 0 ? stepHours : hoursAfter(times, steps[i - 1]!, step);
     const months = usualMonths === undefined ? undefined : monthsOf(hours);

@@ -3,7 +3,7 @@
  * with the slope at a neighbour of the parabola through it and the points on either side of it. On even spacing that
  * is the convolution of Keys (1981, doi:10.1109/TASSP.1981.1163711) with A = -1/2, the only A that is exact for
  * parabolas and whose error falls with the third power of the spacing; CDO and SCRIP take the same slopes. (A = -3/4,
- * which PyTorch takes and ClimaX for its position embedding, sharpens pictures, and is exact for straight lines only.)
+ * which PyTorch takes and ClimaX for its position embedding, sharpens pictures; it does not keep even a straight line.)
  *
  * Longitude is periodic where the source goes round the globe. The pole beyond the last row is a point of its own,
  * with the value that the zonal means of the last two rows give it: they are even in the distance from the pole, so

@@ -85,8 +85,9 @@ describe.each(regridMethods)("%s", (method) => {
     field.fill(Number.NaN, 20 * 96, 26 * 96); // six rows, 9.7 S to 8.4 N with their cells
     const out = apply(source, target, method, field);
     const rows = Array.from(target.lat, (_, r) => out.subarray(r * 64, r * 64 + 64));
+    const reach = method === "bicubic" ? 22 : 16; // a row more on either side
     rows.forEach((row, r) => {
-      const [inside, outside] = [Math.abs(target.lat[r]!) < 6, Math.abs(target.lat[r]!) > 16];
+      const [inside, outside] = [Math.abs(target.lat[r]!) < 6, Math.abs(target.lat[r]!) > reach];
       if (inside) expect(row.every(Number.isNaN)).toBe(true);
       if (outside) {
         const difference = row.map((x, c) => Math.abs(x - whole[r * 64 + c]!));
