@@ -1,21 +1,22 @@
 // climax forecast: from a state to the fields some hours, days or weeks later.
-import { existsSync, realpathSync } from "node:fs";
 import { z } from "zod";
-import { formatLead, parseLead } from "../data/leadtime.ts";
-import { type Gpu, openGpu } from "../engine/device.ts";
-import { ClimaxError, unknownName } from "../errors.ts";
-import { forecast } from "../infer/forecast.ts";
-import { checkGrid, checkLeads, chooseInputs, inputsOf } from "../infer/inputs.ts";
-import { Predictor } from "../infer/predictor.ts";
-import { openStates, pickTimes } from "../infer/states.ts";
-import { type Checkpoint, openCheckpoint } from "../model/checkpoint.ts";
-import { type Context, command } from "./command.ts";
-import { interruptible } from "./interrupt.ts";
-import { duration, progress } from "./progress.ts";
-import { version } from "./version.ts";
+import { parseLead } from "../data/leadtime.ts";
+import { ClimaxError } from "../errors.ts";
+import { command } from "./command.ts";
+import { forecastTrained } from "./forecasttrained.ts";
+import { forecastUntrained, untrainedNames } from "./forecastuntrained.ts";
+import { refuseToReplace, withCheckpoints } from "./inference.ts";
 
 const ForecastConfig = z.strictObject({
-  checkpoint: z.string().describe("a .safetensors of climax pretrain or finetune").meta({ value: "FILE" }),
+  checkpoint: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .optional()
+    .describe("a .safetensors of climax pretrain or finetune; several are members of an ensemble")
+    .meta({ value: "FILE" }),
+  model: z
+    .enum(untrainedNames)
+    .optional()
+    .describe("forecast without a checkpoint, from a prepared set as --input (persistence: from any input)"),
   input: z
     .array(z.string())
     .min(1)
@@ -24,7 +25,21 @@ const ForecastConfig = z.strictObject({
   lead: z
     .array(z.union([z.number(), z.string()]))
     .min(1)
-    .describe("how far ahead: 6h, 3d, 2w, 1mo (30 days), or several: 24h,72h"),
+    .optional()
+    .describe("how far ahead: 6h, 3d, 2w, 1mo (30 days), or several: 24h,72h; not for projections"),
+  rollout: z
+    .array(z.union([z.number(), z.string()]))
+    .min(1)
+    .optional()
+    .describe(
+      "reach the leads in steps of so many hours, each from the forecast before: 6h; of several, 6h,12h,24h, each " +
+        "has a roll-out of its own, and a lead is the mean over those that reach it",
+    )
+    .meta({ value: "STEP,..." }),
+  rolloutMembers: z
+    .boolean()
+    .default(false)
+    .describe("write the roll-out of each step as a member instead of their mean"),
   output: z.string().min(1).describe("NetCDF file to write").meta({ short: "o", value: "FILE" }),
   time: z
     .array(z.string())
@@ -35,6 +50,34 @@ const ForecastConfig = z.strictObject({
     .array(z.string())
     .optional()
     .describe("which outputs to write; all of the checkpoint's by default"),
+  ensemble: z
+    .strictObject({
+      members: z
+        .int()
+        .positive()
+        .default(1)
+        .describe("forecasts from each checkpoint, lag and step, the first of them unperturbed"),
+      noise: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe(
+          "perturb the initial state by smooth random fields of this deviation, in units of each variable's " +
+            "standard deviation over the training set",
+        ),
+      length: z.number().min(100).default(1000).describe("length scale of these fields, km"),
+      dropout: z
+        .boolean()
+        .default(false)
+        .describe("perturb the network: drop activations and branches at the rates it was trained with"),
+      lag: z
+        .array(z.union([z.number(), z.string()]))
+        .default([])
+        .describe("further members that start so much earlier and forecast the same times, e.g. 6h,12h"),
+      seed: z.int().min(0).max(0xffffffff).default(0).describe("of noise and dropout"),
+    })
+    .prefault({})
+    .describe("checkpoints, lags, steps and members multiply"),
   missing: z
     .enum(["error", "drop", "mean"])
     .default("error")
@@ -49,123 +92,61 @@ const ForecastConfig = z.strictObject({
     .default("f32")
     .describe("operands of matrix products, and the weights in the adapter's memory"),
 });
-type ForecastConfig = z.output<typeof ForecastConfig>;
+export type ForecastConfig = z.output<typeof ForecastConfig>;
 
 export const forecastCommand = command({
   name: "forecast",
   summary: "forecast from an initial state with a trained checkpoint",
   description:
-    "Forecasts directly, one pass of the network for each initial time and lead, in physical units, as CF NetCDF with " +
-    "initial time and lead time. The checkpoint is all it needs beside the state.",
+    "Forecasts directly, one pass of the network for each initial time and lead, or in steps (--rollout), in physical " +
+    "units, as CF NetCDF with initial time and lead time. The checkpoint is all it needs beside the state.",
   examples: [
     "climax forecast --checkpoint best.safetensors --input state.nc --lead 72h -o forecast.nc",
     "climax forecast --checkpoint best.safetensors --input set --time 2018 --every 24h --lead 24h,72h,120h -o 2018.nc",
+    "climax forecast --checkpoint best.safetensors --input state.nc --rollout 6h --lead 1d,3d,5d -o rolled.nc",
+    "climax forecast --checkpoint best.safetensors --input state.nc --lead 72h --ensemble.members 20 " +
+      "--ensemble.noise 0.1 -o ensemble.nc",
+    "climax forecast --model climatology-weekly --input set --time 2018 --lead 72h -o weekly.nc",
   ],
   config: ForecastConfig,
   run: async (config, context) => {
-    const checkpoint = await openCheckpoint(config.checkpoint);
-    try {
-      await run(config, checkpoint, context);
-    } finally {
-      await checkpoint.close();
+    const paths = [config.checkpoint ?? []].flat();
+    mustNameOne(paths, config.model);
+    refuseToReplace(config.output, [...paths, ...config.input]);
+    if (config.model !== undefined) {
+      await forecastUntrained(config.model, config, leadsOf(config, undefined), context);
+      return;
     }
+    await withCheckpoints(paths, async (checkpoints) => {
+      const leads = leadsOf(config, checkpoints[0]!.info.task.kind);
+      await forecastTrained(config, checkpoints, leads, context);
+    });
   },
 });
 
-async function run(config: ForecastConfig, checkpoint: Checkpoint, context: Context): Promise<void> {
-  refuseToReplace(config.output, [config.checkpoint, ...config.input]);
-  const { info } = checkpoint;
-  const leads = [...new Set(config.lead.map(parseLead))].sort((a, b) => a - b);
-  checkLeads(checkpoint, leads);
-  const outputs = [...new Set(config.variables ?? info.outputs)];
-  for (const name of outputs)
-    if (!info.outputs.includes(name)) unknownName("output of the checkpoint", name, info.outputs);
-
-  const states = await openStates(config.input, inputsOf(info));
-  let gpu: Gpu | undefined;
-  try {
-    const inputs = chooseInputs(checkpoint, states, config.missing);
-    checkGrid(checkpoint, states);
-    const steps = pickTimes(
-      states,
-      config.time,
-      config.every === undefined ? undefined : parseLead(config.every),
-    );
-    const synthetic = states.synthetic || info.synthetic;
-    for (const note of states.notes) context.info(note);
-    const left = inputsOf(info).filter((name) => !states.variables.includes(name));
-    if (left.length > 0) {
-      context.warn(
-        `${left.join(", ")}: not in the input, ${config.missing === "mean" ? "their training mean is put" : "left out"}`,
-      );
-    }
-    if (info.synthetic && !states.synthetic) {
-      context.warn("the checkpoint was trained on a SYNTHETIC planet: this is no forecast of real weather");
-    }
-    gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
-    const adapter = config.precision === "f32" ? gpu.name : `${gpu.name}, f16`;
-    context.info(`adapter   ${gpu.name} (${gpu.kind}), ${gpu.precision}`);
-    const predictor = await Predictor.load(gpu, checkpoint);
-    const started = performance.now();
-    await interruptible(async (signal) => {
-      const bar = progress({ label: "forecast", total: steps.length * leads.length, quiet: context.quiet });
-      try {
-        await forecast({
-          predictor,
-          states,
-          steps,
-          leads,
-          inputs,
-          outputs,
-          missing: config.missing,
-          batchSize: config.batchSize,
-          output: config.output,
-          attributes: await attributes(checkpoint, adapter, synthetic, context.commandLine),
-          signal,
-          onProgress: (done) => bar.update(done),
-        });
-      } finally {
-        bar.stop();
-      }
-    });
-    const count = `${steps.length} initial time${steps.length === 1 ? "" : "s"}`;
-    context.print(
-      `${config.output}: ${outputs.length} variables, ${count}, leads ${leads.map(formatLead).join(", ")}` +
-        `${synthetic ? ", SYNTHETIC" : ""}, in ${duration((performance.now() - started) / 1000)}`,
-    );
-  } finally {
-    gpu?.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
-    await states.close();
-  }
-}
-
-/** @throws ClimaxError when the output would take the place of what it is made from */
-function refuseToReplace(output: string, sources: readonly string[]): void {
-  if (!existsSync(output)) return;
-  const source = sources.find((path) => existsSync(path) && realpathSync(path) === realpathSync(output));
-  if (source === undefined) return;
+function mustNameOne(checkpoints: readonly string[], model: ForecastConfig["model"]): void {
+  if (checkpoints.length > 0 === (model === undefined)) return;
   throw new ClimaxError(
     "config",
-    `--output ${output} is the file ${source} that is read`,
-    "choose another --output",
+    model === undefined
+      ? "neither --checkpoint nor --model was given, so nothing would forecast"
+      : `found both --checkpoint ${checkpoints.join(",")} and --model ${model}; wanted one of them`,
+    model === undefined
+      ? `give --checkpoint FILE, or --model with one of ${untrainedNames.join(", ")}`
+      : "leave out one of them; climax evaluate compares the files of both",
   );
 }
 
-async function attributes(checkpoint: Checkpoint, adapter: string, synthetic: boolean, commandLine: string) {
-  const planet = synthetic ? "SYNTHETIC " : "";
-  return {
-    Conventions: "CF-1.11",
-    title: `${planet}direct forecasts by ClimaX`,
-    institution: "made with climax",
-    source: `climax ${version()}, checkpoint ${checkpoint.path}`,
-    history: `${new Date().toISOString().slice(0, 19)}Z ${commandLine}`,
-    references: "Nguyen et al. 2023, arXiv:2301.10343",
-    climax_version: version(),
-    climax_checkpoint_sha256: await checkpoint.sha256(),
-    climax_adapter: adapter,
-    synthetic: String(synthetic),
-    ...(synthetic
-      ? { comment: "Of a simulated planet, or by a model trained on one: not for use as a forecast." }
-      : {}),
-  };
+/** Hours, ascending; only 0 for what has no lead. */
+function leadsOf({ lead }: ForecastConfig, task: string | undefined): number[] {
+  if (task === "projection") {
+    if (!lead) return [0];
+    throw new ClimaxError(
+      "config",
+      `found --lead ${lead.join(",")} with a checkpoint for projections, which says what goes with the forcing of a time, not what follows it`,
+      "leave out --lead; --time chooses the times",
+    );
+  }
+  if (!lead) throw new ClimaxError("config", "--lead is required", "say how far ahead: --lead 24h,72h");
+  return [...new Set(lead.map(parseLead))].sort((a, b) => a - b);
 }

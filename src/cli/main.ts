@@ -55,6 +55,11 @@ export const commandGroups: readonly { title: string; commands: readonly Command
         summary: "forecast from an initial state with a trained checkpoint",
         load: async () => (await import("./forecast.ts")).forecastCommand,
       },
+      {
+        name: "downscale",
+        summary: "make fine fields from coarse ones with a trained checkpoint, or by interpolation",
+        load: async () => (await import("./downscale.ts")).downscaleCommand,
+      },
     ],
   },
   {

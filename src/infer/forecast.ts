@@ -1,23 +1,40 @@
-// Forecasts from many initial times, streamed to one CF file: memory does not grow with their number.
-import { createNetcdf } from "../data/netcdf4writer.ts";
-import { addHours, type CfTime, encodeTimes } from "../data/time.ts";
-import { parseName } from "../data/variables.ts";
-import { type Grid, latitudeEdges, longitudeEdges } from "../grid/grid.ts";
+// Forecasts from many initial times, streamed to one file: memory does not grow with their number, nor with that of
+// leads and members.
+
+import { formatLead } from "../data/leadtime.ts";
+import { hash32 } from "../data/shuffle.ts";
+import { formatTime } from "../data/time.ts";
+import { Random } from "../engine/random.ts";
+import { ClimaxError } from "../errors.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
-import { checkField, type Missing } from "./inputs.ts";
+import { type Missing, readState } from "./inputs.ts";
+import { type Ensemble, listMembers, type Member, noEnsemble, perturb, type Rollout } from "./members.ts";
+import { createOutput, type ForecastOutput } from "./output.ts";
 import type { Predictor } from "./predictor.ts";
-import type { States } from "./states.ts";
+import { countPasses, isConstant, rollout } from "./rollout.ts";
+import { earlierStep, type States } from "./states.ts";
+
+/** A checkpoint that forecasts. */
+export interface Model {
+  readonly info: CheckpointInfo;
+  /** Variables that enter; those that the states lack enter as their mean. */
+  readonly inputs: readonly string[];
+  /** Puts it on the device for as long as `work` takes: several need not fit there together. */
+  use(work: (predictor: Predictor) => Promise<void>): Promise<void>;
+}
 
 export interface ForecastJob {
-  readonly predictor: Predictor;
+  /** Of one task, grid and list of outputs; each makes members of its own. */
+  readonly models: readonly Model[];
   readonly states: States;
   /** Steps of `states` to start from, ascending. */
   readonly steps: readonly number[];
-  /** Hours, ascending. */
+  /** Hours, ascending; only 0 where a field is made of the fields of its own time. */
   readonly leads: readonly number[];
-  /** Variables that enter; those that `states` lacks enter as their mean. */
-  readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** Without it every lead is forecast directly. */
+  readonly rollout?: Rollout | undefined;
+  readonly ensemble?: Ensemble | undefined;
   readonly missing: Missing;
   /** States that go through the network at once. */
   readonly batchSize: number;
@@ -25,160 +42,248 @@ export interface ForecastJob {
   /** Global attributes beside the usual ones: where it comes from. */
   readonly attributes: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  /** Counts states that went through a network. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Forecasts every lead from every initial time and writes them as `name(time, prediction_timedelta, latitude,
- * longitude)`. The file appears whole or not at all.
+ * Forecasts every lead from every initial time, with every member. The file appears whole or not at all.
  *
- * @throws ClimaxError for missing values, or a place that cannot be written
+ * @throws ClimaxError for missing values, a lagged start that is not there, a roll-out that ends in infinities, or a
+ *         place that cannot be written
  */
 export async function forecast(job: ForecastJob): Promise<void> {
-  const { predictor, states, steps, leads, outputs, signal } = job;
-  const { grid } = states;
-  const [H, W] = [grid.lat.length, grid.lon.length];
-  const pairs = steps.flatMap((step, t) => leads.map((lead, l) => ({ step, t, lead, l })));
-  const writer = await createNetcdf(job.output, contents(job));
+  const { models, states, steps, leads, outputs } = job;
+  const { variables, task } = models[0]!.info;
+  const members = listMembers(models.length, job.ensemble ?? noEnsemble, job.rollout);
+  for (const { lag } of members) for (const step of steps) earlierStep(states, step, lag);
+  const output = await createOutput(job.output, {
+    grid: states.grid,
+    initial: steps.map((step) => states.times[step]!),
+    leads,
+    members: members.length,
+    variables: outputs.map((name) => ({
+      name,
+      units: variables.find((variable) => variable.name === name)!.units,
+    })),
+    averageHours: task.kind === "mean" ? task.hours : undefined,
+    attributes: job.attributes,
+  });
+  const total = members.reduce((sum, { lag, intervals }) => {
+    const wanted = leads.map((lead) => lead + lag);
+    return sum + steps.length * (intervals ? countPasses(intervals, wanted) : leads.length);
+  }, 0);
+  let done = 0;
+  const count = (passes: number): void => {
+    done += passes;
+    job.onProgress?.(done, total);
+  };
   try {
-    let held: { step: number; fields: Float32Array } | undefined;
-    for (let first = 0; first < pairs.length; first += job.batchSize) {
-      signal.throwIfAborted();
-      const chunk = pairs.slice(first, first + job.batchSize);
-      const fields = new Float32Array(chunk.length * job.inputs.length * H * W);
-      for (const [b, { step }] of chunk.entries()) {
-        if (held?.step !== step) held = { step, fields: await readState(job, step) };
-        fields.set(held.fields, b * held.fields.length);
-      }
-      const leadHours = chunk.map(({ lead }) => lead);
-      const pred = await predictor.predict({ variables: job.inputs, fields, leadHours }, outputs);
-      for (const [b, { t, l }] of chunk.entries()) {
-        for (const [v, name] of outputs.entries()) {
-          const start = (b * outputs.length + v) * H * W;
-          await writer.write(name, [t, l, 0, 0], pred.subarray(start, start + H * W), [1, 1, H, W]);
+    for (const [index, model] of models.entries()) {
+      await model.use(async (predictor) => {
+        for (const group of groupsOf(members, index, job.ensemble?.dropout ?? false)) {
+          const run = { job, model, predictor, group, output, count };
+          await (group.intervals ? forecastInSteps(run, group.intervals) : forecastDirectly(run));
         }
-      }
-      job.onProgress?.(first + chunk.length, pairs.length);
+      });
     }
-    await writer.close();
+    await output.close();
   } catch (error) {
-    await writer.abort();
+    await output.abort();
     throw error;
   }
 }
 
-/** One state, [V, H, W], with means where variables or cells are missing and that is allowed. */
-async function readState(
-  { predictor, states, inputs, missing }: ForecastJob,
-  step: number,
-): Promise<Float32Array> {
-  const cells = states.grid.lat.length * states.grid.lon.length;
-  const fields = new Float32Array(inputs.length * cells);
-  const means = new Map(predictor.info.variables.map(({ name, mean }) => [name, mean]));
-  for (const [v, name] of inputs.entries()) {
-    const mean = means.get(name)!;
-    if (!states.variables.includes(name)) {
-      fields.fill(mean, v * cells, (v + 1) * cells);
-      continue;
-    }
-    const field = await states.read(step, name);
-    checkField(field, { name, mean, time: states.times[step]!, from: states.name, missing });
-    fields.set(field, v * cells);
+/** Members of one checkpoint that go through it alike, in the same batches. */
+interface Group {
+  readonly lag: number;
+  readonly intervals: Member["intervals"];
+  readonly dropped: boolean;
+  readonly members: readonly { readonly number: number; readonly copy: number }[];
+}
+
+function groupsOf(members: readonly Member[], model: number, dropout: boolean): Group[] {
+  const groups = new Map<
+    string,
+    { lag: number; intervals: Member["intervals"]; dropped: boolean; members: Group["members"][number][] }
+  >();
+  for (const [number, member] of members.entries()) {
+    if (member.model !== model) continue;
+    const { lag, intervals, copy } = member;
+    const dropped = dropout && copy > 0;
+    const key = JSON.stringify([lag, intervals, dropped]);
+    const group = groups.get(key) ?? { lag, intervals, dropped, members: [] };
+    groups.set(key, group);
+    group.members.push({ number, copy });
   }
-  return fields;
+  return [...groups.values()];
 }
 
-const DIMENSIONS = ["time", "prediction_timedelta", "latitude", "longitude"];
+interface Run {
+  readonly job: ForecastJob;
+  readonly model: Model;
+  readonly predictor: Predictor;
+  readonly group: Group;
+  readonly output: ForecastOutput;
+  readonly count: (passes: number) => void;
+}
 
-function contents({ predictor, states, steps, leads, outputs, attributes }: ForecastJob) {
-  const { grid } = states;
-  const initial = steps.map((step) => states.times[step]!);
-  const calendar = initial[0]!.calendar;
-  const units = "hours since 1970-01-01 00:00:00";
-  const valid = initial.flatMap((time) => leads.map((lead) => addHours(time, lead)));
-  const hours = (times: CfTime[]): Float64Array => encodeTimes(times, units);
-  return {
-    dimensions: {
-      time: initial.length,
-      prediction_timedelta: leads.length,
-      latitude: grid.lat.length,
-      longitude: grid.lon.length,
-      bnds: 2,
-    },
-    attributes,
-    variables: [
-      {
-        name: "time",
-        dimensions: ["time"],
-        dtype: "float64" as const,
-        attributes: { standard_name: "forecast_reference_time", long_name: "initial time", units, calendar },
-        data: hours(initial),
+/** One pass of the network for each initial time, member and lead. */
+async function forecastDirectly({ job, model, predictor, group, output, count }: Run): Promise<void> {
+  const { steps, leads, outputs, states } = job;
+  const units = steps.flatMap((step, t) =>
+    group.members.flatMap(({ number, copy }) => leads.map((lead, l) => ({ step, t, number, copy, lead, l }))),
+  );
+  const start = starts(job, model, group.lag);
+  const cells = states.grid.lat.length * states.grid.lon.length;
+  for (const { first, chunk } of chunks(units, job.batchSize, group.dropped)) {
+    job.signal.throwIfAborted();
+    const fields = await together(chunk, start);
+    const leadHours = chunk.map(({ lead }) => lead + group.lag);
+    const pred = await predictor.predict(
+      { variables: model.inputs, fields, leadHours, ...noiseOf(job, group, first, 0) },
+      outputs,
+    );
+    for (const [b, { t, l, number }] of chunk.entries()) {
+      for (const [v, name] of outputs.entries()) {
+        const from = (b * outputs.length + v) * cells;
+        await output.write(name, { t, l, member: number }, pred.subarray(from, from + cells));
+      }
+    }
+    count(chunk.length);
+  }
+}
+
+/** Roll-outs of as many states at once as fit a batch; leads are written when they are reached. */
+async function forecastInSteps(
+  { job, model, predictor, group, output, count }: Run,
+  intervals: readonly number[],
+): Promise<void> {
+  const { steps, leads, outputs, states } = job;
+  const { inputs, info } = model;
+  const units = steps.flatMap((step, t) =>
+    group.members.map(({ number, copy }) => ({ step, t, number, copy })),
+  );
+  const start = starts(job, model, group.lag);
+  const cells = states.grid.lat.length * states.grid.lon.length;
+  const predicted = inputs.filter((name) => info.outputs.includes(name) && !isConstant(name, states));
+  for (const { first, chunk } of chunks(units, job.batchSize, group.dropped)) {
+    const reached = rollout(await together(chunk, start), {
+      inputs,
+      outputs,
+      cells,
+      intervals,
+      leads: leads.map((lead) => lead + group.lag),
+      predicted,
+      step: async (fields, hours, names, pass) => {
+        job.signal.throwIfAborted();
+        const leadHours = chunk.map(() => hours);
+        const noise = noiseOf(job, group, first, pass);
+        const pred = await predictor.predict({ variables: inputs, fields, leadHours, ...noise }, names);
+        count(chunk.length);
+        return pred;
       },
-      {
-        name: "prediction_timedelta",
-        dimensions: ["prediction_timedelta"],
-        dtype: "float64" as const,
-        attributes: { standard_name: "forecast_period", long_name: "lead time", units: "hours" },
-        data: leads,
-      },
-      {
-        name: "valid_time",
-        dimensions: ["time", "prediction_timedelta"],
-        dtype: "float64" as const,
-        attributes: { standard_name: "time", long_name: "time the forecast is for", units, calendar },
-        data: hours(valid),
-      },
-      ...horizontal("latitude", "degrees_north", grid.lat, latitudeBounds(grid)),
-      ...horizontal("longitude", "degrees_east", grid.lon, longitudeEdges(grid)),
-      ...outputs.map((name) => ({
-        name,
-        dimensions: DIMENSIONS,
-        dtype: "float32" as const,
-        attributes: { ...fieldAttributes(name, predictor.info), coordinates: "valid_time" },
-        chunk: [1, 1, grid.lat.length, grid.lon.length],
-      })),
-    ],
+    });
+    let l = 0;
+    for await (const { lead, fields } of reached) {
+      for (const [b, { step, t, number }] of chunk.entries()) {
+        for (const [v, name] of outputs.entries()) {
+          const from = (b * outputs.length + v) * cells;
+          const field = fields.subarray(from, from + cells);
+          if (!field.every(Number.isFinite)) throw blownUp(name, formatTime(states.times[step]!), lead);
+          await output.write(name, { t, l, member: number }, field);
+        }
+      }
+      l++;
+    }
+  }
+}
+
+function blownUp(name: string, time: string, lead: number): ClimaxError {
+  return new ClimaxError(
+    "data",
+    `the roll-out from ${time} has no finite ${name} any more at ${formatLead(lead)}: errors grew from step to step`,
+    "ask for shorter leads, take longer steps, or forecast directly without --rollout",
+  );
+}
+
+/** Reads starts, keeping the last state and the last perturbed one: units that share them follow one another. */
+function starts(job: ForecastJob, { info, inputs }: Model, lag: number) {
+  const { states, missing, ensemble = noEnsemble } = job;
+  const stds = new Map(info.variables.map(({ name, std }) => [name, std]));
+  const history = info.task.kind === "projection" ? info.task.history : 1;
+  const kept = new Map<number, Float32Array>(); // states of one step, the latest `history`
+  const read = async (step: number): Promise<Float32Array> => {
+    let fields = kept.get(step);
+    if (!fields) {
+      fields = await readState(states, step, { inputs, info, missing });
+      if (kept.size >= history) kept.delete(kept.keys().next().value!);
+      kept.set(step, fields);
+    }
+    return fields;
+  };
+  let perturbed: { key: string; fields: Float32Array } | undefined;
+  return async ({ step, copy }: { step: number; copy: number }): Promise<Float32Array> => {
+    const last = earlierStep(states, step, lag);
+    if (history > 1) {
+      const parts: Float32Array[] = [];
+      for (let back = history - 1; back >= 0; back--) parts.push(await read(last - back));
+      return concatenate(parts); // [T, V, H, W]
+    }
+    const fields = await read(last);
+    if (copy === 0 || ensemble.noise === 0) return fields;
+    const key = `${last} ${copy}`;
+    if (perturbed?.key !== key) {
+      perturbed = { key, fields: fields.slice() };
+      const time = states.times[last]!;
+      perturb(perturbed.fields, { names: inputs, stds, states, time, copy, ensemble });
+    }
+    return perturbed.fields;
   };
 }
 
-function horizontal(
-  name: "latitude" | "longitude",
-  units: string,
-  centres: Float64Array,
-  /** [n, 2] */
-  bounds: ArrayLike<number>,
+async function together<Unit>(
+  chunk: readonly Unit[],
+  start: (unit: Unit) => Promise<Float32Array>,
+): Promise<Float32Array> {
+  const parts: Float32Array[] = [];
+  for (const unit of chunk) parts.push(await start(unit));
+  return concatenate(parts);
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(parts.length * parts[0]!.length);
+  for (const [i, part] of parts.entries()) out.set(part, i * part.length);
+  return out;
+}
+
+// Samples with dropout are counted within blocks of so many: their place times the elements of a tensor stays below
+// 2^32, as the shader wants it, for tensors of up to 32 million elements a sample.
+const block = 128;
+
+/** Cuts a list into batches; with dropout none of them crosses the border of a block. */
+function* chunks<Unit>(
+  units: readonly Unit[],
+  batchSize: number,
+  dropped: boolean,
+): Generator<{ first: number; chunk: readonly Unit[] }> {
+  for (let first = 0; first < units.length; ) {
+    const end = dropped
+      ? Math.min(first + batchSize, block * Math.floor(first / block + 1))
+      : first + batchSize;
+    yield { first, chunk: units.slice(first, end) };
+    first = end;
+  }
+}
+
+/** What a batch draws from: a unit drops the same whatever the batch it is in. */
+function noiseOf(
+  { ensemble = noEnsemble }: ForecastJob,
+  { dropped, lag }: Group,
+  first: number,
+  pass: number,
 ) {
-  return [
-    {
-      name,
-      dimensions: [name],
-      dtype: "float64" as const,
-      attributes: { standard_name: name, long_name: name, units, bounds: `${name}_bnds` },
-      data: centres,
-    },
-    {
-      name: `${name}_bnds`,
-      dimensions: [name, "bnds"],
-      dtype: "float64" as const,
-      data: bounds,
-    },
-  ];
-}
-
-/** South and north edge of each row, [H, 2], degrees. */
-function latitudeBounds(grid: Grid): number[] {
-  const edges = latitudeEdges(grid);
-  return [...grid.lat.keys()].flatMap((i) => [edges[i]!, edges[i + 1]!]);
-}
-
-function fieldAttributes(name: string, info: CheckpointInfo): Record<string, string | Float64Array> {
-  const { info: variable, level } = parseName(name);
-  const { units } = info.variables.find((other) => other.name === name)!;
-  const standard = variable.cfStandardNames[0];
-  return {
-    long_name: `${variable.name.replaceAll("_", " ")}${level === undefined ? "" : ` at ${level} hPa`}`,
-    ...(standard ? { standard_name: standard } : {}),
-    units,
-    ...(level === undefined ? {} : { pressure_level_hPa: Float64Array.of(level) }),
-  };
+  if (!dropped) return {};
+  const step = hash32(Math.floor(first / block), pass, Math.round(lag * 60));
+  return { random: new Random(ensemble.seed, step, first % block) };
 }

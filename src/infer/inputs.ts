@@ -4,6 +4,7 @@ import { type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, makeGrid, sameGrid } from "../grid/grid.ts";
 import type { Checkpoint, CheckpointInfo } from "../model/checkpoint.ts";
+import { cropStates } from "./crop.ts";
 import type { States } from "./states.ts";
 
 /** What to do about a variable, or a cell, that the input lacks. */
@@ -41,6 +42,13 @@ export function chooseInputs(checkpoint: Checkpoint, states: States, missing: Mi
 export function checkGrid({ path, info }: Checkpoint, states: States): void {
   const trained = makeGrid(info.grid.lat, info.grid.lon);
   if (sameGrid(trained, states.grid)) return;
+  if (info.region) {
+    throw new ClimaxError(
+      "grid",
+      `${path} is for ${info.region}, ${describeGrid(trained)}, ${states.name} is on ${describeGrid(states.grid)}, which does not have its points`,
+      "give global fields of the resolution it was trained with, or the region of them",
+    );
+  }
   throw new ClimaxError(
     "grid",
     `${path} is for ${describeGrid(trained)}, ${states.name} is on ${describeGrid(states.grid)}`,
@@ -48,8 +56,31 @@ export function checkGrid({ path, info }: Checkpoint, states: States): void {
   );
 }
 
-/** @throws ClimaxError "config" for a lead the checkpoint was not trained for */
-export function checkLeads({ path, info }: Checkpoint, leads: readonly number[]): void {
+/**
+ * States on the checkpoint's grid: as they are, or cut to its region.
+ *
+ * @returns  with a word on what was cut
+ * @throws   ClimaxError "grid" when they are not there
+ */
+export function fitStates(checkpoint: Checkpoint, states: States): { states: States; note?: string } {
+  const { info } = checkpoint;
+  const grid = makeGrid(info.grid.lat, info.grid.lon);
+  const part = info.region && !sameGrid(grid, states.grid) ? cropStates(states, grid) : undefined;
+  if (!part) {
+    checkGrid(checkpoint, states);
+    return { states };
+  }
+  return {
+    states: part,
+    note: `${states.name} cut to ${info.region}: ${describeGrid(grid)}, of ${describeGrid(states.grid)}`,
+  };
+}
+
+/**
+ * @param lag  hours that are part of the leads, because a member starts so much earlier
+ * @throws     ClimaxError "config" for a lead the checkpoint was not trained for
+ */
+export function checkLeads({ path, info }: Checkpoint, leads: readonly number[], lag = 0): void {
   const trained = info.leads;
   const wrong = leads.find((lead) =>
     Array.isArray(trained) ? !trained.includes(lead) : lead < trained.min || lead > trained.max,
@@ -60,9 +91,36 @@ export function checkLeads({ path, info }: Checkpoint, leads: readonly number[])
     : `${formatLead(trained.min)} to ${formatLead(trained.max)}`;
   throw new ClimaxError(
     "config",
-    `${path} was trained for leads of ${range}; ${formatLead(wrong)} is not among them`,
+    `${path} was trained for leads of ${range}; ${formatLead(wrong)}${lag > 0 ? ` (${formatLead(wrong - lag)} and a lag of ${formatLead(lag)})` : ""} is not among them`,
     "choose one of them, or finetune the checkpoint with --data.leads",
   );
+}
+
+/**
+ * One state, [V, H, W], with means where variables or cells are missing and that is allowed.
+ *
+ * @param inputs  names of the variables that enter; those that `states` lacks enter as their mean
+ * @throws        ClimaxError "data" for missing values
+ */
+export async function readState(
+  states: States,
+  step: number,
+  { inputs, info, missing }: { inputs: readonly string[]; info: CheckpointInfo; missing: Missing },
+): Promise<Float32Array> {
+  const cells = states.grid.lat.length * states.grid.lon.length;
+  const fields = new Float32Array(inputs.length * cells);
+  const means = new Map(info.variables.map(({ name, mean }) => [name, mean]));
+  for (const [v, name] of inputs.entries()) {
+    const mean = means.get(name)!;
+    if (!states.variables.includes(name)) {
+      fields.fill(mean, v * cells, (v + 1) * cells);
+      continue;
+    }
+    const field = await states.read(step, name);
+    checkField(field, { name, mean, time: states.times[step]!, from: states.name, missing });
+    fields.set(field, v * cells);
+  }
+  return fields;
 }
 
 /**

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openArchive } from "../data/archive.ts";
+import { formatLead } from "../data/leadtime.ts";
 import { openSet } from "../data/prepared.ts";
 import { type CfTime, formatTime, isWithin, parsePeriod } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
@@ -13,8 +14,12 @@ export interface States {
   readonly grid: Grid;
   /** Strictly increasing, at least one. */
   readonly times: readonly CfTime[];
+  /** Steps that are meant, where others are only there as their history; all when left out. */
+  readonly own?: readonly number[];
   /** Names of the fields that are there. */
   readonly variables: readonly string[];
+  /** Those of them that are the same at all times. */
+  readonly constants: readonly string[];
   /** What was converted or assumed. */
   readonly notes: readonly string[];
   readonly synthetic: boolean;
@@ -26,18 +31,23 @@ export interface States {
 /**
  * Opens weather files, or the test split of a prepared set (its folder).
  *
- * @param wanted  names of the fields that may be asked for
- * @throws        ClimaxError when the files cannot be read or hold no state
+ * @param wanted   names of the fields that may be asked for; all that are there when left out
+ * @param history  of a set, brings the states of its other splits along, as what came before those of test
+ * @throws         ClimaxError when the files cannot be read or hold no state
  */
-export async function openStates(paths: readonly string[], wanted: readonly string[]): Promise<States> {
+export async function openStates(
+  paths: readonly string[],
+  wanted?: readonly string[],
+  { history = false }: { history?: boolean } = {},
+): Promise<States> {
   const [first] = paths;
   if (paths.length === 1 && first && existsSync(first) && statSync(first).isDirectory()) {
-    return await statesOfSet(first);
+    return await statesOfSet(first, history);
   }
   return await statesOfFiles(paths, wanted);
 }
 
-async function statesOfSet(dir: string): Promise<States> {
+async function statesOfSet(dir: string, history: boolean): Promise<States> {
   if (!existsSync(join(dir, "set.json"))) {
     throw new ClimaxError(
       "data",
@@ -47,21 +57,27 @@ async function statesOfSet(dir: string): Promise<States> {
   }
   const set = await openSet(dir);
   const name = set.splits.includes("test") ? "test" : "train";
-  const split = set.split(name);
+  const all = set.splits.map((each) => set.split(each));
+  const used = history ? all : all.filter((split) => split.name === name);
+  const steps = used
+    .flatMap((split) => split.times.map((time, step) => ({ split, step, time })))
+    .sort((a, b) => a.time.seconds - b.time.seconds);
   return {
     name: `${dir} (${name})`,
     grid: set.grid,
-    times: split.times,
+    times: steps.map(({ time }) => time),
+    own: [...steps.keys()].filter((step) => steps[step]!.split.name === name),
     variables: set.variables.map((variable) => variable.name),
+    constants: set.variables.flatMap((variable) => (variable.constant ? [variable.name] : [])),
     notes: name === "test" ? [] : [`${dir} has no test split: states are taken from train`],
     synthetic: set.manifest.synthetic,
-    read: (step, variable) => split.read(step, [variable]),
+    read: (step, variable) => steps[step]!.split.read(steps[step]!.step, [variable]),
     close: () => set.close(),
   };
 }
 
-async function statesOfFiles(paths: readonly string[], wanted: readonly string[]): Promise<States> {
-  const archive = await openArchive(paths, { variables: wanted, missing: "skip" });
+async function statesOfFiles(paths: readonly string[], wanted?: readonly string[]): Promise<States> {
+  const archive = await openArchive(paths, { ...(wanted ? { variables: wanted } : {}), missing: "skip" });
   if (archive.times.length === 0) {
     await archive.close();
     throw new ClimaxError(
@@ -76,6 +92,7 @@ async function statesOfFiles(paths: readonly string[], wanted: readonly string[]
     grid,
     times,
     variables: [...variables.keys()],
+    constants: [...variables].flatMap(([variable, { constant }]) => (constant ? [variable] : [])),
     notes,
     synthetic,
     read: (step, name) => variables.get(name)!.read(step),
@@ -92,22 +109,23 @@ async function statesOfFiles(paths: readonly string[], wanted: readonly string[]
  * @throws       ClimaxError "config" when none matches, or when it is not clear which is meant
  */
 export function pickTimes(
-  { name, times }: States,
+  { name, times, own = [...times.keys()] }: States,
   text: readonly string[] | undefined,
   every?: number,
 ): number[] {
-  const span = `${name} has ${times.length} states from ${formatTime(times[0]!)} to ${formatTime(times.at(-1)!)}`;
-  if (!text && times.length > 1 && every === undefined) {
+  const [first, last] = [times[own[0]!]!, times[own.at(-1)!]!];
+  const span = `${name} has ${own.length} states from ${formatTime(first)} to ${formatTime(last)}`;
+  if (!text && own.length > 1 && every === undefined) {
     throw new ClimaxError(
       "config",
       `${span}, and it was not said which to start from`,
-      `give --time ${formatTime(times.at(-1)!).slice(0, 16)}, or a list, a month such as 2018-01, or a..b`,
+      `give --time ${formatTime(last).slice(0, 16)}, or a list, a month such as 2018-01, or a..b`,
     );
   }
-  const picked = new Set<number>(text ? [] : times.keys());
+  const picked = new Set<number>(text ? [] : own);
   for (const part of text ?? []) {
-    const period = parsePeriod(part, times[0]!.calendar);
-    const steps = times.flatMap((time, step) => (isWithin(time, period) ? [step] : []));
+    const period = parsePeriod(part, first.calendar);
+    const steps = own.filter((step) => isWithin(times[step]!, period));
     if (steps.length === 0) {
       throw new ClimaxError(
         "config",
@@ -121,4 +139,35 @@ export function pickTimes(
   if (every === undefined) return sorted;
   const origin = times[sorted[0]!]!.seconds;
   return sorted.filter((step) => (times[step]!.seconds - origin) % (every * 3600) === 0);
+}
+
+/**
+ * The step so many hours before another.
+ *
+ * @throws ClimaxError "config" when there is no state at that time
+ */
+export function earlierStep({ name, times }: States, step: number, hours: number): number {
+  if (hours === 0) return step;
+  const seconds = times[step]!.seconds - hours * 3600;
+  let found = step;
+  while (found >= 0 && times[found]!.seconds > seconds + 0.5) found--;
+  if (found >= 0 && Math.abs(times[found]!.seconds - seconds) <= 0.5) return found;
+  throw new ClimaxError(
+    "config",
+    `${name} has no state ${formatLead(hours)} before ${formatTime(times[step]!)}, from which a lagged member starts`,
+    `choose later initial times, or another --ensemble.lag; it begins at ${formatTime(times[0]!)}`,
+  );
+}
+
+/** Steps whose `history - 1` steps before are there too, without a gap of more than one and a half usual steps. */
+export function stepsWithHistory({ times }: Pick<States, "times">, history: number): number[] {
+  const gaps = times.slice(1).map(({ seconds }, i) => seconds - times[i]!.seconds);
+  const usual = gaps.toSorted((a, b) => a - b)[gaps.length >> 1] ?? 0;
+  const steps: number[] = [];
+  let run = 0; // steps in a row, this one counted
+  for (const step of times.keys()) {
+    run = step > 0 && gaps[step - 1]! > 1.5 * usual ? 1 : run + 1;
+    if (run >= history) steps.push(step);
+  }
+  return steps;
 }

@@ -8,7 +8,7 @@ import { addHours, formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";
 import { sameGrid } from "../../src/grid/grid.ts";
-import { type ForecastJob, forecast } from "../../src/infer/forecast.ts";
+import { type ForecastJob, forecast, type Model } from "../../src/infer/forecast.ts";
 import { Predictor } from "../../src/infer/predictor.ts";
 import { openStates, type States } from "../../src/infer/states.ts";
 import type { Checkpoint } from "../../src/model/checkpoint.ts";
@@ -35,12 +35,17 @@ afterAll(async () => {
   rmSync(root, { recursive: true });
 });
 
+const all = ["orography", ...toyNames];
+const model = (inputs: readonly string[] = all): Model => ({
+  info: checkpoint.info,
+  inputs,
+  use: (work) => work(predictor),
+});
 const job = (changes: Partial<ForecastJob> = {}): ForecastJob => ({
-  predictor,
+  models: [model()],
   states,
   steps: [1, 3, 4],
   leads: [24, 72],
-  inputs: ["orography", ...toyNames],
   outputs: toyNames,
   missing: "error",
   batchSize: 4,
@@ -55,7 +60,7 @@ async function predicted(
   step: number,
   lead: number,
   fill: Record<string, number> = {},
-  names = job().inputs,
+  names: readonly string[] = all,
 ) {
   const fields = new Float32Array(names.length * cells);
   for (const [v, name] of names.entries()) {
@@ -215,7 +220,7 @@ describe("what is missing", () => {
     await forecast(
       job({
         states: lacking("2m_temperature"),
-        inputs: ["orography", "temperature_850"],
+        models: [model(["orography", "temperature_850"])],
         missing: "drop",
         output,
       }),
@@ -259,6 +264,20 @@ describe("what is missing", () => {
 });
 
 describe("what goes wrong", () => {
+  test("a roll-out that ends in infinities is refused where it does, and nothing is left", async () => {
+    let calls = 0;
+    const predict: Predictor["predict"] = async ({ leadHours }, names) =>
+      new Float32Array(leadHours.length * names.length * cells).fill(++calls < 3 ? 1e30 : Infinity);
+    const wild: Model = { ...model(), use: (work) => work({ predict } as unknown as Predictor) };
+    const output = join(out, "wild.nc");
+    const rollout = { intervals: [12], separately: false };
+    const work = forecast(job({ models: [wild], steps: [1], leads: [12, 24, 36], rollout, output }));
+    await expect(work).rejects.toThrow(
+      "the roll-out from 2001-01-01T06:00:00 has no finite 2m_temperature any more at 36h",
+    );
+    expect(readdirSync(out)).toEqual(["forecast.nc"]);
+  });
+
   test("an interrupted forecast leaves nothing", async () => {
     const stop = new AbortController();
     const output = join(out, "stopped.nc");

@@ -150,6 +150,14 @@ test("nothing stays on the device after a prediction", async () => {
   expect(gpu.pool.bytes.lent).toBe(lent);
 });
 
+test("a predictor that is freed gives all of its memory back", async () => {
+  const { lent } = gpu.pool.bytes;
+  const other = await Predictor.load(gpu, checkpoint);
+  expect(gpu.pool.bytes.lent).toBeGreaterThan(lent);
+  other.free();
+  expect(gpu.pool.bytes.lent).toBe(lent);
+});
+
 test.skipIf(!gpu.half)(
   "in f16 it predicts the same to the rounding of f16, with smaller weights (skipped without shader-f16)",
   async () => {

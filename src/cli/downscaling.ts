@@ -1,0 +1,203 @@
+// The two ways of climax downscale: by checkpoints, and by interpolation alone.
+import { type Gpu, openGpu } from "../engine/device.ts";
+import { ClimaxError, unknownName } from "../errors.ts";
+import { describeGrid, type Grid, makeGrid, regularGrid, sameGrid } from "../grid/grid.ts";
+import { coveredTarget } from "../grid/region.ts";
+import { makeRegridder } from "../grid/regrid.ts";
+import { cropStates } from "../infer/crop.ts";
+import { forecast } from "../infer/forecast.ts";
+import { chooseInputs, inputsOf } from "../infer/inputs.ts";
+import { describeMembers, listMembers, noEnsemble } from "../infer/members.ts";
+import { interpolateStates } from "../infer/regridstates.ts";
+import type { States } from "../infer/states.ts";
+import { persistenceField, writeUntrained } from "../infer/untrained.ts";
+import type { Checkpoint, CheckpointInfo } from "../model/checkpoint.ts";
+import type { Context } from "./command.ts";
+import type { CoarseInput, DownscaleConfig } from "./downscale.ts";
+import { counted, modelOf, networkName, originAttributes } from "./inference.ts";
+import { interruptible } from "./interrupt.ts";
+import { duration, progress } from "./progress.ts";
+
+/** @throws ClimaxError for inputs that are not what the checkpoints were trained from */
+export async function downscaleByNetwork(
+  config: DownscaleConfig,
+  checkpoints: readonly Checkpoint[],
+  { given, coarse, steps }: CoarseInput,
+  context: Context,
+): Promise<void> {
+  const { info } = checkpoints[0]!;
+  const outputs = [...new Set(config.variables ?? info.outputs)];
+  for (const name of outputs)
+    if (!info.outputs.includes(name)) unknownName("output of the checkpoint", name, info.outputs);
+  const inputs = checkpoints.map((checkpoint) => chooseInputs(checkpoint, coarse, config.missing));
+  const { states, made } = toFineGrid(checkpoints[0]!, coarse, given);
+  context.info(made);
+  const left = [...new Set(checkpoints.flatMap((each) => inputsOf(each.info)))].filter(
+    (name) => !states.variables.includes(name),
+  );
+  if (left.length > 0) {
+    context.warn(
+      `${left.join(", ")}: not in the input, ${config.missing === "mean" ? "their training mean is put" : "left out"}`,
+    );
+  }
+  const simulated = checkpoints.some((checkpoint) => checkpoint.info.synthetic);
+  const synthetic = states.synthetic || simulated;
+  if (simulated && !states.synthetic)
+    context.warn("the checkpoint was trained on a SYNTHETIC planet: these are no fields of real weather");
+  const members = listMembers(checkpoints.length, noEnsemble);
+  let gpu: Gpu | undefined;
+  try {
+    gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
+    const device = gpu;
+    context.info(`adapter   ${gpu.name} (${gpu.kind}), ${gpu.precision}`);
+    const attributes = {
+      ...(await originAttributes({
+        title: `fields downscaled by ${networkName(info)}`,
+        checkpoints,
+        adapter: config.precision === "f32" ? gpu.name : `${gpu.name}, f16`,
+        synthetic,
+        commandLine: context.commandLine,
+      })),
+      climax_downscaling: made,
+      ...(info.region ? { climax_region: info.region } : {}),
+      ...(members.length > 1
+        ? {
+            climax_ensemble: `${members.length} checkpoints`,
+            climax_members: describeMembers(
+              members,
+              checkpoints.map(({ path }) => path),
+              false,
+            ),
+          }
+        : {}),
+    };
+    const models = checkpoints.map((checkpoint, i) => modelOf(device, checkpoint, inputs[i]!));
+    await written(config, steps.length * members.length, synthetic, context, (signal, onProgress) =>
+      forecast({
+        models,
+        states,
+        steps,
+        leads: [0],
+        outputs,
+        missing: config.missing,
+        batchSize: config.batchSize,
+        output: config.output,
+        attributes,
+        signal,
+        onProgress,
+      }).then(
+        () =>
+          `${outputs.length} variables, ${counted(steps.length, "time")}${members.length > 1 ? `, ${members.length} members` : ""}`,
+      ),
+    );
+  } finally {
+    gpu?.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
+  }
+}
+
+/** The input on the checkpoint's grid, and how it came there. */
+function toFineGrid(
+  { path, info }: Checkpoint,
+  coarse: States,
+  given: States,
+): { states: States; made: string } {
+  const task = downscalingOf(info);
+  const from = makeGrid(task.from.lat, task.from.lon);
+  const fine = makeGrid(info.grid.lat, info.grid.lon);
+  const averaged = coarse === given ? "" : `averaged over blocks from ${describeGrid(given.grid)}, `;
+  const source = sameGrid(coarse.grid, from) ? coarse : cropStates(coarse, from);
+  if (source) {
+    const made = `${averaged}interpolated (${task.method}) from ${describeGrid(from)} to ${describeGrid(fine)}`;
+    return { states: interpolateStates(source, fine, task.method), made };
+  }
+  const ready = coarse !== given ? undefined : sameGrid(given.grid, fine) ? given : cropStates(given, fine);
+  if (ready) {
+    const made = `taken as interpolated before: the input is on the fine grid already, ${describeGrid(fine)}`;
+    return { states: ready, made };
+  }
+  throw new ClimaxError(
+    "grid",
+    `${path} makes ${describeGrid(fine)} from ${describeGrid(from)}; ${given.name} is ` +
+      (coarse === given
+        ? `on ${describeGrid(given.grid)}`
+        : `on ${describeGrid(coarse.grid)} after --coarsen, at ${places(coarse.grid)} instead of ${places(from)}`),
+    coarse === given
+      ? `give fields on ${describeGrid(from)}, or fine ones with --coarsen`
+      : "choose the --coarsen, and the grid, that it was trained with",
+  );
+}
+
+/** Where a grid begins, for two that look alike. */
+function places({ lat, lon }: Grid): string {
+  return `${Number(lat[0]!.toFixed(4))}N ${Number(lon[0]!.toFixed(4))}E`;
+}
+
+function downscalingOf({ task }: CheckpointInfo) {
+  if (task.kind !== "downscaling")
+    throw new Error(`a checkpoint for ${task.kind} among those for downscaling`);
+  return task;
+}
+
+/** @throws ClimaxError for variables that are not there, or a grid that the input does not reach */
+export async function downscaleByInterpolation(
+  config: DownscaleConfig,
+  { given, coarse, steps }: CoarseInput,
+  context: Context,
+): Promise<void> {
+  const method = config.model!;
+  const changing = coarse.variables.filter((name) => !coarse.constants.includes(name));
+  const outputs = [...new Set(config.variables ?? changing)];
+  for (const name of outputs)
+    if (!coarse.variables.includes(name)) unknownName(`variable of ${coarse.name}`, name, changing);
+  const wanted = config.res === undefined ? given.grid : regularGrid(config.res);
+  const grid = coveredTarget(makeRegridder(coarse.grid, wanted, method));
+  const states = interpolateStates(coarse, grid, method);
+  const averaged = coarse === given ? "" : `averaged over blocks from ${describeGrid(given.grid)}, `;
+  const made = `${averaged}interpolated (${method}) from ${describeGrid(coarse.grid)} to ${describeGrid(grid)}`;
+  context.info(made);
+  const attributes = {
+    ...(await originAttributes({
+      title: `fields downscaled by ${method} interpolation`,
+      checkpoints: [],
+      adapter: undefined,
+      synthetic: states.synthetic,
+      commandLine: context.commandLine,
+    })),
+    climax_downscaling: made,
+    system: method,
+  };
+  await written(config, steps.length, states.synthetic, context, (signal, onProgress) =>
+    writeUntrained({
+      grid,
+      initial: steps.map((step) => states.times[step]!),
+      leads: [0],
+      outputs,
+      field: persistenceField(states, steps),
+      output: config.output,
+      attributes,
+      signal,
+      onProgress,
+    }).then(() => `${method}, ${outputs.length} variables, ${counted(steps.length, "time")}`),
+  );
+}
+
+/** Runs `work` with a bar and Ctrl-C, and says what was written. */
+async function written(
+  { output }: DownscaleConfig,
+  total: number,
+  synthetic: boolean,
+  context: Context,
+  work: (signal: AbortSignal, onProgress: (done: number) => void) => Promise<string>,
+): Promise<void> {
+  const started = performance.now();
+  const bar = progress({ label: "downscale", total, quiet: context.quiet });
+  let said: string;
+  try {
+    said = await interruptible((signal) => work(signal, (done) => bar.update(done)));
+  } finally {
+    bar.stop();
+  }
+  context.print(
+    `${output}: ${said}${synthetic ? ", SYNTHETIC" : ""}, in ${duration((performance.now() - started) / 1000)}`,
+  );
+}
