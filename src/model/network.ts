@@ -7,6 +7,8 @@ import { LinearConfig, linearRegression } from "./linear.ts";
 import { initialise, parameterShapes, usedParameters } from "./parameters.ts";
 import { PatternScalingConfig, patternScaling } from "./patternscaling.ts";
 import { ProjectionConfig, projection } from "./projection.ts";
+import { ResnetConfig, resnet } from "./resnet.ts";
+import { UnetConfig, unet } from "./unet.ts";
 import { VitConfig, vit } from "./vit.ts";
 
 /** What a family of networks has to say for itself. */
@@ -44,6 +46,8 @@ const networks = {
   vit,
   linear: linearRegression,
   "pattern-scaling": patternScaling,
+  resnet,
+  unet,
 };
 
 /** The config of any network, its type always given. */
@@ -53,6 +57,8 @@ export const AnyConfig = z.discriminatedUnion("type", [
   VitConfig,
   LinearConfig,
   PatternScalingConfig,
+  ResnetConfig,
+  UnetConfig,
 ]);
 
 /** The config of any network. One without a type is ClimaX's: so were they written before there were others. */

@@ -3,7 +3,7 @@ import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid, makeGrid, sameGrid } from "../grid/grid.ts";
 import { adaptParameters } from "../model/adapt.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
-import { type NetworkConfig, networkOf } from "../model/network.ts";
+import { type NetworkConfig, type NetworkType, networkOf } from "../model/network.ts";
 import { networkKeys } from "../model/networkfields.ts";
 import type { FinetuneConfig } from "./finetune.ts";
 import type { ReadParameter } from "./learner.ts";
@@ -28,6 +28,7 @@ export function startingPoint(
   checkpoint: Checkpoint | undefined,
 ): StartingPoint {
   const facts = factsOf(learning);
+  if (!checkpoint) refuseSeam(config.model.type ?? defaultType(config), learning);
   const { seed } = config.training;
   if (!checkpoint) {
     const model = newNetwork({ ...config.model, type: config.model.type ?? defaultType(config) }, facts);
@@ -46,6 +47,18 @@ export function startingPoint(
     ? []
     : [`the checkpoint is for ${describeGrid(trained)}, the data are on ${describeGrid(learning.whole)}`];
   return { model, start: parameter, notes: [...notes, ...report] };
+}
+
+/** A region across Greenwich has its gap inside, which a convolution would take for neighbours. */
+function refuseSeam(type: NetworkType, { window, region }: Learning): void {
+  const { columns = [] } = window ?? {};
+  const apart = columns.some((column, i) => i > 0 && column !== columns[i - 1]! + 1);
+  if (!apart || !networkKeys(type).has("periodic")) return;
+  throw new ClimaxError(
+    "config",
+    `a ${type} network goes from one point to the next, and the region ${region!.name} crosses 0 E, where its columns are apart`,
+    "choose a region on one side of Greenwich, or a climax or vit network, which know where a patch is",
+  );
 }
 
 function defaultType({ task }: FinetuneConfig): "projection" | "climax" {

@@ -153,6 +153,9 @@ describe("from nothing", () => {
     ["projection", ["--data.history", "3", "--data.inputs", "temperature_850", "--data.outputs", "2m_temperature", ...small]], // biome-ignore format: a case
     ["global", ["--model", "linear", "--model.rank", "4", "--data.leads", "12"]],
     ["global", ["--model", "vit", "--data.leads", "12,24", ...small]],
+    ["global", ["--model", "resnet", "--model.hidden", "4", "--model.blocks", "1", "--data.leads", "12"]],
+    ["regional", ["--model", "resnet", "--region", "-45..45,60..200", "--model.hidden", "4", "--model.blocks", "1", "--data.leads", "12"]], // biome-ignore format: a case
+    ["downscaling", ["--model", "unet", "--model.hidden", "2", "--data.coarsen", "2"]],
   ];
   test.each(cases)("the task %s %o", async (task, rest) => {
     const output = join(root, `fresh-${cases.findIndex(([, flags]) => flags === rest)}`);
@@ -169,7 +172,10 @@ describe("from nothing", () => {
       projection: "projection",
     };
     expect(info.task.kind).toBe(kinds[task] ?? "forecast");
-    if (task === "regional") expect(info.grid.lon).toEqual([0, 22.5, 45, 67.5, 315, 337.5]); // 60 lies between 45 and 67.5, which are one patch
+    const [first, ...others] = info.grid.lon;
+    if (task === "regional" && !rest.includes("resnet")) {
+      expect([first, ...others]).toEqual([0, 22.5, 45, 67.5, 315, 337.5]); // 60 lies between 45 and 67.5, one patch
+    } else if (task === "regional") expect([first, others.at(-1)]).toEqual([67.5, 180]);
   });
 });
 
@@ -224,6 +230,14 @@ describe("what is refused", () => {
         ...["--data.outputs", "temperature_850"],
       ],
       "goes by the global mean of 2m_temperature",
+    ],
+    [
+      "a region that a convolution cannot cross",
+      () => [
+        ...["finetune", "--task", "regional", "--model", "resnet", "--region", "-45..45,300..60"],
+        ...["--data.set", "SET", "--data.leads", "12", "-o", "x"],
+      ],
+      "crosses 0 E, where its columns are apart",
     ],
     ["a part there is not", () => tiny("--freeze", "attenton", "-o", "x"), "attenton"],
     [
