@@ -167,16 +167,20 @@ function count(rows: readonly ReportRow[], lead: number): string {
   return samples.length === 0 ? "" : least === most ? String(least) : `${least}-${most}`;
 }
 
-/** Decimals that give the largest error of a variable four digits, its bias being no finer; three for a correlation. */
+/**
+ * Decimals that give the largest error of a variable four digits, its bias being no finer; three for a correlation and a
+ * ratio. Errors that were normalised are small where what they are divided by is: of temperatures in K, a thousandth.
+ */
 function decimals(rows: readonly ReportRow[], metric: string, variable: string): number {
-  if (dimensionless.has(metric)) return 3;
+  const normalised = metric.startsWith("nrmse");
+  if (dimensionless.has(metric) && !normalised) return 3;
+  const alike = (row: ReportRow) => (normalised ? row.metric === metric : !dimensionless.has(row.metric));
   const sizes = rows.flatMap((row) =>
-    row.variable === variable && row.source === "measured" && !dimensionless.has(row.metric)
-      ? [Math.abs(row.value ?? 0)]
-      : [],
+    row.variable === variable && row.source === "measured" && alike(row) ? [Math.abs(row.value ?? 0)] : [],
   );
   const largest = Math.max(...sizes);
-  return largest > 0 ? Math.max(0, 3 - Math.floor(Math.log10(largest))) : 3;
+  const [least, digits] = normalised ? [3, 2] : [0, 3]; // three decimals as for a ratio, more where all are small
+  return largest > 0 ? Math.max(least!, digits! - Math.floor(Math.log10(largest))) : 3;
 }
 
 /** Published as published; "-" where there is no value. */

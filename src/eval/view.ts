@@ -46,40 +46,48 @@ export interface Viewed {
 }
 
 /**
- * Brings the truth to the grid of the forecasts, which may be a part of its own, and all to the units of a bench.
+ * Brings truth and forecasts to the smallest grid of a forecast, which must be a part of all others, and to the units
+ * of a bench: so a global forecast is held against a regional one over the same points.
  *
- * @throws ClimaxError "grid" for a forecast on other points than the truth's, or on another part than the first
+ * @throws ClimaxError "grid" for a truth or a forecast that does not have all of those points
  */
 export function viewAll(
   truth: Truth,
   systems: readonly ForecastSystem[],
   units: ReadonlyMap<string, BenchUnits>,
 ): Viewed {
-  const [first] = systems as [ForecastSystem];
-  const view = makeView(truth.grid, first.grid, units);
-  const other = view ? systems.find(({ grid }) => !sameGrid(grid, first.grid)) : first;
-  if (!view || other) {
-    const [a, b] = view ? [other!, first] : [first, undefined];
+  const points = ({ lat, lon }: Grid) => lat.length * lon.length;
+  const least = systems.reduce((a, b) => (points(b.grid) < points(a.grid) ? b : a));
+  const to = least.grid;
+  const viewOf = (grid: Grid, what: string): View => {
+    const view = makeView(grid, to, units);
+    if (view) return view;
     throw new ClimaxError(
       "grid",
-      `${a.paths[0]} is on ${describeGrid(a.grid)}, ` +
-        (b
-          ? `${b.paths[0]} on ${describeGrid(b.grid)}`
-          : `the truth ${truth.path} on ${describeGrid(truth.grid)}`),
+      `${least.paths[0]} is on ${describeGrid(to)}, ${what} on ${describeGrid(grid)}`,
       "put both on one grid first: climax regrid IN --res ... -o OUT",
     );
-  }
-  const cut = !sameGrid(truth.grid, first.grid);
-  const region = cut ? (first.region ?? describeGrid(first.grid)) : "global";
-  const uncut: View = { ...view, apply: makeView(first.grid, first.grid, units)!.apply };
+  };
+  const truthView = viewOf(truth.grid, `the truth ${truth.path}`);
+  const cut = [
+    ...(sameGrid(truth.grid, to) ? [] : [`the truth ${truth.path} (${describeGrid(truth.grid)})`]),
+    ...systems.flatMap(({ grid, paths }) =>
+      sameGrid(grid, to) ? [] : [`${paths[0]} (${describeGrid(grid)})`],
+    ),
+  ];
+  const viewed = (system: ForecastSystem): ForecastSystem =>
+    sameGrid(system.grid, to) && units.size === 0
+      ? system
+      : viewSystem(system, viewOf(system.grid, system.paths[0]!));
   return {
-    truth: cut || units.size > 0 ? viewTruth(truth, view) : truth,
-    systems: units.size > 0 ? systems.map((system) => viewSystem(system, uncut)) : [...systems],
-    region,
-    note: cut
-      ? `the truth ${truth.path} (${describeGrid(truth.grid)}) is cut to the region of the forecasts: ` +
-        `${first.region === undefined ? "" : `${first.region}, `}${describeGrid(first.grid)}`
-      : undefined,
+    truth: !sameGrid(truth.grid, to) || units.size > 0 ? viewTruth(truth, truthView) : truth,
+    systems: systems.map(viewed),
+    region: sameGrid(truth.grid, to) ? "global" : (least.region ?? describeGrid(to)),
+    note:
+      cut.length > 0
+        ? `cut to the region of ${least.paths[0]}, ${least.region === undefined ? "" : `${least.region}, `}` +
+          `${describeGrid(to)}: ${cut.join(", ")}`
+        : undefined,
   };
 }
 
@@ -95,10 +103,11 @@ export function viewTruth(truth: Truth, view: View): Truth {
   };
 }
 
-/** A forecast through a view, which does not cut it. */
+/** A forecast through a view. */
 export function viewSystem(system: ForecastSystem, view: View): ForecastSystem {
   return {
     ...system,
+    grid: view.grid,
     units: viewUnits(system.units, view),
     read: async (name, initial, lead, member) =>
       view.apply(name, await system.read(name, initial, lead, member)),

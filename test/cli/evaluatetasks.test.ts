@@ -256,8 +256,23 @@ describe("a region", () => {
     expect(row("persistence", "bias", 24).value).toBeCloseTo(-3, 12);
     expect(row("climatology", "bias", 24).value).toBeCloseTo(2, 12);
     expect(document.notes[0]).toMatch(
-      /^the truth .*whole\.nc \(3 x 4.*\) is cut to the region of the forecasts: Somewhere, 2 x 2/,
+      /^cut to the region of .*part\.nc, Somewhere, 2 x 2.*: the truth .*whole\.nc \(3 x 4/,
     );
+    // A forecast of the whole is held against it over the same points: 285 + i there, 999 elsewhere.
+    const inside = (i: number) => [5, 7, 9, 11].includes(i);
+    const all = await writeForecast(
+      path("wide.nc"),
+      [0],
+      [24],
+      { t2m: [[Array.from({ length: 12 }, (_, i) => (inside(i) ? 285 + i : 999))]] },
+      { lat, lon },
+    );
+    const both = await scores(
+      ...["--truth", truth, "--forecast", `${all},${forecast}`, "--name", "wide,part", "--metrics", "bias"],
+      ...["--baselines", "none"],
+    );
+    expect(both.row("wide", "bias", 24)).toMatchObject({ value: expect.closeTo(2, 12), region: "Somewhere" });
+    expect(both.row("part", "bias", 24).value).toBeCloseTo(1, 12);
     const elsewhere = await writeForecast(
       path("off.nc"),
       [0],
