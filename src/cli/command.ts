@@ -130,7 +130,7 @@ function makeParser(spec: CommandSpec<z.ZodType>, schema: JsonSchema, flags: rea
     .helpOption(false)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
-    .configureHelp({ optionTerm: (option) => term(option, flags) });
+    .configureHelp({ optionTerm: (option) => term(option, flags), minWidthToWrap: 20 });
   if (positional) {
     const { description: what = "" } = schema.properties?.[positional.key] ?? {};
     parser.argument(`[${positional.name.replace(/\.*$/, "")}${positional.variadic ? "..." : ""}]`, what);

@@ -41,13 +41,18 @@ export const commandGroups: readonly { title: string; commands: readonly Command
     title: "Model",
     commands: [
       {
+        name: "config",
+        summary: "print the settings of a task as a commented YAML file",
+        load: async () => (await import("./config.ts")).configCommand,
+      },
+      {
         name: "pretrain",
         summary: "train a model from nothing on prepared sets",
         load: async () => (await import("./pretrain.ts")).pretrainCommand,
       },
       {
         name: "finetune",
-        summary: "train a checkpoint on for chosen lead times and variables",
+        summary: "train for a task: forecasts, a region, two-week means, projection, downscaling",
         load: async () => (await import("./finetune.ts")).finetuneCommand,
       },
       {
@@ -59,6 +64,12 @@ export const commandGroups: readonly { title: string; commands: readonly Command
         name: "downscale",
         summary: "make fine fields from coarse ones with a trained checkpoint, or by interpolation",
         load: async () => (await import("./downscale.ts")).downscaleCommand,
+      },
+      {
+        name: "study",
+        summary:
+          "train grids of models: how errors scale with size and data, or what each part of a recipe is worth",
+        load: async () => (await import("./study.ts")).studyCommand,
       },
     ],
   },

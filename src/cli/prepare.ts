@@ -28,7 +28,13 @@ export const prepareCommand = command({
   ],
   positional: { key: "input", name: "IN...", variadic: true },
   config: z.strictObject({
-    input: z.array(z.string()).min(1).describe("files on one grid; times and variables are joined"),
+    input: z
+      .array(z.string())
+      .min(1)
+      .describe(
+        "files on one grid; times and variables are joined. What drives the climate may also come as text, a number for " +
+          'the globe for each year: "year,CO2 (Gt)" and rows below it',
+      ),
     output: z.string().min(1).describe("folder to make").meta({ short: "o" }),
     train: period("dates to train on, both ends included: 1979..2015, 1979-01..2015-06, 2016"),
     val: period("dates to validate on").optional(),

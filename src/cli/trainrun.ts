@@ -58,7 +58,7 @@ export async function trainInTheOpen(
     );
   }
   if (objective.model.type === "pattern-scaling")
-    return await fit(objective.model, config, objective, context);
+    return await fitAtOnce(objective.model, config, objective, context);
   const gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
   try {
     await trainOn(gpu, name, config, objective, context);
@@ -68,7 +68,7 @@ export async function trainInTheOpen(
 }
 
 /** What is fitted at once needs no adapter, no steps and no way to go on. */
-async function fit(
+async function fitAtOnce(
   model: PatternScalingConfig,
   config: RunConfig,
   objective: Objective,

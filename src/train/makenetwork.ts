@@ -17,7 +17,7 @@ export const modelSettings = z
     ...networkFields,
   })
   .prefault({})
-  .describe("the network: its sizes when it is trained from nothing, its noise also with a checkpoint");
+  .describe("sizes of a network from nothing; noise of any");
 export type ModelSettings = z.output<typeof modelSettings>;
 
 /** What the data say about a network. */
