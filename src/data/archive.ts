@@ -7,6 +7,7 @@ import { type AttributeValue, type Dataset, openDataset } from "./dataset.ts";
 import { type Field, type FileFields, fieldsOf, gridOf } from "./fields.ts";
 import { type Calendar, type CfTime, formatTime, parseTime } from "./time.ts";
 import { type FieldName, findVariable, parseName, type VariableInfo } from "./variables.ts";
+import { spreadOverYears } from "./yearly.ts";
 
 export interface ArchiveVariable {
   /** ClimaX name, with its level: "geopotential_500". */
@@ -83,7 +84,9 @@ export async function openArchive(paths: readonly string[], options: ArchiveOpti
       for (const note of found.notes) notes.add(note, path);
       files.push(found);
     }
-    const fields = files.flatMap((file) => file.fields);
+    const { fields, spread } = spreadOverYears(files.flatMap((file) => file.fields));
+    for (const { variable, path } of spread)
+      notes.add(`${variable.name}: one number a year, taken for all times of that year`, path);
     const asksLatitude = names?.some(({ info }) => info === latitude) ?? false;
     const grid = commonGrid(fields) ?? (asksLatitude ? await gridOf(datasets[0]!) : undefined);
     const { variables, times } = join(fields, grid, notes);

@@ -40,7 +40,7 @@ export function batched(
     throw new ClimaxError(
       "config",
       `${where} has ${samples} samples, fewer than one batch of ${batchSize}`,
-      "choose a smaller batch size, or a longer period",
+      `choose a batch size up to ${samples} (--training.batch-size), or a longer period`,
     );
   let orderEpoch = Number.NaN;
   let order: Uint32Array = new Uint32Array();

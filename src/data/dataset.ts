@@ -6,6 +6,7 @@ import { ClimaxError } from "../errors.ts";
 import { openHdf5 } from "./hdf5.ts";
 import type { NumericArray } from "./hyperslab.ts";
 import { openNetcdf3 } from "./netcdf3.ts";
+import { looksLikeYearlyCsv, parseYearlyCsv } from "./yearlycsv.ts";
 
 /** Attributes of one element are scalars; 64-bit integers become numbers; several strings are joined by ", ". */
 export type AttributeValue = string | number | number[];
@@ -48,7 +49,7 @@ export interface DatasetVariable {
 
 export interface Dataset {
   path: string;
-  /** "NetCDF-4", "HDF5", "NetCDF classic (CDF-1)", "NetCDF 64-bit offset (CDF-2)", "NetCDF 64-bit data (CDF-5)". */
+  /** "NetCDF-4", "HDF5", "NetCDF classic (CDF-1)", "NetCDF 64-bit offset (CDF-2)", "NetCDF 64-bit data (CDF-5)", "CSV, a row a year". */
   format: string;
   dimensions: Map<string, number>;
   /** Names of the dimensions that can grow. */
@@ -93,11 +94,16 @@ export async function openDataset(path: string): Promise<Dataset> {
       return dataset;
     }
     if (await isHdf5(handle, info.size)) return await openHdf5(path, absolute, info.size);
+    if (info.size <= longestTable && looksLikeYearlyCsv(head.toString("utf8")))
+      return parseYearlyCsv(path, await handle.readFile("utf8"));
     return refuse(path, info.size, head);
   } finally {
     if (!keep) await handle.close();
   }
 }
+
+/** Bytes of text that are believed to be a table of years. */
+const longestTable = 1 << 20;
 
 /** HDF5 allows a user block before the signature: 512 bytes or any power of two above that. */
 async function isHdf5(handle: FileHandle, size: number): Promise<boolean> {
@@ -166,6 +172,13 @@ function refuse(path: string, size: number, head: Buffer): never {
     return say(`is a NetCDF classic file of unknown version ${head[3] ?? "(cut off)"}`, "fetch it again");
   }
   if (/^\0+$/.test(text)) return say("begins with zeros only", "its download was cut off: fetch it again");
+  // A line of names, and one with a number.
+  if (/^[\w ",.()[\]-]+,[\w ",.()[\]-]+\r?\n[\w ",.()[\]-]*\d/.test(text)) {
+    return say(
+      "is a table, but not of what drives the climate year by year",
+      'begin such a table with the names of its columns, the year first: "year,CO2 (Gt)"',
+    );
+  }
   return say(
     `is of no known format (first bytes: ${head.subarray(0, 8).toString("hex")})`,
     "convert it to NetCDF, for example by cdo -f nc4 copy",

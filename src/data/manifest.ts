@@ -61,6 +61,7 @@ export type Manifest = z.output<typeof manifestSchema>;
 
 /** The distance of a set's states, for people: "every 6 h", "every year". Months and years have no one length in hours. */
 export function describeStep({ stepHours }: Pick<Manifest, "stepHours">): string {
+  if (stepHours === 0) return "single states"; // no split has two
   const months = monthsOf(stepHours);
   if (months === undefined) return `every ${stepHours} h`;
   if (months % 12 === 0) return months === 12 ? "every year" : `every ${months / 12} years`;

@@ -170,13 +170,16 @@ export interface FieldName {
  * @throws ClimaxError "config" that names the nearest known variable.
  */
 export function parseName(text: string): FieldName {
+  return knownName(text) ?? unknownName("variable", text, variables.map(exampleName));
+}
+
+/** The same, or undefined for what is no name of a field. */
+export function knownName(text: string): FieldName | undefined {
   const whole = findVariable(text);
   if (whole) return { name: whole.name, info: whole };
   const match = /^(.+)_(\d{1,4})$/.exec(text);
   const info = match ? findVariable(match[1]!) : undefined;
-  if (info?.levels !== "pressure") {
-    return unknownName("variable", text, variables.map(exampleName));
-  }
+  if (info?.levels !== "pressure") return undefined;
   const level = Number(match![2]);
   return { name: fieldName(info, level), info, level };
 }

@@ -182,7 +182,7 @@ export function patchWindow(
   throw new ClimaxError(
     "grid",
     `no ${what} of the grid (${size}, ${span(grid.lat)}N ${span(grid.lon)}E) lies in the region ${region.name} (${describeRegion(region)})`,
-    "choose a larger region, or one within the data, or data on a finer grid",
+    `choose a region within the data, such as "${span(grid.lat)},${span(grid.lon)}" for all of a regional file, a larger one, or a finer grid`,
   );
 }
 

@@ -53,6 +53,11 @@ export function changing(set: PreparedSet): string[] {
   return set.variables.filter(({ constant }) => !constant).map(({ name }) => name);
 }
 
+/** Names of the variables that a model may be asked for unless told otherwise: what drives from outside is given, not predicted. */
+export function predictable(set: PreparedSet): string[] {
+  return changing(set).filter((name) => parseName(name).info.role !== "forcing");
+}
+
 /** What a checkpoint records of the data it learnt from. */
 export function describeSet({ dir, manifest }: PreparedSet): Record<string, unknown> {
   const { source, synthetic, splits, checksums } = manifest;

@@ -7,7 +7,7 @@ import { describeGrid, sameGrid } from "../grid/grid.ts";
 import { ModelConfig, modelFields } from "../model/config.ts";
 import { networkOf } from "../model/network.ts";
 import { fraction, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
-import { changing, describeSet, type Objective, openSets, sharesOf } from "./objective.ts";
+import { describeSet, type Objective, openSets, predictable, sharesOf } from "./objective.ts";
 import type { BatchVariables } from "./plan.ts";
 
 const { variables: _variables, gridShape: _gridShape, region: _region, ...shapeFields } = modelFields;
@@ -42,7 +42,7 @@ export type PretrainConfig = z.output<typeof PretrainConfig>;
 
 /**
  * Opens the sources and says what there is to learn. Variables are those of all sources in the order met; a batch
- * is of one source and has only its own. Every variable that changes in time is a target. The caller closes the sets.
+ * is of one source and has only its own. Every variable that changes in time, and does not drive from outside, is a target. The caller closes the sets.
  *
  * @throws ClimaxError for sets that are missing, broken, or on different grids
  */
@@ -73,7 +73,15 @@ export async function pretrainObjective(
     sets.toReversed().flatMap((set) => set.variables.map(({ name, units }) => [name, { set, units }])),
   );
   const names = [...new Set(sets.flatMap((set) => set.variables.map(({ name }) => name)))];
-  const outputs = [...new Set(sets.flatMap(changing))];
+  const outputs = [...new Set(sets.flatMap(predictable))];
+  const idle = sets.find((set) => predictable(set).length === 0);
+  if (idle) {
+    throw new ClimaxError(
+      "data",
+      `${idle.dir} has nothing to predict: ${idle.variables.map(({ name }) => name).join(", ")}`,
+      "prepare it with the files of what changes, or leave it out",
+    );
+  }
   const model = checkedModel({
     ...config.model,
     variables: names,
@@ -82,7 +90,7 @@ export async function pretrainObjective(
   const { batchSize, seed } = config.training;
   const variablesOf = (set: PreparedSet): BatchVariables => ({
     variables: set.variables.map(({ name }) => name),
-    outputs: changing(set),
+    outputs: predictable(set),
   });
   const source = (split: "train" | "val", chosen: readonly PreparedSet[]): BatchSource => {
     const parts = chosen.map((set) => {

@@ -5,13 +5,14 @@ import { historySamples, pooledStatistics } from "../data/historysamples.ts";
 import { pairedSamples } from "../data/pairedsamples.ts";
 import type { PreparedSet, SplitName } from "../data/prepared.ts";
 import { type BatchSource, type SampleOptions, samples } from "../data/samples.ts";
+import { knownName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { coarsener } from "../grid/coarsen.ts";
 import type { Grid } from "../grid/grid.ts";
 import { cropGrid, type PatchWindow, patchWindow, type Region } from "../grid/regions.ts";
 import type { CheckpointInfo, Task } from "../model/checkpoint.ts";
 import type { FinetuneConfig } from "./finetune.ts";
-import { changing } from "./objective.ts";
+import { changing, predictable } from "./objective.ts";
 import { outputsOf, type TaskName } from "./presets.ts";
 
 type Scaled = CheckpointInfo["variables"];
@@ -212,16 +213,17 @@ function downscaling(
   };
 }
 
-/** Variables asked for, each once. Throws a `config` ClimaxError for one that the set does not have. */
+/** Variables asked for by any of their names, each once. Throws a `config` ClimaxError for one that the set does not have. */
 function chosen(set: PreparedSet, asked: readonly string[] | undefined): string[] | undefined {
   const known = set.variables.map(({ name }) => name);
-  for (const name of asked ?? []) {
-    if (!known.includes(name)) unknownName(`variable of ${set.dir}`, name, known);
-  }
-  return asked && [...new Set(asked)];
+  const names = asked?.map((text) => {
+    const name = knownName(text)?.name ?? text;
+    return known.includes(name) ? name : unknownName(`variable of ${set.dir}`, text, known);
+  });
+  return names && [...new Set(names)];
 }
 
-/** What is predicted: what was asked for, or of what the task predicts what the set has, or all that changes. */
+/** What is predicted: what was asked for, or of what the task predicts what the set has, or all that changes but what drives it. */
 function outputsFor(
   task: TaskName,
   set: PreparedSet,
@@ -229,7 +231,13 @@ function outputsFor(
 ): { outputs: string[]; notes: string[] } {
   const given = chosen(set, asked);
   if (given) return { outputs: given, notes: [] };
-  const there = changing(set);
+  const there = predictable(set);
+  if (there.length === 0)
+    throw new ClimaxError(
+      "data",
+      `${set.dir} has nothing to predict: ${set.variables.map(({ name }) => name).join(", ")}`,
+      "prepare it with the files of what changes, or name outputs with --data.outputs",
+    );
   const outputs = outputsOf[task].filter((name) => there.includes(name));
   const lacking = outputsOf[task].filter((name) => !there.includes(name));
   if (outputs.length === 0) {

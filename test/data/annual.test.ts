@@ -25,6 +25,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 describe("the step", () => {
   test.each([
+    [0, undefined, "single states"],
     [6, undefined, "every 6 h"],
     [24, undefined, "every 24 h"],
     [24 * 10, undefined, "every 240 h"],

@@ -66,6 +66,25 @@ async function refusal(data: object, rest: object = {}): Promise<ClimaxError> {
   return error as ClimaxError;
 }
 
+test("variables by the names that people write", async () => {
+  const { info } = await objective({ inputs: ["t_850", "tas"], outputs: ["t2m"] });
+  expect([info.inputs, info.outputs]).toEqual([["temperature_850", "2m_temperature"], ["2m_temperature"]]);
+});
+
+test("what drives the climate is an input, no output unless asked for", async () => {
+  const driven = await writeToySet(join(root, "driven"), {
+    names: ["SO2", "skin_temperature"],
+    splits: { train: "2001-01", val: "2001-02" },
+  });
+  const { info, notes } = await objective({ set: driven });
+  expect([info.inputs, info.outputs]).toEqual([["SO2", "skin_temperature"], ["skin_temperature"]]);
+  expect(notes).toContainEqual(expect.stringContaining("it is skin_temperature that is predicted"));
+  expect((await objective({ set: driven, outputs: ["SO2"] })).info.outputs).toEqual(["SO2"]);
+  const alone = await writeToySet(join(root, "alone"), { names: ["SO2"], splits: { train: "2001-01" } });
+  const error = await refusal({ set: alone });
+  expect([error.kind, error.message]).toEqual(["data", `${alone} has nothing to predict: SO2`]);
+});
+
 /** Of what the task predicts, in its order, what the set has. */
 const predicted = toyNames.toReversed();
 

@@ -193,6 +193,14 @@ describe("what is refused", () => {
     expect(error.message).toBe(message);
   });
 
+  test("a source of nothing but what drives the climate, which is no target", async () => {
+    const driven = await writeToySet(join(root, "driven"), { names: ["SO2", "2m_temperature"] });
+    expect((await objective([driven])).info.outputs).toEqual(["2m_temperature"]);
+    const alone = await writeToySet(join(root, "alone"), { names: ["SO2"] });
+    const error = await refusal([dirs.warm, alone]);
+    expect([error.kind, error.message]).toEqual(["data", `${alone} has nothing to predict: SO2`]);
+  });
+
   test("a source that is none", async () => {
     expect((await refusal([dirs.warm, join(root, "nothing")])).kind).toBe("data");
   });
