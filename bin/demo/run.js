@@ -1,29 +1,13 @@
 #!/usr/bin/env node
 // npm run demo: from nothing to a scored forecast, by the commands a user would type. Everything lands in demo/.
-import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+// npm run demo -- --all: then every task of the paper beside its baselines, in a table and a figure.
+import { mkdirSync, rmSync } from "node:fs";
+import { climax, clock, root, score, scoresOf } from "./steps.js";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const started = performance.now();
-const clock = () => {
-  const seconds = Math.round((performance.now() - started) / 1000);
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-};
-
-/** Runs one command line as typed, and ends the demo with its exit code if it fails. */
-function climax(line) {
-  console.log(`\n[${clock()}] $ climax ${line}`);
-  return new Promise((done) => {
-    const child = spawn(process.execPath, [`${root}bin/climax.js`, ...line.split(/\s+/)], {
-      cwd: root,
-      stdio: "inherit",
-    });
-    child.on("close", (code, signal) => {
-      if (code !== 0) process.exit(code ?? (signal === "SIGINT" ? 130 : 1));
-      done();
-    });
-  });
+const [flag, ...more] = process.argv.slice(2);
+if (more.length > 0 || (flag !== undefined && flag !== "--all")) {
+  console.error(`found ${process.argv.slice(2).join(" ")}; npm run demo takes no flag, or -- --all`);
+  process.exit(2);
 }
 
 rmSync(`${root}demo`, { recursive: true, force: true });
@@ -54,18 +38,14 @@ await climax(
   "eval --bench weatherbench --forecast demo/forecast.nc --truth demo/earth --json demo/scores.json --csv demo/scores.csv",
 );
 
-const { rows } = JSON.parse(readFileSync(`${root}demo/scores.json`, "utf8"));
-const rmse = (system, variable) =>
-  rows.find(
-    (row) =>
-      row.system === system && row.variable === variable && row.lead_hours === 24 && row.metric === "rmse",
-  ).value;
+const rows = scoresOf("demo/scores.json");
 console.log(`\n[${clock()}] RMSE at 24 h on dates the model never saw:`);
 for (const variable of new Set(rows.map((row) => row.variable))) {
   const [model, persistence, climatology] = ["climax", "persistence", "climatology"].map((system) =>
-    rmse(system, variable),
+    score(rows, system, variable, 24),
   );
   const best = Math.min(persistence, climatology);
   const change = `${Math.abs(100 * (1 - model / best)).toFixed(0)} % ${model < best ? "better" : "WORSE"}`;
   console.log(`  ${variable.padEnd(24)} ${change} than the better of persistence and climatology`);
 }
+if (flag === "--all") await (await import("./all.js")).all();
