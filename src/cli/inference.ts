@@ -112,10 +112,13 @@ export async function originAttributes(origin: Origin): Promise<Record<string, s
   const sums: string[] = [];
   for (const checkpoint of checkpoints) sums.push(await checkpoint.sha256());
   const paths = checkpoints.map(({ path }) => path).join(", ");
+  const [type, ...mixed] = new Set(checkpoints.map(({ info }) => info.model.type));
+  const baseline = mixed.length === 0 && type !== "climax" && type !== "projection" ? type : undefined;
   return {
     Conventions: "CF-1.11",
     title: `${synthetic ? "SYNTHETIC " : ""}${title}`,
     institution: "made with climax",
+    ...(baseline ? { system: baseline } : {}), // what climax evaluate calls it
     source: `climax ${version()}${paths === "" ? "" : `, checkpoint ${paths}`}`,
     history: `${new Date().toISOString().slice(0, 19)}Z ${commandLine}`,
     references: "Nguyen et al. 2023, arXiv:2301.10343",

@@ -123,6 +123,11 @@ export class Predictor {
 
 /** Whether only products read this parameter: the weights of blocks and head, but for the last, of which rows are picked. */
 function isLinearWeight(model: NetworkConfig, name: string): boolean {
-  if (model.type !== "climax" || name === `head.${2 * model.decoderDepth}.weight`) return false;
-  return /^(blocks\.\d+\.(attn|mlp)\.\w+|head\.\d+)\.weight$/.test(name);
+  if (model.type !== "climax" && model.type !== "vit" && model.type !== "projection") return false;
+  if (/^blocks\.\d+\.(attn|mlp)\.\w+\.weight$/.test(name)) return true;
+  return (
+    "decoderDepth" in model &&
+    /^head\.\d+\.weight$/.test(name) &&
+    name !== `head.${2 * model.decoderDepth}.weight`
+  );
 }

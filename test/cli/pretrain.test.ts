@@ -96,7 +96,9 @@ describe("settings", () => {
       new RegExp(`^done after 3 steps, validation loss \\d\\.\\d{4}: ${output}/best.safetensors\n$`),
     );
     expect(err).toMatch(/^adapter {5}\S.*, f32$/m);
-    expect(err).toMatch(/^model {7}climax, 2 variables, patch 4, D 16, depth 2, 2 heads: 0\.0\d M parameters$/m);
+    expect(err).toMatch(
+      /^model {7}climax, 2 variables, patch 4, D 16, depth 2, 2 heads: 0\.0\d M parameters$/m,
+    );
     const memory =
       /^memory {6}parameters .*, optimiser .*, activations .*, peak (.*) of micro-batches of 4 samples \(/m;
     expect(err).toMatch(memory);
