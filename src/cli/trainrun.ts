@@ -120,7 +120,13 @@ async function trainOn(
   };
   const wanted = training.microBatch ?? (resume ? await microBatchOf(out) : undefined);
   const room = roomOf(gpu, config.memory);
-  const plan = planRun(gpu, { config: model, grid, optimiser, options, batchSize, batches }, room, wanted);
+  const last = validation && validation.samples % batchSize;
+  const plan = planRun(
+    gpu,
+    { config: model, grid, optimiser, options, batchSize, batches, last },
+    room,
+    wanted,
+  );
   if (updateEarly) checkEarly(config, plan.microBatch);
   context.info(
     [

@@ -23,6 +23,8 @@ export interface Rehearsal {
   readonly batchSize: number;
   /** One of each kind of batch there is. */
   readonly batches: readonly BatchVariables[];
+  /** Samples in the last batch of a validation, when it is not full. */
+  readonly last?: number | undefined;
 }
 
 /** All in bytes. */
@@ -55,6 +57,11 @@ export function planMemory(gpu: Gpu, rehearsal: Rehearsal, microBatch: number): 
       for (const t of rehearse(learner, batch, step)) free(t);
       for (const { loss, losses } of learner.score(batch)) for (const t of [loss, losses]) free(t);
     }
+  }
+  // Buffers of another size are made beside those of whole batches, which wait for the next step.
+  for (const names of rehearsal.last ? rehearsal.batches : []) {
+    const batch = emptyBatch(names, rehearsal.last!, config);
+    for (const { loss, losses } of learner.score(batch)) for (const t of [loss, losses]) free(t);
   }
   const { made, largest } = pool.bytes;
   return {

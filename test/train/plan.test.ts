@@ -1,5 +1,6 @@
 /** The memory plan: what it says is what a run takes. */
 import { expect, test } from "vitest";
+import type { Batch } from "../../src/data/samples.ts";
 import type { Gpu } from "../../src/engine/device.ts";
 import { Pool } from "../../src/engine/pool.ts";
 import { Random } from "../../src/engine/random.ts";
@@ -7,7 +8,7 @@ import { free } from "../../src/engine/tensor.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { optimiserFields } from "../../src/train/config.ts";
 import { Learner } from "../../src/train/learner.ts";
-import { planMemory, type Rehearsal } from "../../src/train/plan.ts";
+import { type BatchVariables, planMemory, type Rehearsal } from "../../src/train/plan.ts";
 import { gpu } from "../support/gpu.ts";
 import { tinyModel } from "../support/toyrun.ts";
 import { toyGrid } from "../support/toyset.ts";
@@ -37,26 +38,30 @@ test.for([
   { microBatch: 8, recompute: false },
   { microBatch: 8, recompute: true },
   { microBatch: 3, recompute: false },
-])("a run takes what was planned: %o", async ({ microBatch, recompute }) => {
+  { microBatch: 8, recompute: false, last: 5 },
+])("a run takes what was planned: %o", async ({ microBatch, recompute, last }) => {
   const options = { ...rehearsal.options, recompute };
-  const plan = planMemory(gpu, { ...rehearsal, options }, microBatch);
+  const plan = planMemory(gpu, { ...rehearsal, options, last }, microBatch);
   // A pool of its own, which begins at nothing.
   const device: Gpu = { ...gpu, pool: new Pool(gpu.device) };
   const learner = new Learner(device, config, toyGrid, rehearsal.optimiser, { ...options, microBatch });
   const state = device.pool.bytes.made;
   expect(plan.parameters + plan.optimiser).toBe(state);
-  for (let step = 0; step < 4; step++) {
-    const { variables, outputs } = rehearsal.batches[step % 2]!;
-    const fields = (count: number) => new Float32Array(8 * count * 8 * 16);
-    const batch = {
-      ...{ variables, outputs, size: 8, times: [], leadHours: new Float32Array(8) },
+  const batchOf = ({ variables, outputs }: BatchVariables, size: number): Batch => {
+    const fields = (count: number) => new Float32Array(size * count * 8 * 16);
+    return {
+      ...{ variables, outputs, size, times: [], leadHours: new Float32Array(size) },
       x: fields(variables.length),
       y: fields(outputs.length),
     };
+  };
+  for (let step = 0; step < 4; step++) {
+    const batch = batchOf(rehearsal.batches[step % 2]!, 8);
     free(learner.accumulate(batch, 1, new Random(1, step)));
     free(learner.step(1e-3, step + 1));
     await learner.evaluate(batch);
   }
+  for (const kind of last ? rehearsal.batches : []) await learner.evaluate(batchOf(kind, last!));
   const { made, largest } = device.pool.bytes;
   expect(plan.largestBuffer).toBe(largest);
   // Rehearsed with two micro-batches of different size at most: a few numbers less than with all of them.
