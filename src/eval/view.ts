@@ -1,6 +1,7 @@
 /** Fields as a bench scores them: cut to the grid of a regional forecast, and in the units of the bench. */
 import type { CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
+import { cropper } from "../grid/crop.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
 import type { Field } from "./accumulator.ts";
 import type { ForecastSystem } from "./systems.ts";
@@ -126,26 +127,3 @@ export function viewField(at: FieldAt, view: View, name: string): FieldAt {
 
 const viewUnits = (units: ReadonlyMap<string, string>, view: View) =>
   new Map([...units].map(([name, own]) => [name, view.units.get(name)?.units ?? own]));
-
-/** Degrees; float32 files round their coordinates. */
-const tolerance = 1e-3;
-
-/** Cuts fields [H * W] on `from` to those on `to`; undefined when a point of `to` is not on `from`. */
-function cropper(from: Grid, to: Grid): ((field: Float32Array) => Float32Array) | undefined {
-  const rows = placesOf(to.lat, from.lat);
-  const columns = placesOf(to.lon, from.lon);
-  if (!rows || !columns) return undefined;
-  const W = from.lon.length;
-  return (field) => {
-    const cut = new Float32Array(rows.length * columns.length);
-    let next = 0;
-    for (const row of rows) for (const column of columns) cut[next++] = field[row * W + column]!;
-    return cut;
-  };
-}
-
-/** Where each coordinate lies in an axis; undefined when one is not there. */
-function placesOf(wanted: Float64Array, axis: Float64Array): number[] | undefined {
-  const places = Array.from(wanted, (value) => axis.findIndex((x) => Math.abs(x - value) <= tolerance));
-  return places.includes(-1) ? undefined : places;
-}
