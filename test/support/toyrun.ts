@@ -52,7 +52,7 @@ export async function openToyRun(settings: ToyRunSettings): Promise<ToyRun> {
   const { microBatch } = config.training;
   const { recompute } = config;
   const device = settings.device ?? gpu;
-  const options = { microBatch, recompute };
+  const options = { microBatch, recompute, average: config.training.ema };
   const learner = new Learner(device, objective.model, objective.sets[0]!.grid, config.optimiser, options);
   await learner.load(objective.start);
   return {
