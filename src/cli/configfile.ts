@@ -116,6 +116,14 @@ function respell(
       }),
     );
   }
+  // A section of which all lines are comments.
+  if (
+    value === null &&
+    among.some(({ properties }) => properties) &&
+    !among.some(({ type }) => type === "null")
+  ) {
+    return {};
+  }
   const wantsText = among.every(({ type }) => type === "string" || type === "null") && schema.type !== "null";
   if (typeof value === "number" && wantsText) return spelling(path) ?? String(value);
   return value;
