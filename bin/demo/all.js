@@ -131,7 +131,7 @@ export async function all() {
   for (const name of others) {
     compare(`ClimaX / ${name.replace("1", "")}`, baselines, "day1", name, 24, {
       reason:
-        "so little training teaches a convolution, alike at every place, more of how weather travels than attention, which must learn where everything is",
+        "as in the paper at 24 h (Z500 86.6 against 96.2); a convolution, alike at every place, likely learns from less",
     });
   }
 
@@ -179,7 +179,7 @@ export async function all() {
       title: "Error over that of what must be beaten",
       subtitle: "SYNTHETIC weather of a simulated planet, held-out year; mean over four variables",
       y: { label: "ratio" },
-      groups: table.map(({ claim, lead }) => `${claim}, ${lead} h`),
+      groups: table.map(({ claim, lead }) => (lead > 0 ? `${claim}, ${lead}\u00a0h` : claim)),
       series: [{ name: "ratio", values: table.map(({ mean }) => mean) }],
       reference: { value: 1, label: "1: as good" },
       width: 1600,

@@ -78,7 +78,7 @@ export function barChart(chart: BarChart): string {
       return [
         element("g", {}, element("title", {}, escapeText(`${name}, ${group}: ${value}`)) + bar),
         ...(numbered
-          ? [text(middle, value < 0 ? end + 12 : end - 4, words, { size: 10, anchor: "middle" })]
+          ? [text(middle, value < 0 ? end + 12 : end - 4, words, { size: 10, anchor: "middle", halo: true })]
           : []),
       ];
     }),
@@ -105,9 +105,9 @@ export function barChart(chart: BarChart): string {
     ...top.svg,
     ...names.svg,
     ...uprightAxis(axis, y, box, 6),
+    ...level,
     ...bars,
     edges({ ...box, bottom: zero }),
-    ...level,
     ...beneath,
   ]);
 }

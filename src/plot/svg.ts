@@ -75,11 +75,13 @@ export interface TextStyle {
   /** Degrees, about the anchor. */
   readonly rotate?: number;
   readonly fill?: string;
+  /** White around the letters, for words that lie over lines. */
+  readonly halo?: boolean;
 }
 
 /** A line of text whose baseline begins, ends or has its middle at (x, y). */
 export function text(x: number, y: number, words: string, style: TextStyle): string {
-  const { size, anchor = "start", bold = false, rotate, fill = ink } = style;
+  const { size, anchor = "start", bold = false, rotate, fill = ink, halo = false } = style;
   return element(
     "text",
     {
@@ -90,6 +92,7 @@ export function text(x: number, y: number, words: string, style: TextStyle): str
       "font-weight": bold ? "bold" : undefined,
       transform: rotate === undefined ? undefined : `rotate(${rotate} ${px(x)} ${px(y)})`,
       fill,
+      ...(halo ? { stroke: "#fff", "stroke-width": 3, "paint-order": "stroke" } : {}),
     },
     escapeText(words),
   );
