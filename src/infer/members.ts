@@ -4,7 +4,6 @@ import { hash32 } from "../data/shuffle.ts";
 import type { CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
-import { isState, networkOf } from "../model/network.ts";
 import { type FieldKey, randomFields } from "./randomfield.ts";
 import { type Intervals, isConstant } from "./rollout.ts";
 import type { States } from "./states.ts";
@@ -108,13 +107,6 @@ export function checkEnsemble(
   if (!dropout) return;
   for (const { path, info } of checkpoints) {
     const { model } = info;
-    if ([...networkOf(model).shapes.keys()].some(isState)) {
-      throw new ClimaxError(
-        "config",
-        `${path} is a ${model.type}, whose batch norm would take the statistics of the batch as in training: --ensemble.dropout would change more than what is dropped`,
-        "perturb the initial state with --ensemble.noise, or give several checkpoints",
-      );
-    }
     const { dropout: rate = 0, dropPath = 0 } = model as { dropout?: number; dropPath?: number };
     if (rate > 0 || dropPath > 0) continue;
     throw new ClimaxError(

@@ -9,7 +9,7 @@ import { ModelConfig } from "../../src/model/config.ts";
 import { climax } from "../support/climax.ts";
 import { writeToyCheckpoint, writeToyStates } from "../support/toycheckpoint.ts";
 import { tinyModel } from "../support/toyrun.ts";
-import { toyNames } from "../support/toyset.ts";
+import { toyNames, writeToySet } from "../support/toyset.ts";
 
 let root: string;
 let checkpoint: string;
@@ -90,6 +90,47 @@ test("checkpoints, lags and noise multiply, and the file says who is who", async
   const [wanted, found] = [await fieldOf(single, 0), await fieldOf(output, 4)];
   // Another batch may sum in another order: rounding of values of 280.
   for (const [i, value] of found.entries()) expect(Math.abs(value - wanted[i]!)).toBeLessThan(2e-4);
+});
+
+test("dropout of a network with batch norm leaves its running moments alone", async () => {
+  const [set, run] = [await writeToySet(at("set")), at("resnet")];
+  const trained = await climax(
+    ...[
+      "finetune",
+      "--model",
+      "resnet",
+      "--model.hidden",
+      "4",
+      "--model.blocks",
+      "1",
+      "--model.dropout",
+      "0.5",
+    ],
+    ...["--data.set", set, "--data.leads", "12", "--training.batch-size", "4", "--training.max-steps", "2"],
+    ...["--training.validation-batches", "1", "--quiet", "-o", run],
+  );
+  expect(trained.code, trained.err).toBe(0);
+  const output = at("resnet.nc");
+  const start = ["--time", "2001-01-02"];
+  const { code, err } = await ask(
+    ...["--checkpoint", join(run, "best.safetensors"), "--lead", "12h", "-o", output, ...start],
+    ...["--ensemble.members", "3", "--ensemble.dropout"],
+  );
+  expect(code, err).toBe(0);
+  const [control, first, second] = [
+    await fieldOf(output, 0),
+    await fieldOf(output, 1),
+    await fieldOf(output, 2),
+  ];
+  expect(first).not.toEqual(second);
+  // The control has the values of a plain forecast: no moment of the batch has entered.
+  const plain = at("plain.nc");
+  expect(
+    await ask("--checkpoint", join(run, "best.safetensors"), "--lead", "12h", "-o", plain, ...start),
+  ).toMatchObject({
+    code: 0,
+  });
+  expect(control).toEqual(await fieldOf(plain, 0));
 });
 
 describe("refused", () => {
