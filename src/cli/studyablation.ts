@@ -113,7 +113,7 @@ function trainJob(
 
 /** The flags for a network of the same type and sizes. */
 function networkFlags(model: CheckpointInfo["model"]): string[] {
-  const own = model as unknown as Readonly<Record<string, unknown>>;
+  const own: Readonly<Record<string, unknown>> = { ...model };
   const settings = Object.fromEntries(settingsOf(model.type).map((key) => [key, own[key]]));
   return ["--model", model.type, ...flagsFor({ model: settings })];
 }

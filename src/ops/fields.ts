@@ -24,7 +24,12 @@ export function selectFields(x: Tensor, ids: readonly (number | undefined)[], ot
   const wanted = inputs.map(needsGradient);
   return record(select(x, ids, otherwise), inputs, (dy) => [
     wanted[0] ? select(dy, inverse(ids, V)) : null,
-    wanted[1] ? select(dy, ids.map((id, i) => (id === undefined ? i : undefined))) : null, // biome-ignore format: a pair
+    wanted[1]
+      ? select(
+          dy,
+          ids.map((id, i) => (id === undefined ? i : undefined)),
+        )
+      : null,
   ]);
 }
 

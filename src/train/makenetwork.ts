@@ -83,8 +83,10 @@ export function checkedNetwork(type: NetworkType, fields: Record<string, unknown
     error.issues
       .map(({ path, message }) => `model.${path.join(".")}: ${message}`.replace("model.: ", "model: "))
       .join("; "),
-    "sizes must go together, and with the grid of the sets: heads divide embedDim, which is a multiple of 4, and " +
-      "patchSize divides both sides of the grid",
+    networkKeys(type).has("heads")
+      ? "sizes must go together, and with the grid of the sets: heads divide embedDim, which is a multiple of 4, and " +
+          "patchSize divides both sides of the grid"
+      : `the settings of a ${type} network are ${settingsOf(type).join(", ")}; they must fit the grid of the sets`,
     { cause: error },
   );
 }

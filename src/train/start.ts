@@ -1,6 +1,6 @@
 // Where finetuning starts: a network from nothing, or a checkpoint fitted to the data and the task at hand.
 import { ClimaxError } from "../errors.ts";
-import { describeGrid, type Grid, makeGrid, sameGrid } from "../grid/grid.ts";
+import { describeGrid, type Grid, longitudeSeam, makeGrid, sameGrid } from "../grid/grid.ts";
 import { adaptParameters } from "../model/adapt.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
 import { type NetworkConfig, type NetworkType, networkOf } from "../model/network.ts";
@@ -28,7 +28,7 @@ export function startingPoint(
   checkpoint: Checkpoint | undefined,
 ): StartingPoint {
   const facts = factsOf(learning);
-  if (!checkpoint) refuseSeam(config.model.type ?? defaultType(config), learning);
+  refuseSeam(checkpoint?.info.model.type ?? config.model.type ?? defaultType(config), learning);
   const { seed } = config.training;
   if (!checkpoint) {
     const model = newNetwork({ ...config.model, type: config.model.type ?? defaultType(config) }, facts);
@@ -49,14 +49,13 @@ export function startingPoint(
   return { model, start: parameter, notes: [...notes, ...report] };
 }
 
-/** A region across Greenwich has its gap inside, which a convolution would take for neighbours. */
-function refuseSeam(type: NetworkType, { window, region }: Learning): void {
-  const { columns = [] } = window ?? {};
-  const apart = columns.some((column, i) => i > 0 && column !== columns[i - 1]! + 1);
-  if (!apart || !networkKeys(type).has("periodic")) return;
+/** Fields across Greenwich have their gap inside, which a convolution would take for neighbours. */
+function refuseSeam(type: NetworkType, { grid }: Learning): void {
+  const { start, periodic } = longitudeSeam(grid);
+  if (periodic || start === 0 || !networkKeys(type).has("periodic")) return;
   throw new ClimaxError(
     "config",
-    `a ${type} network goes from one point to the next, and the region ${region!.name} crosses 0 E, where its columns are apart`,
+    `a ${type} network goes from one point to the next, and the region (${describeGrid(grid)}) crosses 0 E, where its columns are apart`,
     "choose a region on one side of Greenwich, or a climax or vit network, which know where a patch is",
   );
 }
@@ -72,7 +71,7 @@ function factsOf({ inputs, outputs, whole, grid, window, history }: Learning): N
     outputs,
     gridShape: shapeOf(whole),
     fieldShape: shapeOf(grid),
-    circle: grid.lon.length === whole.lon.length,
+    circle: longitudeSeam(grid).periodic,
     region: window && { rows: window.rows, columns: window.columns },
     history,
   };
@@ -87,7 +86,7 @@ const free = ["dropout", "dropPath"];
 function fitted(config: FinetuneConfig, { path, info }: Checkpoint, facts: NetworkFacts): NetworkConfig {
   const { type = info.model.type, ...settings } = config.model;
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
-  const own = info.model as unknown as Record<string, unknown>;
+  const own: Readonly<Record<string, unknown>> = { ...info.model };
   const against = given.filter(([key, value]) => !free.includes(key) && own[key] !== value);
   if (against.length > 0) {
     throw new ClimaxError(
@@ -118,5 +117,6 @@ function fitted(config: FinetuneConfig, { path, info }: Checkpoint, facts: Netwo
     gridShape: keys.has("region") || !region ? facts.gridShape : facts.fieldShape,
     ...(keys.has("region") && region ? { region } : {}),
     ...(keys.has("history") ? { history: facts.history } : {}),
+    ...(keys.has("periodic") ? { periodic: facts.circle } : {}),
   });
 }

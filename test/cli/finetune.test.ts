@@ -150,11 +150,36 @@ describe("from nothing", () => {
     ["regional", ["--region", "-45..45,300..60", "--data.leads", "12", ...small]],
     ["s2s", ["--data.leads", "12", "--data.average", "24", ...small]],
     ["downscaling", ["--data.coarsen", "2", ...small]],
-    ["projection", ["--data.history", "3", "--data.inputs", "temperature_850", "--data.outputs", "2m_temperature", ...small]], // biome-ignore format: a case
+    [
+      "projection",
+      [
+        "--data.history",
+        "3",
+        "--data.inputs",
+        "temperature_850",
+        "--data.outputs",
+        "2m_temperature",
+        ...small,
+      ],
+    ],
     ["global", ["--model", "linear", "--model.rank", "4", "--data.leads", "12"]],
     ["global", ["--model", "vit", "--data.leads", "12,24", ...small]],
     ["global", ["--model", "resnet", "--model.hidden", "4", "--model.blocks", "1", "--data.leads", "12"]],
-    ["regional", ["--model", "resnet", "--region", "-45..45,60..200", "--model.hidden", "4", "--model.blocks", "1", "--data.leads", "12"]], // biome-ignore format: a case
+    [
+      "regional",
+      [
+        "--model",
+        "resnet",
+        "--region",
+        "-45..45,60..200",
+        "--model.hidden",
+        "4",
+        "--model.blocks",
+        "1",
+        "--data.leads",
+        "12",
+      ],
+    ],
     ["downscaling", ["--model", "unet", "--model.hidden", "2", "--data.coarsen", "2"]],
   ];
   test.each(cases)("the task %s %o", async (task, rest) => {

@@ -22,8 +22,16 @@ test.for<[string, Ids, number[]]>([
 ])("%s agree with the reference, with and without another tensor", async ([, ids, shape]) => {
   const other = [shape[0]!, ids.length, shape[2]!, shape[3]!];
   const plain = reference(ids, shape);
-  await checkOp((x, o) => selectFields(x!, ids, o), (x, o) => plain(x!, o), [shape, other]); // biome-ignore format: a call
-  await checkOp((x) => selectFields(x!, ids), (x) => plain(x!), [shape]); // biome-ignore format: a call
+  await checkOp(
+    (x, o) => selectFields(x!, ids, o),
+    (x, o) => plain(x!, o),
+    [shape, other],
+  );
+  await checkOp(
+    (x) => selectFields(x!, ids),
+    (x) => plain(x!),
+    [shape],
+  );
 });
 
 test("a field wanted twice, or beyond those there are, is refused", () => {

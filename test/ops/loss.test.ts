@@ -47,7 +47,16 @@ test("variables count by their share, with and without a mask; their own losses 
       [[B, V, H, W]],
     );
   }
-  const { losses } = weightedMse(tensor(gpu, [B, V, H, W], truth.map((x) => x + 1)), y, weight, { share }); // biome-ignore format: a call
+  const { losses } = weightedMse(
+    tensor(
+      gpu,
+      [B, V, H, W],
+      truth.map((x) => x + 1),
+    ),
+    y,
+    weight,
+    { share },
+  );
   expect([...(await read(losses))].map((x) => x.toFixed(4))).toEqual(["1.0000", "1.0000", "1.0000"]);
 });
 

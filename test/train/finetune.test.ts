@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openSet } from "../../src/data/prepared.ts";
 import { ClimaxError } from "../../src/errors.ts";
-import { regularGrid } from "../../src/grid/grid.ts";
+import { makeGrid, regularGrid } from "../../src/grid/grid.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/model/checkpoint.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { resizePositions } from "../../src/model/positions.ts";
@@ -209,6 +209,36 @@ test("on another grid positions are resized, and that is said", async () => {
   expect(model.gridShape).toEqual([4, 8]);
   const resized = resizePositions(await pretrained.parameter("pos_embed"), 16, [4, 8], [2, 4]);
   expect(await start("pos_embed")).toEqual(resized);
+});
+
+test("a convolution goes round the globe only where the fields do", async () => {
+  const grids = {
+    globe: toyGrid,
+    box: makeGrid(toyGrid.lat, [45, 67.5, 90, 112.5]),
+    across: makeGrid(toyGrid.lat, [0, 22.5, 315, 337.5]),
+  };
+  const periodic: Record<string, unknown> = {};
+  for (const [name, grid] of Object.entries(grids)) {
+    const dir = await writeToySet(join(root, `cnn-${name}`), { grid });
+    const config = FinetuneConfig.parse({
+      output: "unused",
+      data: { set: dir, leads: [12] },
+      model: { type: "resnet", hidden: 4, blocks: 1 },
+      training: { batchSize: 8 },
+    });
+    periodic[name] = await finetuneObjective(config, undefined, {}).then(
+      (made) => {
+        objectives.push(made);
+        return (made.model as { periodic?: boolean }).periodic;
+      },
+      (error: Error) => error.message,
+    );
+  }
+  expect(periodic).toEqual({
+    globe: true,
+    box: false,
+    across: expect.stringContaining("crosses 0 E, where its columns are apart"),
+  });
 });
 
 test("a region is made of the patches of the checkpoint", async () => {
