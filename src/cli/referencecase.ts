@@ -1,11 +1,11 @@
 /** One case of a reference implementation: reads it, computes it on an adapter, and says how far off each part is. */
 import { join } from "node:path";
-import { readNpz } from "../data/npy.ts";
 import { type Arena, clearGradients, makeArena, type Segment } from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import { free, read, scope, type Tensor, tensor, write, zeros } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
+import { readNpz } from "../files/npy.ts";
 import { type ForwardOptions, type ModelInput, variableIds } from "../model/climax.ts";
 import { type BoundNetwork, networkOf } from "../model/network.ts";
 import { adamw } from "../ops/adamw.ts";

@@ -1,7 +1,6 @@
 /** climax simulate: years of synthetic weather, made by a small physical atmosphere, as a CF NetCDF-4 file. */
 import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
-import { createNetcdf, type NetcdfWriter, type WrittenVariable } from "../data/netcdf4writer.ts";
 import {
   addHours,
   type CfTime,
@@ -13,6 +12,7 @@ import {
 } from "../data/time.ts";
 import { parseName, type VariableInfo } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
+import { createNetcdf, type NetcdfWriter, type WrittenVariable } from "../files/netcdf4writer.ts";
 import { type Grid, latitudeEdges, longitudeEdges, regularGrid } from "../grid/grid.ts";
 import { levelFields, makeDiagnosis, pressureRange, surfaceFields } from "../planet/diagnose.ts";
 import { planet as findPlanet, type Planet, planetNames } from "../planet/planets.ts";

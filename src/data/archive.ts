@@ -2,9 +2,10 @@
 // files were called, counted in or turned round. Files are joined along time and by variable; nothing is read
 // before it is asked for.
 import { ClimaxError } from "../errors.ts";
+import type { AttributeValue, Dataset } from "../files/dataset.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
-import { type AttributeValue, type Dataset, openDataset } from "./dataset.ts";
 import { type Field, type FileFields, fieldsOf, gridOf } from "./fields.ts";
+import { openDataset } from "./open.ts";
 import { type Calendar, type CfTime, formatTime, parseTime } from "./time.ts";
 import { type FieldName, findVariable, parseName, type VariableInfo } from "./variables.ts";
 import { spreadOverYears } from "./yearly.ts";

@@ -1,7 +1,8 @@
 // Cell edges as a file's bounds variables give them (CF 7.1), in the order of its grid.
+
+import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import type { CellEdges } from "../grid/conservative.ts";
 import type { Horizontal } from "./coordinates.ts";
-import type { Dataset, DatasetVariable } from "./dataset.ts";
 
 /**
  * The edges of a variable's grid, or undefined when the file has none, or has some whose cells do not join up or

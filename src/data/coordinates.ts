@@ -1,8 +1,8 @@
 // Where a file's numbers lie: which of its variables are coordinates, what each dimension means, and from that
 // the grid, the times and the levels of a variable. By units, standard name, axis and name, in that order (CF 4).
 import { ClimaxError } from "../errors.ts";
+import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import { type Grid, makeGrid } from "../grid/grid.ts";
-import type { Dataset, DatasetVariable } from "./dataset.ts";
 import { orderLatitudes, orderLongitudes } from "./orientation.ts";
 import { text } from "./recognise.ts";
 import { addHours, type CfTime, decodeTimes } from "./time.ts";

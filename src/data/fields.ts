@@ -1,6 +1,7 @@
 // One file as ClimaX fields: each recognised variable, level by level, with its grid, times and units settled,
 // read one step at a time. Joining several files is archive.ts.
 import { ClimaxError } from "../errors.ts";
+import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import type { Grid } from "../grid/grid.ts";
 import {
   type Coordinates,
@@ -12,7 +13,6 @@ import {
   type Vertical,
   verticalOf,
 } from "./coordinates.ts";
-import type { Dataset, DatasetVariable } from "./dataset.ts";
 import { type Candidate, recognise, text } from "./recognise.ts";
 import type { CfTime } from "./time.ts";
 import { type UnitsConverter, unitsConverter } from "./units.ts";

@@ -1,11 +1,12 @@
 // A target grid from a file: a CDO grid description in text, or any dataset with latitudes and longitudes.
 import { open } from "node:fs/promises";
 import { ClimaxError } from "../errors.ts";
+import type { DatasetVariable } from "../files/dataset.ts";
 import type { CellEdges } from "../grid/conservative.ts";
 import { type Grid, gaussianLatitudes, makeGrid } from "../grid/grid.ts";
 import { readCellEdges } from "./celledges.ts";
 import { findCoordinates, horizontalOf } from "./coordinates.ts";
-import { type DatasetVariable, openDataset } from "./dataset.ts";
+import { openDataset } from "./open.ts";
 
 /** The most points of an axis that are believed; 0.01 degrees round the globe is 36 000. */
 const longestAxis = 100_000;

@@ -11,8 +11,8 @@ import { damagedHint, type Manifest, readManifest, type SplitName, splitNames } 
 
 export type { Manifest, SplitName };
 
-import { type NpyReader, openNpy } from "./npy.ts";
-import type { NpyDtype } from "./npyformat.ts";
+import { type NpyReader, openNpy } from "../files/npy.ts";
+import type { NpyDtype } from "../files/npyformat.ts";
 import { type CfTime, formatTime } from "./time.ts";
 
 /** The states of one period, in time order. */

@@ -1,5 +1,5 @@
 // Which ClimaX variable a variable of a file is, by its names, its CF attributes and the level it lies on.
-import type { AttributeValue } from "./dataset.ts";
+import type { AttributeValue } from "../files/dataset.ts";
 import { findVariable, type VariableInfo, variables } from "./variables.ts";
 
 /** What recognition looks at: the variable, and what its coordinates say of its level. */

@@ -1,6 +1,7 @@
 // What regridding leaves true of a file's attributes, and what it must change (CF-1.11).
+
+import type { AttributeValue } from "../files/dataset.ts";
 import type { RegridMethod } from "../grid/regrid.ts";
-import type { AttributeValue } from "./dataset.ts";
 
 export type Attributes = Map<string, AttributeValue>;
 

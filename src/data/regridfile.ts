@@ -4,14 +4,15 @@ import { realpath } from "node:fs/promises";
 import { basename } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { ClimaxError, unknownName } from "../errors.ts";
+import type { DatasetVariable } from "../files/dataset.ts";
+import { createNetcdf } from "../files/netcdf4writer.ts";
 import { type CellEdges, cellEdges } from "../grid/conservative.ts";
 import { describeGrid, type Grid } from "../grid/grid.ts";
 import { coveredTarget } from "../grid/region.ts";
 import { makeRegridder, type Regridder, type RegridMethod } from "../grid/regrid.ts";
 import { readCellEdges } from "./celledges.ts";
 import { type Coordinates, findCoordinates, horizontalOf, isBounds } from "./coordinates.ts";
-import { type DatasetVariable, openDataset } from "./dataset.ts";
-import { createNetcdf } from "./netcdf4writer.ts";
+import { openDataset } from "./open.ts";
 import { globalAttributes } from "./regridattributes.ts";
 import { copyVariable, layOut, plainAttributes, type RegridJob, regridVariable } from "./regridoutput.ts";
 

@@ -1,12 +1,18 @@
 // What a regridded file consists of, and how its variables get there slab by slab.
+
+import type { DatasetVariable, Dtype } from "../files/dataset.ts";
+import type {
+  NetcdfContents,
+  NetcdfWriter,
+  WrittenAttributes,
+  WrittenDtype,
+} from "../files/netcdf4writer.ts";
+import { slabs } from "../files/slabs.ts";
 import type { CellEdges } from "../grid/conservative.ts";
 import { type Grid, longitudeSeam } from "../grid/grid.ts";
 import type { Regridder, RegridMethod } from "../grid/regrid.ts";
 import { type Coordinates, type Horizontal, isBounds } from "./coordinates.ts";
-import type { DatasetVariable, Dtype } from "./dataset.ts";
-import type { NetcdfContents, NetcdfWriter, WrittenAttributes, WrittenDtype } from "./netcdf4writer.ts";
 import { type Attributes, axisAttributes, fieldAttributes } from "./regridattributes.ts";
-import { slabs } from "./slabs.ts";
 
 /** A variable to be regridded. */
 export interface RegridJob {

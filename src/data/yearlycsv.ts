@@ -1,8 +1,8 @@
 // Tables of what drives the climate as they are published: text, a row for each year, a number for the whole globe in
 // each column ("year,CO2 (Gt),CH4 (Gt)"). They open as datasets whose time is the year, as ClimateBench's files have it.
 import { ClimaxError, unknownName } from "../errors.ts";
-import type { AttributeValue, Dataset, DatasetVariable } from "./dataset.ts";
-import { copyBox, elements, hyperslab } from "./hyperslab.ts";
+import type { AttributeValue, Dataset, DatasetVariable } from "../files/dataset.ts";
+import { copyBox, elements, hyperslab } from "../files/hyperslab.ts";
 import { findVariable, variables as known } from "./variables.ts";
 
 /** Whether a file that begins so is such a table: its first line that is no comment (#) names a column "year" first. */

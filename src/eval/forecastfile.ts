@@ -9,12 +9,13 @@ import {
   horizontalOf,
   verticalOf,
 } from "../data/coordinates.ts";
-import { type Dataset, type DatasetVariable, openDataset } from "../data/dataset.ts";
+import { openDataset } from "../data/open.ts";
 import { recognise, text } from "../data/recognise.ts";
 import type { CfTime } from "../data/time.ts";
 import { unitsConverter } from "../data/units.ts";
 import { fieldName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
+import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
 import { type ForecastTimes, readForecastTimes } from "./forecasttimes.ts";
 

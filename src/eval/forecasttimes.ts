@@ -1,10 +1,10 @@
 /** Initial times and leads of a forecast file, however it stores them. */
 import { coordinateKind, findCoordinates, timesOf as validTimesOf } from "../data/coordinates.ts";
-import type { Dataset, DatasetVariable } from "../data/dataset.ts";
 import { text } from "../data/recognise.ts";
 import { addHours, type CfTime, decodeTimes, formatTime, hoursBetween } from "../data/time.ts";
 import { parseUnit } from "../data/units.ts";
 import { ClimaxError } from "../errors.ts";
+import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 
 export interface ForecastTimes {
   readonly initial: readonly CfTime[];

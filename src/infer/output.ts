@@ -1,8 +1,9 @@
 // The CF file that forecasts are written to, field by field: name(time, prediction_timedelta, latitude, longitude), and
 // with members name(time, prediction_timedelta, number, latitude, longitude).
-import { createNetcdf } from "../data/netcdf4writer.ts";
+
 import { addHours, type CfTime, encodeTimes } from "../data/time.ts";
 import { parseName } from "../data/variables.ts";
+import { createNetcdf } from "../files/netcdf4writer.ts";
 import { type Grid, latitudeEdges, longitudeEdges } from "../grid/grid.ts";
 
 export interface OutputShape {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { addHours, formatTime } from "../../src/data/time.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";
 import { coarsener } from "../../src/grid/coarsen.ts";

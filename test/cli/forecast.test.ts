@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";
 import { regularGrid } from "../../src/grid/grid.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { climax } from "../support/climax.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { makeClimatology } from "../../src/data/climatology.ts";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { openSet } from "../../src/data/prepared.ts";
 import { formatTime, parseTime } from "../../src/data/time.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";

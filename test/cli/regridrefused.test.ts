@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { regridCommand } from "../../src/cli/regrid.ts";
-import { createNetcdf, type WrittenVariable } from "../../src/data/netcdf4writer.ts";
 import { regridFile } from "../../src/data/regridfile.ts";
+import { createNetcdf, type WrittenVariable } from "../../src/files/netcdf4writer.ts";
 import { regularGrid } from "../../src/grid/grid.ts";
 import { makeWeatherFile, readVariable, steps } from "../support/weatherfile.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { simulateCommand } from "../../src/cli/simulate.ts";
 import { openArchive } from "../../src/data/archive.ts";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { regularGrid, sameGrid } from "../../src/grid/grid.ts";

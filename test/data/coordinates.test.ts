@@ -7,9 +7,9 @@ import {
   timesOf,
   verticalOf,
 } from "../../src/data/coordinates.ts";
-import type { AttributeValue } from "../../src/data/dataset.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import type { AttributeValue } from "../../src/files/dataset.ts";
 import { type FakeVariable, fakeDataset, fakeGrid, fakeTime } from "../support/fakedataset.ts";
 
 /** Finds the coordinates of a file and hands over its variable `t`. */

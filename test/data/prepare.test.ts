@@ -11,11 +11,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readNpy } from "../../src/data/npy.ts";
 import { type PrepareOptions, prepare, refuseFullDisk } from "../../src/data/prepare.ts";
 import { openSet } from "../../src/data/prepared.ts";
 import { type CfTime, formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import { readNpy } from "../../src/files/npy.ts";
 import {
   type FakeArchiveOptions,
   fakeArchive,

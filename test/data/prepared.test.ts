@@ -3,11 +3,11 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { writeNpy } from "../../src/data/npy.ts";
 import { prepare } from "../../src/data/prepare.ts";
 import { openSet, verifyChecksums } from "../../src/data/prepared.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import { writeNpy } from "../../src/files/npy.ts";
 import { sameGrid } from "../../src/grid/grid.ts";
 import { fakeArchive, fakeCells, fakeGrid, fakeValue, provenance } from "../support/fakearchive.ts";
 

@@ -1,9 +1,9 @@
 // The table of variables, names with levels, and the recognition of variables in files.
 import { expect, test } from "vitest";
-import type { AttributeValue } from "../../src/data/dataset.ts";
 import { recognise } from "../../src/data/recognise.ts";
 import { default48, fieldName, parseName, variables } from "../../src/data/variables.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import type { AttributeValue } from "../../src/files/dataset.ts";
 
 test("the 48 variables of the paper, in the reference's order", () => {
   expect(default48.length).toBe(48);

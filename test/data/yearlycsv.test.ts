@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openArchive } from "../../src/data/archive.ts";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { looksLikeYearlyCsv, parseYearlyCsv } from "../../src/data/yearlycsv.ts";
 import { ClimaxError } from "../../src/errors.ts";

@@ -1,9 +1,9 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createNetcdf, type WrittenVariable } from "../../src/data/netcdf4writer.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";
+import { createNetcdf, type WrittenVariable } from "../../src/files/netcdf4writer.ts";
 import { tinyFolder } from "./tinyfiles.ts";
 
 let folder: string;

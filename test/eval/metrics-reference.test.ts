@@ -1,10 +1,10 @@
 /** Every metric of microsoft/ClimaX on one random case (float32, PyTorch), `test/fixtures/metrics.npz`. */
 import { beforeAll, describe, expect, test } from "vitest";
-import { readNpz } from "../../src/data/npy.ts";
 import type { Field, Metric } from "../../src/eval/accumulator.ts";
 import { cellWeights, definition } from "../../src/eval/definitions.ts";
 import { acc, rmse } from "../../src/eval/metrics.ts";
 import { meanBias, pearson, projectionScores, weightedMse } from "../../src/eval/reference.ts";
+import { readNpz } from "../../src/files/npy.ts";
 
 const variables = ["geopotential_500", "2m_temperature"];
 const climax = definition("climax");

@@ -2,7 +2,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createNetcdf, type WrittenVariable } from "../../src/data/netcdf4writer.ts";
+import { createNetcdf, type WrittenVariable } from "../../src/files/netcdf4writer.ts";
 
 export const tinyFolder = () => mkdtemp(join(tmpdir(), "climax-eval-"));
 

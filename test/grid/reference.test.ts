@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { findCoordinates, horizontalOf } from "../../src/data/coordinates.ts";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import type { Grid } from "../../src/grid/grid.ts";
 import { makeRegridder } from "../../src/grid/regrid.ts";
 

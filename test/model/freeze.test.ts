@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { readNpz } from "../../src/data/npy.ts";
+import { readNpz } from "../../src/files/npy.ts";
 import { freezable, frozenNames } from "../../src/model/freeze.ts";
 
 const names = [

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readNpz } from "../../src/data/npy.ts";
+import { readNpz } from "../../src/files/npy.ts";
 import { resizePositions, sineCosine1d, sineCosine2d } from "../../src/model/positions.ts";
 
 const wanted = await readNpz("test/fixtures/reference/position-embedding.npz");

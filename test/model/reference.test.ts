@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isRight, runReference } from "../../src/cli/doctorreference.ts";
 import { checkCase, errorOf } from "../../src/cli/referencecase.ts";
-import { readNpz } from "../../src/data/npy.ts";
 import { read, type Tensor } from "../../src/engine/tensor.ts";
+import { readNpz } from "../../src/files/npy.ts";
 import { gpu } from "../support/gpu.ts";
 
 const FIXTURES = "test/fixtures/reference";

@@ -1,5 +1,5 @@
 // A file in memory with the face of a Dataset, for tests of what is made of files.
-import type { AttributeValue, Dataset, DatasetVariable, Dtype } from "../../src/data/dataset.ts";
+import type { AttributeValue, Dataset, DatasetVariable, Dtype } from "../../src/files/dataset.ts";
 
 export interface FakeVariable {
   /** Name and length of each dimension, slowest first: { time: 2, lat: 3, lon: 4 }. */

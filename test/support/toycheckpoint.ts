@@ -1,7 +1,8 @@
 /** Untrained checkpoints and weather files of the toy planet, for tests of what is done with them. */
-import { createNetcdf } from "../../src/data/netcdf4writer.ts";
+
 import { addHours } from "../../src/data/time.ts";
 import { parseName } from "../../src/data/variables.ts";
+import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import type { Grid } from "../../src/grid/grid.ts";
 import { type CheckpointInfo, openCheckpoint, writeCheckpoint } from "../../src/model/checkpoint.ts";
 import { ModelConfig } from "../../src/model/config.ts";

@@ -1,6 +1,6 @@
 /** A small weather file as reanalyses come, made anew for a test, and a way to look into files. */
-import { openDataset } from "../../src/data/dataset.ts";
-import { createNetcdf, type WrittenVariable } from "../../src/data/netcdf4writer.ts";
+import { openDataset } from "../../src/data/open.ts";
+import { createNetcdf, type WrittenVariable } from "../../src/files/netcdf4writer.ts";
 
 export const steps = (n: number, step: number, from = 0) =>
   Array.from({ length: n }, (_, i) => from + i * step);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readNpz } from "../../src/data/npy.ts";
+import { readNpz } from "../../src/files/npy.ts";
 import { learningRate } from "../../src/train/schedule.ts";
 
 test("the schedule is the reference's, up to where that would climb again", async () => {

@@ -4,9 +4,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { openDataset } from "../../src/data/dataset.ts";
-import { createNetcdf, type NetcdfContents } from "../../src/data/netcdf4writer.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import { createNetcdf, type NetcdfContents } from "../../src/files/netcdf4writer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "climax-writer-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -255,7 +255,7 @@ describe("nothing is left behind", () => {
 
   test("a process that ends in between", () => {
     const script = `
-      import { createNetcdf } from "./src/data/netcdf4writer.ts";
+      import { createNetcdf } from "./src/files/netcdf4writer.ts";
       createNetcdf(process.argv[1], { dimensions: { x: 3 }, variables: [] }).then(() => process.exit(7));
     `;
     const tsx = ["--import", "tsx", "--input-type=module", "-e", script, join(folder, "f.nc")];

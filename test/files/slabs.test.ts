@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { slabs } from "../../src/data/slabs.ts";
+import { slabs } from "../../src/files/slabs.ts";
 
 test("slabs take whole fields, as many as fit", () => {
   // [time, level, lat, lon] with fields of 6: 20 elements hold three of them, so a step of two levels at most.

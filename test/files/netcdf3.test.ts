@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NetCDFReader } from "netcdfjs";
 import { afterAll, describe, expect, test } from "vitest";
-import { type Dataset, openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import type { Dataset } from "../../src/files/dataset.ts";
 
 const fixture = (name: string): string => `test/fixtures/netcdf/${name}`;
 const folder = mkdtempSync(join(tmpdir(), "climax-netcdf3-"));

@@ -3,10 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { type Dataset, openDataset } from "../../src/data/dataset.ts";
-import { hdf5Library } from "../../src/data/hdf5library.ts";
-import { createVariable, type OpenFile, type StoredLayout, writeBox } from "../../src/data/hdf5write.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import type { Dataset } from "../../src/files/dataset.ts";
+import { hdf5Library } from "../../src/files/hdf5library.ts";
+import { createVariable, type OpenFile, type StoredLayout, writeBox } from "../../src/files/hdf5write.ts";
 
 const fixture = (name: string): string => `test/fixtures/netcdf/${name}`;
 const folder = mkdtempSync(join(tmpdir(), "climax-hdf5-"));

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { ClimaxError } from "../../src/errors.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-fuzz-"));

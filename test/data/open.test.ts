@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
-import { type AttributeValue, type Dtype, openDataset } from "../../src/data/dataset.ts";
-import type { NumericArray } from "../../src/data/hyperslab.ts";
-import { packingOf, unpack } from "../../src/data/packing.ts";
+import { openDataset } from "../../src/data/open.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import type { AttributeValue, Dtype } from "../../src/files/dataset.ts";
+import type { NumericArray } from "../../src/files/hyperslab.ts";
+import { packingOf, unpack } from "../../src/files/packing.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-dataset-"));
 afterAll(() => rmSync(folder, { recursive: true }));

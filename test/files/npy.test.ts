@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { crc32, deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openNpy, readNpy, readNpz, streamNpy, writeNpy } from "../../src/data/npy.ts";
-import { npyHeader, parseNpyHeader } from "../../src/data/npyformat.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import { openNpy, readNpy, readNpz, streamNpy, writeNpy } from "../../src/files/npy.ts";
+import { npyHeader, parseNpyHeader } from "../../src/files/npyformat.ts";
 
 let dir: string;
 beforeAll(() => {
