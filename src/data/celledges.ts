@@ -2,7 +2,9 @@
 
 import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import type { CellEdges } from "../grid/conservative.ts";
+import type { Corners } from "../grid/points.ts";
 import type { Horizontal } from "./coordinates.ts";
+import { readDegrees } from "./scattered.ts";
 
 /**
  * The edges of a variable's grid, or undefined when the file has none, or has some whose cells do not join up or
@@ -72,4 +74,25 @@ function longitudeEdges(bounds: ArrayLike<number>, { grid, columns }: Horizontal
     else if (gap < 0 || ++gaps > 1) return undefined;
   }
   return edges;
+}
+
+/** The corners of the cells of a curvilinear or unstructured grid, in the file's order; undefined when it has none. */
+export async function readCorners(
+  dataset: Dataset,
+  lat: DatasetVariable,
+  lon: DatasetVariable,
+): Promise<Corners | undefined> {
+  const read = async (axis: DatasetVariable) => {
+    const name = axis.attributes.get("bounds");
+    const bounds = typeof name === "string" ? dataset.variables.get(name) : undefined;
+    const rank = axis.shape.length;
+    const fits = bounds?.shape.length === rank + 1 && axis.shape.every((n, d) => n === bounds.shape[d]);
+    if (!fits || bounds.shape[rank]! < 3) return undefined;
+    // Bounds have the units of their coordinate unless they say otherwise (CF 7.1).
+    const units = bounds.attributes.has("units") ? bounds : axis;
+    return { perCell: bounds.shape[rank]!, values: await readDegrees(bounds, units) };
+  };
+  const [north, east] = [await read(lat), await read(lon)];
+  if (!north || north.perCell !== east?.perCell) return undefined;
+  return { perCell: north.perCell, lat: north.values, lon: east.values };
 }

@@ -5,6 +5,8 @@ import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import { type Grid, makeGrid } from "../grid/grid.ts";
 import { orderLatitudes, orderLongitudes } from "./orientation.ts";
 import { text } from "./recognise.ts";
+import { refusePlace } from "./refuseplace.ts";
+import { readDegrees, readScattered, type Scattered, scatteredPair } from "./scattered.ts";
 import { addHours, type CfTime, decodeTimes } from "./time.ts";
 import { parseUnit } from "./units.ts";
 
@@ -21,7 +23,9 @@ export type CoordinateKind =
   | "model"
   | "rotated";
 
-interface Coordinate {
+export type { Scattered } from "./scattered.ts";
+
+export interface Coordinate {
   kind: CoordinateKind;
   variable: DatasetVariable;
 }
@@ -69,12 +73,14 @@ export function coordinateKind(variable: DatasetVariable): CoordinateKind | unde
   const standard = text(attributes, "standard_name");
   const axis = text(attributes, "axis").toUpperCase();
   if (/^grid_(lat|long)itude$/.test(standard) || /^r(lat|lon)$/i.test(name)) return "rotated";
-  if (/^projection_[xy]_coordinate$/.test(standard)) return "rotated";
-  const degrees = units === "" || /^deg(rees?)?$/i.test(units);
+  const angle = units === "" || /^(deg(rees?)?|rad(ians?)?)$/i.test(units);
+  // By units first: CDO calls a latitude of a file with a grid mapping a projection_y_coordinate.
   if (standard === "latitude" || latitudeUnits.test(units)) return "latitude";
   if (standard === "longitude" || longitudeUnits.test(units)) return "longitude";
-  if (degrees && /^lat(s|itudes?)?$/i.test(name)) return "latitude";
-  if (degrees && /^lon(s|g|gitudes?)?$/i.test(name)) return "longitude";
+  if (/^projection_[xy]_coordinate$/.test(standard)) return "rotated";
+  // ICON has clat, MPAS latCell, NEMO nav_lat.
+  if (angle && /^(c|nav_)?lat(s|itudes?|cell)?$/i.test(name)) return "latitude";
+  if (angle && /^(c|nav_)?lon(s|g|gitudes?|cell)?$/i.test(name)) return "longitude";
   if (standard === "forecast_reference_time") return "reference";
   if (standard === "forecast_period" || /^(prediction_timedelta|lead_?time|step)$/i.test(name)) return "lead";
   if (standard === "time" || axis === "T" || / since |^day as %Y/.test(units)) return "time";
@@ -170,6 +176,25 @@ function axisOf({ axes }: Coordinates, variable: DatasetVariable, ...kinds: Coor
   });
 }
 
+/** Where a variable lies, on latitudes by longitudes or not. */
+export type Place = Horizontal | Scattered;
+
+/**
+ * The place of a variable: its grid, or the points of a curvilinear or an unstructured one. `corners` asks for
+ * the corners of the latter's cells.
+ * @throws ClimaxError "grid" when the file does not say where its numbers lie
+ */
+export async function placeOf(
+  coordinates: Coordinates,
+  variable: DatasetVariable,
+  corners = false,
+): Promise<Place> {
+  const rectilinear =
+    axisOf(coordinates, variable, "latitude") >= 0 && axisOf(coordinates, variable, "longitude") >= 0;
+  const pair = rectilinear ? undefined : scatteredPair(coordinates, variable);
+  return pair ? readScattered(coordinates, variable, pair, corners) : horizontalOf(coordinates, variable);
+}
+
 /**
  * The grid of a variable, south to north and eastward from 0.
  * @throws ClimaxError "grid" for curvilinear, unstructured and rotated grids and for a file without latitudes.
@@ -177,7 +202,7 @@ function axisOf({ axes }: Coordinates, variable: DatasetVariable, ...kinds: Coor
 export async function horizontalOf(coordinates: Coordinates, variable: DatasetVariable): Promise<Horizontal> {
   const latitudeAxis = axisOf(coordinates, variable, "latitude");
   const longitudeAxis = axisOf(coordinates, variable, "longitude");
-  if (latitudeAxis < 0 || longitudeAxis < 0) return refuseGrid(coordinates, variable);
+  if (latitudeAxis < 0 || longitudeAxis < 0) return refusePlace(coordinates, variable);
   const { axes, dataset, notes } = coordinates;
   const [latitude, longitude] = [latitudeAxis, longitudeAxis].map(
     (at) => axes.get(variable.dimensions[at]!)!,
@@ -186,48 +211,9 @@ export async function horizontalOf(coordinates: Coordinates, variable: DatasetVa
     if (text(axis.attributes, "units") === "")
       notes.add(`${axis.name} has no units; taken as ${kind} by its name`);
   }
-  const { lat, rows } = orderLatitudes(await values(latitude!), dataset.path);
-  const { lon, columns } = orderLongitudes(await values(longitude!), dataset.path, notes);
+  const { lat, rows } = orderLatitudes(await readDegrees(latitude!.variable), dataset.path);
+  const { lon, columns } = orderLongitudes(await readDegrees(longitude!.variable), dataset.path, notes);
   return { grid: makeGrid(lat, lon), rows, columns, latitudeAxis, longitudeAxis };
-}
-
-/** Says what the grid is instead, by the file's own coordinates. */
-function refuseGrid({ all, axes, dataset }: Coordinates, variable: DatasetVariable): never {
-  const describe = ({ variable: v }: Coordinate) => `${v.name}(${v.dimensions.join(", ")})`;
-  const near = [...all.values()].filter(
-    ({ kind, variable: v }) =>
-      (kind === "latitude" || kind === "longitude") &&
-      v.dimensions.length > 0 &&
-      v.dimensions.every((dimension) => variable.dimensions.includes(dimension)),
-  );
-  const shape = `${variable.name}(${variable.dimensions.join(", ")}) in ${dataset.path}`;
-  const wanted = "wanted latitudes and longitudes of one dimension each";
-  const rotated = variable.dimensions.map((d) => axes.get(d)).filter((axis) => axis?.kind === "rotated");
-  const twoDimensional = near.some(({ variable: v }) => v.dimensions.length === 2);
-  if (rotated.length > 0 || twoDimensional) {
-    const what = rotated.length > 0 ? "a rotated or projected" : "a curvilinear";
-    const list = [...rotated.map((axis) => describe(axis!)), ...near.map(describe)].join(", ");
-    throw new ClimaxError(
-      "grid",
-      `${shape} lies on ${what} grid: ${list}; ${wanted}`,
-      `remap it first: cdo -f nc4 remapbil,r360x180 ${dataset.path} out.nc`,
-    );
-  }
-  if (near.length > 1) {
-    const n = dataset.dimensions.get(near[0]!.variable.dimensions[0]!);
-    throw new ClimaxError(
-      "grid",
-      `${shape} lies on an unstructured grid of ${n} cells: ${near.map(describe).join(", ")}; ${wanted}`,
-      `remap it first: cdo -f nc4 remapdis,r360x180 ${dataset.path} out.nc`,
-    );
-  }
-  const missing = near[0]?.kind === "latitude" ? "longitude" : "latitude";
-  const found = [...all.values()].map(describe).join(", ") || "none";
-  throw new ClimaxError(
-    "grid",
-    `${shape} has no ${missing}: none of its dimensions has a coordinate of units degrees_${missing === "latitude" ? "north" : "east"} (coordinates found: ${found})`,
-    `give it one, for example by a grid description of cdo: cdo -f nc4 setgrid,r360x180 ${dataset.path} out.nc`,
-  );
 }
 
 /** The levels of a variable, in hPa. Model and height levels are not refused here but described. */

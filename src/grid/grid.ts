@@ -10,6 +10,8 @@ export interface Grid {
   readonly lat: Float64Array;
   /** [W] degrees east, strictly increasing, in [0, 360). A region across Greenwich has its gap inside. */
   readonly lon: Float64Array;
+  /** Never there: it tells a grid from the Points of points.ts. */
+  readonly shape?: never;
 }
 
 const radians = Math.PI / 180;
@@ -170,7 +172,8 @@ export function describeGrid(grid: Grid): string {
   const edges = latitudeEdges(grid);
   const { start, periodic } = longitudeSeam(grid);
   const global = periodic && edges[0] === -90 && edges[h] === 90;
-  const gaussian = h > 2 && global && sameGrid({ lat: gaussianLatitudes(h), lon }, grid);
+  // No Gaussian row lies at a pole; making those of 721 rows takes 40 ms.
+  const gaussian = h > 2 && global && lat[h - 1]! < 90 && sameGrid({ lat: gaussianLatitudes(h), lon }, grid);
   const east = Float64Array.from({ length: w }, (_, i) => lon[(start + i) % w]! + (start + i < w ? 0 : 360));
   const [dy, dx] = [spacing(lat), spacing(east)];
   const parts = [`${h} x ${w}`];

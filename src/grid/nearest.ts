@@ -3,6 +3,20 @@
  * poleward can be nearer than the one in the row nearest in latitude.
  */
 import { type Grid, latitudeEdges, longitudeEdges, longitudeSeam } from "./grid.ts";
+import type { Points } from "./points.ts";
+import { reach } from "./reach.ts";
+
+/** The same for a source of points: indices [H_target * W_target], -1 beyond the source's reach. */
+export function nearestPoints(source: Points, target: Grid): Int32Array {
+  const { tree, within } = reach(source);
+  const w = target.lon.length;
+  return Int32Array.from({ length: target.lat.length * w }, (_, i) => {
+    const [lat, lon] = [target.lat[Math.floor(i / w)]!, target.lon[i % w]!];
+    const { index, squared } = tree.nearest(lat, lon, 1);
+    const [found, d] = [index[0]!, squared[0]!];
+    return within(lat, lon, found, d) ? found : -1;
+  });
+}
 
 /**
  * For each target point the index of its nearest source point, [H_target * W_target], -1 outside the cells of a

@@ -4,6 +4,7 @@ import {
   coordinateKind,
   findCoordinates,
   horizontalOf,
+  placeOf,
   timesOf,
   verticalOf,
 } from "../../src/data/coordinates.ts";
@@ -55,6 +56,12 @@ test("a coordinate by its units, standard name, axis or name", () => {
   expect(kind("x", { units: "degreeE" })).toBe("longitude");
   expect(kind("longitude", { units: "degrees" })).toBe("longitude");
   expect(kind("rlat", { standard_name: "grid_latitude", units: "degrees" })).toBe("rotated");
+  expect(kind("clat", { units: "radian" })).toBe("latitude");
+  expect(kind("lonCell", { units: "rad" })).toBe("longitude");
+  expect(kind("nav_lat", { units: "degrees_north" }, ["y", "x"])).toBe("latitude");
+  expect(kind("x", { standard_name: "projection_x_coordinate", units: "m" })).toBe("rotated");
+  const written = { standard_name: "projection_x_coordinate", units: "degrees_east" }; // by CDO 2.1.1
+  expect(kind("longitude", written)).toBe("longitude");
   expect(kind("initial", { units: "hours since 1900-01-01" })).toBe("time");
   expect(kind("time", { standard_name: "forecast_reference_time" })).toBe("reference");
   expect(kind("prediction_timedelta", { units: "hours" })).toBe("lead");
@@ -125,36 +132,161 @@ test("latitudes out of order or out of range are refused", async () => {
   );
 });
 
-test("refuses curvilinear, unstructured and rotated grids by their own coordinates", async () => {
-  const degrees = (units: string, dimensions: Record<string, number>) => ({
-    dimensions,
-    attributes: { units },
-  });
+const degrees = (units: string, dimensions: Record<string, number>, data?: number[]): FakeVariable => ({
+  dimensions,
+  attributes: { units },
+  ...(data && { data }),
+});
+
+const rotatedAxes: Record<string, FakeVariable> = {
+  rlat: { dimensions: { rlat: 2 }, attributes: { standard_name: "grid_latitude", units: "degrees" } },
+  rlon: { dimensions: { rlon: 2 }, attributes: { standard_name: "grid_longitude", units: "degrees" } },
+};
+
+test("archives want latitudes by longitudes: other grids are refused by their own coordinates", async () => {
+  const mend =
+    "wanted latitudes and longitudes of one dimension each | regrid it first:" +
+    " climax regrid in.nc --res 5.625 --method distance-weighted -o out.nc";
   const curvilinear = {
     lat: degrees("degrees_north", { j: 2, i: 3 }),
     lon: degrees("degrees_east", { j: 2, i: 3 }),
     t: { dimensions: { time: 1, j: 2, i: 3 } },
   };
   expect(await failure(() => place(curvilinear))).toBe(
-    "grid: t(time, j, i) in in.nc lies on a curvilinear grid: lat(j, i), lon(j, i); wanted latitudes and" +
-      " longitudes of one dimension each | remap it first: cdo -f nc4 remapbil,r360x180 in.nc out.nc",
+    `grid: t(time, j, i) in in.nc lies on a curvilinear grid: lat(j, i), lon(j, i); ${mend}`,
   );
   const unstructured = {
     lat: degrees("degrees_north", { cell: 7 }),
     lon: degrees("degrees_east", { cell: 7 }),
     t: { dimensions: { cell: 7 } },
   };
-  expect(await failure(() => place(unstructured))).toContain(
-    "t(cell) in in.nc lies on an unstructured grid of 7 cells: lat(cell), lon(cell)",
+  expect(await failure(() => place(unstructured))).toBe(
+    `grid: t(cell) in in.nc lies on an unstructured grid of 7 cells: lat(cell), lon(cell); ${mend}`,
   );
   const rotated = {
-    rlat: { dimensions: { rlat: 2 }, attributes: { standard_name: "grid_latitude", units: "degrees" } },
-    rlon: { dimensions: { rlon: 2 }, attributes: { standard_name: "grid_longitude", units: "degrees" } },
+    ...rotatedAxes,
+    lat: degrees("degrees_north", { rlat: 2, rlon: 2 }),
+    lon: degrees("degrees_east", { rlat: 2, rlon: 2 }),
     t: { dimensions: { rlat: 2, rlon: 2 } },
   };
   expect(await failure(() => place(rotated))).toContain(
-    "a rotated or projected grid: rlat(rlat), rlon(rlon)",
+    "a rotated or projected grid: rlat(rlat), rlon(rlon), lat(rlat, rlon), lon(rlat, rlon); wanted",
   );
+});
+
+test("without latitudes and longitudes of its points, or along a track, nothing can be done", async () => {
+  const points = async (variables: Record<string, FakeVariable>) => {
+    const { coordinates, variable } = open(variables);
+    return placeOf(coordinates, variable);
+  };
+  expect(await failure(() => points({ ...rotatedAxes, t: { dimensions: { rlat: 2, rlon: 2 } } }))).toBe(
+    "grid: t(rlat, rlon) in in.nc lies on a rotated or projected grid: rlat(rlat), rlon(rlon), without latitudes and" +
+      " longitudes of its points; wanted latitudes and longitudes of one dimension each" +
+      " | remap it first: cdo -f nc4 remapbil,r360x180 in.nc out.nc",
+  );
+  const ship = {
+    ...fakeTime([0, 6, 12]),
+    lat: degrees("degrees_north", { time: 3 }, [10, 11, 12]),
+    lon: degrees("degrees_east", { time: 3 }, [330, 331, 332]),
+    t: { dimensions: { time: 3 } },
+  };
+  expect(await failure(() => points(ship))).toContain(
+    "t(time) in in.nc lies along a track: lat(time), lon(time)",
+  );
+});
+
+test("the places of curvilinear and unstructured fields, in the order of the field", async () => {
+  const scattered = async (variables: Record<string, FakeVariable>, corners = false) => {
+    const { coordinates, variable } = open(variables);
+    const found = await placeOf(coordinates, variable, corners);
+    if (!("points" in found)) throw new Error("on latitudes by longitudes");
+    const { points, axes, latitude } = found;
+    const { lat, lon, shape } = points;
+    return {
+      lat: [...lat],
+      lon: [...lon],
+      shape,
+      axes,
+      name: latitude.name,
+      notes: [...coordinates.notes],
+      corners: points.corners,
+    };
+  };
+  const curvilinear = {
+    lat: degrees("degrees_north", { y: 2, x: 3 }, [10, 11, 12, 20, 21, 22]),
+    lon: degrees("degrees_east", { y: 2, x: 3 }, [-5, 0, 5, -6, 0, Number.NaN]),
+  };
+  expect(await scattered({ ...curvilinear, t: { dimensions: { y: 2, lev: 4, x: 3 } } })).toMatchObject({
+    lat: [10, 11, 12, 20, 21, Number.NaN],
+    lon: [355, 0, 5, 354, 0, Number.NaN],
+    shape: [2, 3],
+    axes: [0, 2],
+  });
+  expect(await scattered({ ...curvilinear, t: { dimensions: { x: 3, y: 2 } } })).toMatchObject({
+    lat: [10, 20, 11, 21, 12, Number.NaN],
+    shape: [3, 2],
+    axes: [0, 1],
+  });
+  // ICON: radians; the cells' coordinates rather than those of another dimension; bounds in radians too.
+  const quarter = Math.PI / 4;
+  const icon: Record<string, FakeVariable> = {
+    vlat: { dimensions: { vertex: 4 }, attributes: { standard_name: "latitude", units: "radian" } },
+    vlon: { dimensions: { vertex: 4 }, attributes: { standard_name: "longitude", units: "radian" } },
+    clat: {
+      dimensions: { cell: 2 },
+      data: [quarter, -quarter],
+      attributes: { standard_name: "latitude", units: "radian", bounds: "clat_vertices" },
+    },
+    clon: {
+      dimensions: { cell: 2 },
+      data: [-quarter, 0],
+      attributes: { standard_name: "longitude", units: "radian", bounds: "clon_vertices" },
+    },
+    clat_vertices: { dimensions: { cell: 2, nv: 3 }, data: [0, quarter, quarter, 0, -quarter, -quarter] },
+    clon_vertices: { dimensions: { cell: 2, nv: 3 }, data: [0, 0, -quarter, 0, 0, quarter] },
+    t: { dimensions: { time: 1, cell: 2 } },
+  };
+  const found = await scattered(icon, true);
+  expect(found).toMatchObject({ shape: [2], axes: [1], name: "clat", lon: [315, 0] });
+  expect(found.lat[0]).toBeCloseTo(45, 12);
+  expect(found.corners?.perCell).toBe(3);
+  expect(found.corners?.lat[1]).toBeCloseTo(45, 12);
+  expect((await scattered(icon)).corners).toBeUndefined();
+  // Two pairs on the same dimensions: the one that the field names.
+  const staggered = {
+    lat_t: degrees("degrees_north", { y: 1, x: 2 }, [1, 2]),
+    lon_t: degrees("degrees_east", { y: 1, x: 2 }, [1, 2]),
+    lat_u: degrees("degrees_north", { y: 1, x: 2 }, [3, 4]),
+    lon_u: degrees("degrees_east", { y: 1, x: 2 }, [3, 4]),
+    t: { dimensions: { y: 1, x: 2 }, attributes: { coordinates: "lon_u lat_u" } },
+  };
+  expect(await scattered(staggered)).toMatchObject({ lat: [3, 4], lon: [3, 4], name: "lat_u" });
+  const blank = {
+    lat: degrees("degrees_north", { cell: 8 }, [0, 0, 0, 0, 0, 0, 50, 51]),
+    lon: degrees("degrees_east", { cell: 8 }, [0, 0, 0, 0, 0, 0, 7, 8]),
+    t: { dimensions: { cell: 8 } },
+  };
+  const { lat, notes } = await scattered(blank);
+  expect(lat).toEqual([...new Array<number>(6).fill(Number.NaN), 50, 51]);
+  expect(notes).toEqual(["6 cells lie at 0 N 0 E; taken for cells without a place, and left out"]);
+});
+
+test("latitudes in radians on an axis of their own are brought to degrees", async () => {
+  const radians = (data: number[], name: string): FakeVariable => ({
+    dimensions: { [name]: data.length },
+    data,
+    attributes: { units: "radians" },
+  });
+  const half = Math.PI / 2;
+  const { lat, lon } = await place({
+    lat: radians([-half / 2, half / 2], "lat"),
+    lon: radians([0, half, 2 * half, 3 * half], "lon"),
+    t: { dimensions: { lat: 2, lon: 4 } },
+  });
+  expect([lat, lon]).toEqual([
+    [-45, 45],
+    [0, 90, 180, 270],
+  ]);
 });
 
 test("a file without latitudes says which coordinates it has", async () => {

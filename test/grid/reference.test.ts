@@ -1,5 +1,5 @@
 /**
- * Agreement with CDO 2.1.1 (remapbil, remapcon, remapnn) on real topography. test/fixtures/regrid holds two of the
+ * Agreement with CDO 2.1.1 (remapbil, remapcon, remapnn, remapdis) on real topography. test/fixtures/regrid holds two of the
  * sources with their results; the rest is read from ../shared, where that is.
  */
 import { existsSync } from "node:fs";
@@ -15,8 +15,16 @@ const fixtures = path("../fixtures/regrid/");
 const shared = path("../../../shared/reference/regrid/");
 
 // Bicubic has files of its own: bicubic.test.ts.
-const operators = { bilinear: "bil", conservative: "con", nearest: "nn" } as const;
+const operators = {
+  bilinear: "bil",
+  conservative: "con",
+  nearest: "nn",
+  "distance-weighted": "dis",
+} as const;
 type Method = keyof typeof operators;
+
+/** Those whose results are in test/fixtures. */
+const kept = ["bilinear", "conservative", "nearest"] as const;
 
 /** Everything of a file's topography, on its grid south to north. */
 async function readField(file: string): Promise<{ grid: Grid; values: Float64Array }> {
@@ -70,7 +78,7 @@ async function agrees(folder: string, source: string, method: Method, resolution
 }
 
 describe("CDO 2.1.1 on the 5.625 degree grid", () => {
-  test.each(Object.keys(operators) as Method[])("Gaussian source, %s", async (method) => {
+  test.each(kept)("Gaussian source, %s", async (method) => {
     const found = await agrees(fixtures, "n48_gaussian", method, "5.625");
     expect(found).toMatchObject({ onlyOurs: [], gaps: 0, poles: 0 });
   });
@@ -105,6 +113,26 @@ describe.skipIf(!existsSync(shared))(
   () => {
     test.each(Object.keys(operators) as Method[])("2 degree source to 5.625, %s", async (method) => {
       expect(await agrees(shared, "r180x90", method, "5.625")).toMatchObject({ onlyOurs: [], gaps: 0 });
+    });
+
+    test("Gaussian source, distance-weighted", async () => {
+      expect(await agrees(shared, "n48_gaussian", "distance-weighted", "5.625")).toMatchObject({
+        onlyOurs: [],
+        gaps: 0,
+      });
+    });
+
+    test("-180 .. 180 with a masked ocean, distance-weighted: the mean of what land is among the four", async () => {
+      const { values, grid } = await readField(`${shared}source_lon180_land_only.nc`);
+      const cdo = await readField(`${shared}lon180_land_only.dis.5.625deg.nc`);
+      const ours = makeRegridder(grid, cdo.grid, "distance-weighted").apply(values);
+      const apart = [...ours.keys()].filter((i) => {
+        const [x, y] = [ours[i]!, cdo.values[i]!];
+        return Number.isNaN(x) !== Number.isNaN(y) || Math.abs(x - y) > oneStep;
+      });
+      // Two columns are equally near to the meridians 0 and 180. CDO takes the first in the file's order, which begins
+      // at -180, this program the first from 0 eastward.
+      expect(apart.map((i) => cdo.grid.lon[i % 64])).toEqual([0, 180, 0]);
     });
 
     test("bilinear to 1.40625: equal but for the rows poleward of the last source row", async () => {

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { makeGrid, regularGrid } from "../../src/grid/grid.ts";
 import { coveredTarget } from "../../src/grid/region.ts";
 import { makeRegridder } from "../../src/grid/regrid.ts";
+import { triangles } from "../support/triangles.ts";
 
 const steps = (n: number, step: number, from = 0) => Array.from({ length: n }, (_, i) => from + i * step);
 
@@ -28,4 +29,22 @@ test("grids that do not meet are refused", () => {
   expect(() => coveredTarget(makeRegridder(source, regularGrid(5.625), "bilinear"))).toThrow(
     "no point of the target grid (32 x 64, 5.625 degrees) lies within the source (2 x 2, 0.1 degrees, 10..10.1N 10..10.1E)",
   );
+});
+
+test("an ocean's grid that leaves out Antarctica is no region; a part of it is", () => {
+  const { points } = triangles(4, [0.1, 0.2, 0.3]);
+  const ocean = (keep: (lat: number, lon: number) => boolean) => ({
+    ...points,
+    lat: points.lat.map((lat, i) => (keep(lat, points.lon[i]!) ? lat : Number.NaN)),
+  });
+  const target = regularGrid(5.625);
+  const covered = (keep: (lat: number, lon: number) => boolean) => {
+    const regridder = makeRegridder(ocean(keep), target, "conservative");
+    expect(regridder.apply(new Float32Array(points.lat.length)).some(Number.isNaN)).toBe(true);
+    return coveredTarget(regridder);
+  };
+  expect(covered((lat) => lat > -75)).toBe(target);
+  const atlantic = covered((lat, lon) => lat > -75 && lat < 70 && lon > 280);
+  expect(atlantic.lon.length).toBeLessThan(20);
+  expect(atlantic.lat.length).toBeLessThan(32);
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { type CellEdges, cellEdges } from "../../src/grid/conservative.ts";
 import {
   cellAreaWeights,
   type Grid,
@@ -9,6 +10,7 @@ import {
   regularGrid,
 } from "../../src/grid/grid.ts";
 import { makeRegridder, type RegridMethod, regridMethods } from "../../src/grid/regrid.ts";
+import { weightsOf } from "../../src/grid/sparse.ts";
 
 const steps = (n: number, step: number, from = 0) => Array.from({ length: n }, (_, i) => from + i * step);
 const radians = Math.PI / 180;
@@ -41,6 +43,16 @@ function globalMean(grid: Grid, field: ArrayLike<number>): number {
     for (let c = 0; c < w; c++) row += field[r * w + c]!;
     return sum + (weight * row) / (w * weights.length);
   }, 0);
+}
+
+/** Area of each cell in units of the square of the radius. */
+function areas({ lat, lon }: CellEdges): Float64Array {
+  const w = lon.length / 2;
+  return Float64Array.from({ length: (lat.length - 1) * w }, (_, i) => {
+    const [r, c] = [Math.floor(i / w), i % w];
+    const height = Math.sin(lat[r + 1]! * radians) - Math.sin(lat[r]! * radians);
+    return height * (lon[2 * c + 1]! - lon[2 * c]!) * radians;
+  });
 }
 
 function random(length: number, seed = 1): Float64Array {
@@ -241,6 +253,55 @@ describe("conservative", () => {
         return Math.abs(after - before) < 1e-9; // cells with less than 1e-9 of their area there are dropped
       }),
       { numRuns: 100, seed: 7 },
+    );
+  });
+
+  test("of a region keeps its integral, over whichever targets hold enough of it", () => {
+    const axis = (low: number, high: number) =>
+      fc
+        .tuple(
+          fc.double({ min: low, max: high, noNaN: true }),
+          fc.integer({ min: 2, max: 8 }),
+          fc.constantFrom(1, 3.1, 5),
+        )
+        .map(([from, n, step]) => steps(n, step, from));
+    const region = fc.tuple(axis(-88, 50), axis(0, 359)).map(([lat, lon]) =>
+      makeGrid(
+        lat,
+        lon.map((x) => x % 360).sort((a, b) => a - b),
+      ),
+    );
+    const least = fc.constantFrom(0, 0.25, 0.5, 0.99);
+    fc.assert(
+      fc.property(
+        region,
+        fc.constantFrom(...Object.values(globes)),
+        least,
+        (source, target, minimumValid) => {
+          const field = random(source.lat.length * source.lon.length, 5).map((x) => 250 + 50 * x);
+          const regridder = makeRegridder(source, target, "conservative", { minimumValid });
+          const { start, weight } = weightsOf(regridder);
+          const covered = Array.from({ length: start.length - 1 }, (_, r) =>
+            weight.subarray(start[r], start[r + 1]).reduce((sum, w) => sum + w, 0),
+          );
+          const out = regridder.apply(field, new Float64Array(covered.length));
+          const all = apply(source, target, "conservative", field);
+          let after = 0;
+          const cells = areas(cellEdges(target));
+          let wrong = 0;
+          out.forEach((x, i) => {
+            const expected = covered[i]! < minimumValid ? Number.NaN : all[i]!;
+            // Where the two are near one another rounding decides.
+            if (Math.abs(covered[i]! - minimumValid) > 1e-8 && !Object.is(x, expected)) wrong++;
+            if (!Number.isNaN(all[i]!)) after += all[i]! * covered[i]! * cells[i]!;
+          });
+          expect(wrong).toBe(0);
+          const before = areas(cellEdges(source)).reduce((sum, area, i) => sum + area * field[i]!, 0);
+          // Targets of which less than 1e-9 is covered are gaps.
+          expect(Math.abs(after / before - 1)).toBeLessThan(1e-6);
+        },
+      ),
+      { numRuns: 60, seed: 4 },
     );
   });
 
