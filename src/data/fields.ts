@@ -1,21 +1,22 @@
 // One file as ClimaX fields: each recognised variable, level by level, with its grid, times and units settled,
-// read one step at a time. Joining several files is archive.ts.
+// read one step at a time (stepreader.ts). Joining several files is archive.ts.
 import { ClimaxError } from "../errors.ts";
 import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import type { Grid } from "../grid/grid.ts";
 import {
   type Coordinates,
   findCoordinates,
-  type Horizontal,
   horizontalOf,
   isBounds,
   timesOf,
   type Vertical,
   verticalOf,
 } from "./coordinates.ts";
+import { type Interned, interned } from "./interned.ts";
 import { type Candidate, recognise, text } from "./recognise.ts";
+import { type SlabCache, slabCache, stepReader, type UseVariable } from "./stepreader.ts";
 import type { CfTime } from "./time.ts";
-import { type UnitsConverter, unitsConverter } from "./units.ts";
+import { unitsConverter } from "./units.ts";
 import { fieldName, type VariableInfo } from "./variables.ts";
 
 /** One variable on one level in one file. */
@@ -47,6 +48,20 @@ export interface FileFields {
   notes: string[];
 }
 
+/** What the files of an archive share, and how a variable is come by when its file may have been closed since. */
+export interface Sharing {
+  interned: Interned;
+  cache: SlabCache;
+  use: <T>(name: string, work: (variable: DatasetVariable) => Promise<T>) => Promise<T>;
+}
+
+/** A file on its own, open all the time. */
+const alone = ({ variables }: Dataset): Sharing => ({
+  interned: interned(),
+  cache: slabCache(),
+  use: (name, work) => work(variables.get(name)!),
+});
+
 /**
  * The fields of a file that `wanted` accepts. Reads coordinates, and data only where units are absent.
  * @throws ClimaxError "data" for units and times that cannot be understood.
@@ -54,6 +69,7 @@ export interface FileFields {
 export async function fieldsOf(
   dataset: Dataset,
   wanted: (info: VariableInfo, level: number | undefined) => boolean,
+  sharing: Sharing = alone(dataset),
 ): Promise<FileFields> {
   const coordinates = findCoordinates(dataset);
   const result: FileFields = { fields: [], holds: [], unrecognised: [], refused: [], notes: [] };
@@ -87,6 +103,7 @@ export async function fieldsOf(
         info,
         vertical.kind === "pressure" ? vertical.axis : undefined,
         kept.map(({ index }) => index),
+        sharing,
       );
       if (reader.note) result.notes.push(`${variable.name}: ${reader.note}`);
       for (const { level, index } of kept) {
@@ -96,10 +113,11 @@ export async function fieldsOf(
           continue;
         }
         taken.set(name, variable.name);
-        const { grid, times } = reader;
-        const read = (step: number) => reader.read(times ? step : 0, index);
-        const at = level === undefined ? {} : { level };
-        result.fields.push({ name, info, ...at, path: dataset.path, variable, grid, times, read });
+        result.fields.push({
+          ...{ name, info, ...(level === undefined ? {} : { level }) },
+          ...{ path: dataset.path, variable, grid: reader.grid, times: reader.times },
+          read: readLevel(reader, index),
+        });
       }
     } catch (error) {
       if (!(error instanceof ClimaxError)) throw error;
@@ -107,8 +125,13 @@ export async function fieldsOf(
       result.refused.push({ name: variable.name, error });
     }
   }
-  result.notes.push(...coordinates.notes);
+  result.notes.push(...coordinates.notes, ...(dataset.notes ?? []));
   return result;
+}
+
+/** Apart, so that what outlives the file holds on to nothing of it. */
+function readLevel({ read, times }: Reader, index: number): Field["read"] {
+  return times ? (step) => read(step, index) : () => read(0, index);
 }
 
 /** The grid of the first variable that has one; for what needs no field of the file. */
@@ -167,12 +190,13 @@ async function readerOf(
   info: VariableInfo,
   levelAxis: number | undefined,
   levels: number[],
+  sharing: Sharing,
 ): Promise<Reader> {
   const { dataset, notes } = coordinates;
   const time = await timesOf(coordinates, variable);
   // One number for the globe is meant only of what drives the climate; of anything else the grid is missing.
   const single = info.role === "forcing" && variable.shape.every((n, at) => n === 1 || at === time?.axis);
-  const place = single ? undefined : await horizontalOf(coordinates, variable);
+  const place = single ? undefined : sharing.interned.place(await horizontalOf(coordinates, variable));
   const known = [place?.latitudeAxis, place?.longitudeAxis, time?.axis, levelAxis];
   variable.dimensions.forEach((dimension, at) => {
     const length = variable.shape[at]!;
@@ -187,10 +211,14 @@ async function readerOf(
 
   const units = text(variable.attributes, "units");
   const converter = unitsConverter(units, info, `${variable.name} in ${dataset.path}`);
-  const read = stepReader(variable, place, { time: time?.axis, level: levelAxis }, levels, converter);
+  const read = stepReader({
+    ...{ shape: variable.shape, chunks: variable.chunks, place, levels, converter, cache: sharing.cache },
+    axes: { time: time?.axis, level: levelAxis },
+    use: named(sharing.use, variable.name),
+  });
   if (units === "") checkPlausible(await read(0, levels[0]!), variable, info, dataset);
 
-  let times = time?.times;
+  let times = time && sharing.interned.times(time.times);
   if (info.role === "constant") {
     const steps = times?.length ?? 1;
     if (steps > 1 && time?.axis !== undefined) {
@@ -203,73 +231,9 @@ async function readerOf(
   return { grid: place?.grid, times, note: converter.note, read };
 }
 
-/** A slab of one step of all levels is kept in memory up to this size, elements: 64 MiB of float32. */
-const keptSlab = 2 ** 24;
-
-/**
- * Reads [H, W] of one step and one level index, south to north and eastward, converted; [1] without a place. The second level that is
- * asked for of a step brings the others along, for files whose compressed chunks hold all levels.
- */
-function stepReader(
-  variable: DatasetVariable,
-  place: Horizontal | undefined,
-  axes: { time: number | undefined; level: number | undefined },
-  levels: number[],
-  { scale, offset }: UnitsConverter,
-): Reader["read"] {
-  if (!place) {
-    return async (step) => {
-      const start = variable.shape.map((_, at) => (at === axes.time ? step : 0));
-      const one = await variable.readUnpacked(
-        start,
-        start.map(() => 1),
-      );
-      return Float32Array.of(one[0]! * scale + offset);
-    };
-  }
-  const { rows, columns, latitudeAxis, longitudeAxis } = place;
-  const lowest = Math.min(...levels);
-  const range = Math.max(...levels) - lowest + 1;
-  const horizontal = variable.shape[latitudeAxis]! * variable.shape[longitudeAxis]!;
-  const together = range > 1 && levels.length * 2 >= range && range * horizontal <= keptSlab;
-
-  const load = (step: number, level: number, depth: number) => {
-    const start = variable.shape.map((_, at) => (at === axes.time ? step : at === axes.level ? level : 0));
-    const count = variable.shape.map((n, at) => {
-      if (at === axes.level) return depth;
-      return at === latitudeAxis || at === longitudeAxis ? n : 1;
-    });
-    return variable.readUnpacked(start, count);
-  };
-  const orient = (slab: ArrayLike<number>, level: number, depth: number) => {
-    const lengths = variable.shape.map((n, at) => (at === axes.level ? depth : n));
-    // Of a slab, only these three axes are longer than 1.
-    const stride = (axis: number | undefined) =>
-      [latitudeAxis, longitudeAxis, axes.level ?? -1]
-        .filter((other) => axis !== undefined && other > axis)
-        .reduce((product, other) => product * lengths[other]!, 1);
-    const [rowStride, columnStride] = [stride(latitudeAxis), stride(longitudeAxis)];
-    const first = axes.level === undefined ? 0 : level * stride(axes.level);
-    const field = new Float32Array(rows.length * columns.length); // [H, W]
-    let to = 0;
-    for (const row of rows) {
-      const from = first + row * rowStride;
-      for (const column of columns) field[to++] = slab[from + column * columnStride]! * scale + offset;
-    }
-    return field;
-  };
-
-  let before = -1;
-  let kept: { step: number; slab: ReturnType<typeof load> } | undefined;
-  return async (step, level) => {
-    if (!together) return orient(await load(step, level, 1), 0, 1);
-    if (kept?.step !== step) {
-      kept = before === step ? { step, slab: load(step, lowest, range) } : undefined;
-      before = step;
-    }
-    return kept ? orient(await kept.slab, level - lowest, range) : orient(await load(step, level, 1), 0, 1);
-  };
-}
+const named = (use: Sharing["use"], name: string): UseVariable => {
+  return (work) => use(name, work);
+};
 
 /** Without units, the numbers must at least be possible in those assumed. */
 function checkPlausible(

@@ -1,22 +1,29 @@
 // Opens what a user names, whatever its format: the list of readers, and what is said of all else.
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import type { Dataset } from "../files/dataset.ts";
+import { openGrib } from "../files/grib.ts";
 import { openHdf5 } from "../files/hdf5.ts";
+import { isUrl } from "../files/httprequest.ts";
 import { openNetcdf3 } from "../files/netcdf3.ts";
+import { openZarr, zarrDocuments } from "../files/zarr.ts";
+import { folderStore } from "../files/zarrstore.ts";
+import { openWeb } from "../files/zarrweb.ts";
+import { looksLikeNpzShards, openNpzShards } from "./npzshards.ts";
 import { looksLikeYearlyCsv, parseYearlyCsv } from "./yearlycsv.ts";
 
-const known = "NetCDF-3 (CDF-1, CDF-2, CDF-5) and NetCDF-4 / HDF5";
+const known = "NetCDF-3 (CDF-1, CDF-2, CDF-5), NetCDF-4 / HDF5, Zarr 2 and 3, and GRIB 1 and 2";
 
 /**
  * Opens a file by its first bytes, never by its name.
  * @throws ClimaxError "data" that says what the file is instead, and how to convert it.
  */
 export async function openDataset(path: string): Promise<Dataset> {
+  if (isUrl(path)) return openWeb(path);
   const absolute = resolve(path);
   const info = await stat(absolute).catch((error: NodeJS.ErrnoException) => fail(path, error));
-  if (info.isDirectory()) return refuseFolder(path, absolute);
+  if (info.isDirectory()) return openFolder(path, absolute);
   if (!info.isFile()) {
     throw new ClimaxError(
       "data",
@@ -42,12 +49,23 @@ export async function openDataset(path: string): Promise<Dataset> {
       return dataset;
     }
     if (await isHdf5(handle, info.size)) return await openHdf5(path, absolute, info.size);
+    if (looksLikeGrib(head)) {
+      const dataset = await openGrib(path, handle, info.size);
+      keep = true;
+      return dataset;
+    }
     if (info.size <= longestTable && looksLikeYearlyCsv(head.toString("utf8")))
       return parseYearlyCsv(path, await handle.readFile("utf8"));
     return refuse(path, info.size, head);
   } finally {
     if (!keep) await handle.close();
   }
+}
+
+/** Bulletins carry a heading before the first message; a message's eighth byte is its edition. */
+function looksLikeGrib(head: Buffer): boolean {
+  const at = head.indexOf("GRIB");
+  return at === 0 || (at > 0 && [1, 2].includes(head[at + 7] ?? 0));
 }
 
 /** Bytes of text that are believed to be a table of years. */
@@ -75,16 +93,12 @@ function fail(path: string, error: NodeJS.ErrnoException): never {
   throw new ClimaxError("data", `cannot open ${path}: ${what}`, hint, { cause: error });
 }
 
-async function refuseFolder(path: string, absolute: string): Promise<never> {
+async function openFolder(path: string, absolute: string): Promise<Dataset> {
   const names = await readdir(absolute).catch((error: NodeJS.ErrnoException) => fail(path, error));
-  if (names.some((name) => [".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"].includes(name))) {
-    const out = `${basename(absolute).replace(/\.zarr$/, "")}.nc`;
-    throw new ClimaxError(
-      "data",
-      `${path} is a Zarr store; this program reads ${known}`,
-      `convert it: python3 -c "import xarray; xarray.open_zarr('${path}').to_netcdf('${out}')"`,
-    );
-  }
+  if (looksLikeNpzShards(names)) return openNpzShards(path, absolute);
+  const zarr = names.some((name) => zarrDocuments.includes(name));
+  const store = zarr ? await openZarr(await folderStore(path, absolute)) : undefined;
+  if (store) return store;
   const files = names.filter((name) => /\.(nc4?|cdf|h5|hdf5)$/i.test(name));
   throw new ClimaxError(
     "data",
@@ -99,12 +113,13 @@ function refuse(path: string, size: number, head: Buffer): never {
   const say = (what: string, hint: string): never => {
     throw new ClimaxError("data", `${path} (${size} bytes) ${what}; this program reads ${known}`, hint);
   };
-  const out = `${basename(path).replace(/\.[^.]*$/, "")}.nc`;
-  if (text.includes("GRIB")) return say("is a GRIB file", `convert it: cdo -f nc4 copy ${path} ${out}`);
   if (text.startsWith("\x1f\x8b")) return say("is compressed by gzip", `unpack it: gunzip -k ${path}`);
   if (text.startsWith("BZh")) return say("is compressed by bzip2", `unpack it: bunzip2 -k ${path}`);
   if (text.startsWith("PK\x03\x04")) {
-    return say("is a zip archive (a download, or .npz)", `unpack it: unzip ${path}`);
+    return say(
+      "is a zip archive (a download, or .npz)",
+      `unpack it: unzip ${path}; of ClimaX's shards give the folder that holds train, lat.npy and lon.npy`,
+    );
   }
   if (text.startsWith("\x93NUMPY"))
     return say("is a NumPy array without coordinates", "give the NetCDF file");

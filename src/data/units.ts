@@ -112,6 +112,7 @@ const names: Record<string, string> = {
 for (const angle of ["degree", "degrees", "degrees_north", "degree_north", "degrees_east", "degree_east"]) {
   symbols[angle] = unit(1, degree);
 }
+for (const angle of ["radian", "radians", "rad"]) symbols[angle] = unit(180 / Math.PI, degree);
 
 /** Spellings of more than one word, rewritten before the words are read. */
 const phrases: [RegExp, string][] = [

@@ -37,6 +37,7 @@ const potential = [
   { units: "m2 s-2", scale: 1 / gravity, why: "height is surface geopotential / 9.80665 m s-2" },
 ];
 const waterColumn = [{ units: "kg m-2", scale: 1e-3, why: "1 kg m-2 of water is 1 mm" }];
+const solarFlux = [{ units: "W m-2", scale: 3600, why: "what that mean flux brings in ERA5's one hour" }];
 const waterRate = [{ units: "m s-1", scale: 1e3, why: "1 mm of water is 1 kg m-2" }];
 
 type Row = Omit<VariableInfo, "aliases" | "cfStandardNames" | "longNames"> &
@@ -55,13 +56,25 @@ const rows: Row[] = [
     units: "m", equivalents: potential, ...constant, bounds: [-1000, 9000] },
   { name: "lattitude", short: "lat2d", units: "degrees_north", ...constant, bounds: [-90, 90] }, // the reference's spelling
   { name: "soil_type", short: "slt", longNames: ["soil type"], units: "1", ...constant, bounds: [0, 10] },
+  { name: "area_type", short: "area_type_code", cfStandardNames: ["area_type"], units: "1", ...constant, bounds: [-128, 127] }, // flags; land_sea_mask is derived
+  { name: "high_vegetation_cover", short: "cvh", longNames: ["high vegetation cover"], units: "1", ...constant, bounds: [0, 1] },
+  { name: "low_vegetation_cover", short: "cvl", longNames: ["low vegetation cover"], units: "1", ...constant, bounds: [0, 1] },
+  { name: "type_of_high_vegetation", short: "tvh", longNames: ["type of high vegetation"], units: "1", ...constant, bounds: [0, 20] },
+  { name: "type_of_low_vegetation", short: "tvl", longNames: ["type of low vegetation"], units: "1", ...constant, bounds: [0, 20] },
+  { name: "lake_cover", short: "lake_cover", longNames: ["lake cover"], units: "1", ...constant, bounds: [0, 1] }, // not ECMWF's cl, CMIP6's cloud fraction
+  { name: "lake_depth", short: "lake_depth", longNames: ["lake total depth", "lake depth"], units: "m", ...constant, bounds: [0, 2000] },
+  { name: "standard_deviation_of_orography", short: "sdor", longNames: ["standard deviation of orography"], units: "m", ...constant, bounds: [0, 2000] },
+  { name: "standard_deviation_of_filtered_subgrid_orography", short: "sdfor", longNames: ["standard deviation of filtered subgrid orography"],
+    units: "m", ...constant, bounds: [0, 1000] },
+  { name: "angle_of_sub_gridscale_orography", short: "anor", longNames: ["angle of sub-gridscale orography"], units: "radians", ...constant, bounds: [-2, 2] },
+  { name: "slope_of_sub_gridscale_orography", short: "slor", longNames: ["slope of sub-gridscale orography"], units: "1", ...constant, bounds: [0, 1] },
 
   { name: "2m_temperature", short: "t2m", cmip6: "tas", aliases: ["2t", "trefht", "t2", "air2m", "tmp2m"], cfStandardNames: ["air_temperature"],
     longNames: ["2 metre temperature", "2m temperature", "near-surface air temperature", "reference height temperature"],
     units: "K", ...surface, bounds: [170, 340] },
-  { name: "maximum_2m_temperature", short: "mx2t", cmip6: "tasmax", cfStandardNames: ["air_temperature"],
+  { name: "maximum_2m_temperature", short: "mx2t", cmip6: "tasmax", aliases: ["tmax"], cfStandardNames: ["air_temperature"],
     longNames: ["daily maximum near-surface air temperature"], units: "K", ...surface, bounds: [170, 340] },
-  { name: "minimum_2m_temperature", short: "mn2t", cmip6: "tasmin", cfStandardNames: ["air_temperature"],
+  { name: "minimum_2m_temperature", short: "mn2t", cmip6: "tasmin", aliases: ["tmin"], cfStandardNames: ["air_temperature"],
     longNames: ["daily minimum near-surface air temperature"], units: "K", ...surface, bounds: [170, 340] },
   { name: "diurnal_temperature_range", short: "dtr", aliases: ["diurnal_temperature_range"], units: "K", difference: true, ...surface, bounds: [0, 60] },
   { name: "2m_dewpoint_temperature", short: "d2m", cmip6: "tdps", aliases: ["2d"], cfStandardNames: ["dew_point_temperature"],
@@ -70,6 +83,8 @@ const rows: Row[] = [
     longNames: ["10 metre u wind component", "eastward near-surface wind"], units: "m s-1", ...surface, bounds: [-120, 120] },
   { name: "10m_v_component_of_wind", short: "v10", cmip6: "vas", aliases: ["10v", "v10m", "vgrd10m"], cfStandardNames: ["northward_wind"],
     longNames: ["10 metre v wind component", "northward near-surface wind"], units: "m s-1", ...surface, bounds: [-120, 120] },
+  { name: "10m_wind_direction", short: "wdir10", aliases: ["10wdir"], cfStandardNames: ["wind_from_direction"],
+    longNames: ["10 metre wind direction"], units: "degrees", ...surface, bounds: [0, 360] },
   { name: "10m_wind_speed", short: "si10", cmip6: "sfcWind", aliases: ["10si", "ws10"], cfStandardNames: ["wind_speed"],
     longNames: ["10 metre wind speed", "10m wind speed", "near-surface wind speed"], units: "m s-1", ...surface, bounds: [0, 120] },
   { name: "mean_sea_level_pressure", short: "msl", cmip6: "psl", aliases: ["prmsl", "slp", "mslp", "mslet"],
@@ -85,6 +100,9 @@ const rows: Row[] = [
     longNames: ["sea ice area fraction", "sea-ice cover"], units: "1", ...surface, bounds: [0, 1] },
   { name: "total_precipitation", short: "tp", aliases: ["apcp"], cfStandardNames: ["precipitation_amount", "lwe_thickness_of_precipitation_amount"],
     longNames: ["total precipitation"], units: "m", equivalents: waterColumn, ...surface, bounds: [0, 2] },
+  // What falls in several hours is another variable than what falls in one: WeatherBench 2's names.
+  ...[6, 12, 24].map((hours): Row => ({ name: `total_precipitation_${hours}hr`, short: `tp${hours}hr`, longNames: [`total precipitation ${hours}hr`],
+    units: "m", equivalents: waterColumn, ...surface, bounds: [0, 2] })),
   { name: "mean_total_precipitation_rate", short: "mtpr", cmip6: "pr", aliases: ["prate", "prect", "avg_tprate"],
     cfStandardNames: ["precipitation_flux", "lwe_precipitation_rate"], longNames: ["mean total precipitation rate"],
     units: "kg m-2 s-1", equivalents: waterRate, ...surface, bounds: [0, 0.2] },
@@ -93,8 +111,12 @@ const rows: Row[] = [
     longNames: ["total cloud cover"], units: "1", ...surface, bounds: [0, 1] },
   { name: "total_column_water_vapour", short: "tcwv", cmip6: "prw", cfStandardNames: ["atmosphere_mass_content_of_water_vapor"],
     longNames: ["total column vertically-integrated water vapour"], units: "kg m-2", ...surface, bounds: [0, 150] },
-  { name: "toa_incident_solar_radiation", short: "tisr", longNames: ["toa incident solar radiation"],
-    units: "J m-2", ...forcing, bounds: [0, 1.3e8] },
+  { name: "total_column_water", short: "tcw", longNames: ["total column water"], units: "kg m-2", ...surface, bounds: [0, 200] },
+  { name: "boundary_layer_height", short: "blh", cmip6: "zmla", cfStandardNames: ["atmosphere_boundary_layer_thickness"],
+    longNames: ["boundary layer height"], units: "m", ...surface, bounds: [0, 12000] },
+  { name: "snow_depth", short: "sd", longNames: ["snow depth"], units: "m", ...surface, bounds: [0, 15] }, // of water equivalent, ECMWF's sd
+  { name: "toa_incident_solar_radiation", short: "tisr", cmip6: "rsdt", cfStandardNames: ["toa_incoming_shortwave_flux"],
+    longNames: ["toa incident solar radiation", "toa incident shortwave radiation"], units: "J m-2", equivalents: solarFlux, ...forcing, bounds: [0, 1.3e8] },
   // ClimateBench's, by its names as written: co2 and so2 in small letters are mixing ratios in CMIP6 and ECMWF files.
   { name: "CO2", short: "CO2", units: "Gt", ...forcing, bounds: [0, 3e4] }, // emitted by mankind since 1850; one number a year
   { name: "CH4", short: "CH4", units: "Gt", ...forcing, bounds: [0, 5] }, // emitted in the year; one number a year
@@ -107,6 +129,10 @@ const rows: Row[] = [
     longNames: ["u component of wind", "eastward wind"], units: "m s-1", ...pressure, nearSurface: "10m_u_component_of_wind", bounds: [-250, 250] },
   { name: "v_component_of_wind", short: "v", cmip6: "va", aliases: ["vwnd", "vgrd"], cfStandardNames: ["northward_wind"],
     longNames: ["v component of wind", "northward wind"], units: "m s-1", ...pressure, nearSurface: "10m_v_component_of_wind", bounds: [-250, 250] },
+  { name: "wind_speed", short: "ws", cfStandardNames: ["wind_speed"], longNames: ["wind speed"],
+    units: "m s-1", ...pressure, nearSurface: "10m_wind_speed", bounds: [0, 250] },
+  { name: "wind_direction", short: "wdir", cfStandardNames: ["wind_from_direction"], longNames: ["wind direction"],
+    units: "degrees", ...pressure, nearSurface: "10m_wind_direction", bounds: [0, 360] },
   { name: "temperature", short: "t", cmip6: "ta", aliases: ["air", "temp", "tmp"], cfStandardNames: ["air_temperature"],
     longNames: ["temperature", "air temperature"], units: "K", ...pressure, nearSurface: "2m_temperature", bounds: [120, 350] },
   { name: "relative_humidity", short: "r", cmip6: "hur", aliases: ["rh", "rhum", "relhum"], cfStandardNames: ["relative_humidity"],

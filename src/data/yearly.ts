@@ -1,7 +1,7 @@
 // Numbers of the whole globe, one a year, beside fields that are dated otherwise: a year's emissions hold for every
 // state of that year.
-import type { Field } from "./fields.ts";
-import { timeParts } from "./time.ts";
+import type { Part } from "./join.ts";
+import { type CfTime, timeParts } from "./time.ts";
 
 /**
  * The fields with those that have no grid and a time in each of several years dated as the fields on a grid are, each
@@ -10,11 +10,16 @@ import { timeParts } from "./time.ts";
  *
  * @returns the fields in their order, and the names of the variables that were dated anew
  */
-export function spreadOverYears(fields: readonly Field[]): { fields: Field[]; spread: Field[] } {
-  const times = fields.filter(({ grid }) => grid).flatMap((field) => field.times ?? []);
-  const instants = [...new Map(times.map((time) => [time.seconds, time])).values()];
-  const spread: Field[] = [];
-  const made = fields.map((field): Field => {
+export function spreadOverYears(fields: readonly Part[]): { fields: Part[]; spread: Part[] } {
+  const spread: Part[] = [];
+  if (!fields.some(({ grid, times }) => !grid && times && yearly(times)))
+    return { fields: [...fields], spread };
+  // An axis that fields share is counted once.
+  const axes = new Set(fields.flatMap(({ grid, times }) => (grid && times ? [times] : [])));
+  const bySeconds = new Map<number, CfTime>();
+  for (const times of axes) for (const time of times) bySeconds.set(time.seconds, time);
+  const instants = [...bySeconds.values()];
+  const made = fields.map((field): Part => {
     const { grid, times: own } = field;
     if (grid || !own || instants.length === 0 || !yearly(own)) return field;
     const known = new Set(own.map(({ seconds }) => seconds));
@@ -29,6 +34,6 @@ export function spreadOverYears(fields: readonly Field[]): { fields: Field[]; sp
 }
 
 /** Whether no two of them are of one year. */
-function yearly(times: NonNullable<Field["times"]>): boolean {
+function yearly(times: readonly CfTime[]): boolean {
   return times.length > 1 && new Set(times.map((time) => timeParts(time).year)).size === times.length;
 }

@@ -370,7 +370,7 @@ describe.skipIf(absent)("real files of ../shared/data (skipped where the folder 
       /^grid: tas\(time, i\) in .* lies on an unstructured grid of 20480 cells: longitude\(i\), latitude\(i\)/,
     );
     expect(await refusal("cmip6-mini-esgf/tos_Omon_MPI-ESM-1-2-HAM_ssp370_r1i1p1f1_gn_201501.nc")).toMatch(
-      /^grid: tos\(time, j, i\) in .* lies on a curvilinear grid: latitude\(j, i\), longitude\(j, i\).*remapbil/,
+      /^grid: tos\(time, j, i\) in .* lies on a curvilinear grid: latitude\(j, i\), longitude\(j, i\).*climax regrid /,
     );
     expect(await refusal("geocat/camse_unstructured_grid.nc")).toContain(
       "an unstructured grid of 48602 cells",
