@@ -33,7 +33,7 @@ export const finetuneCommand = command({
       try {
         await trainInTheOpen("finetune", config, objective, context);
       } finally {
-        for (const set of objective.sets) await set.close();
+        await objective.close();
       }
     } finally {
       await checkpoint?.close();

@@ -22,7 +22,7 @@ export const pretrainCommand = command({
     try {
       await trainInTheOpen("pretrain", config, objective, context);
     } finally {
-      for (const set of objective.sets) await set.close();
+      await objective.close();
     }
   },
 });

@@ -33,7 +33,7 @@ export function batched(
   samples: number,
   { batchSize, seed, shuffle, dropLast }: Required<BatchingOptions>,
   where: string,
-  make: (indices: readonly number[], epoch: number) => Promise<Batch>,
+  make: (indices: readonly number[], epoch: number, spare: Batch | undefined) => Promise<Batch>,
 ): BatchSource {
   const batches = dropLast ? Math.floor(samples / batchSize) : Math.ceil(samples / batchSize);
   if (batches === 0)
@@ -47,7 +47,7 @@ export function batched(
   return {
     samples,
     batches,
-    batchAt: async (epoch, index) => {
+    batchAt: async (epoch, index, spare) => {
       if (!(index >= 0 && index < batches)) throw new RangeError(`batch ${index} of ${batches}`);
       if (shuffle && orderEpoch !== epoch) {
         order = permutation(samples, seed, orderStream, epoch);
@@ -56,43 +56,75 @@ export function batched(
       const first = index * batchSize;
       const size = Math.min(batchSize, samples - first);
       const indices = Array.from({ length: size }, (_, b) => (shuffle ? order[first + b]! : first + b));
-      return make(indices, epoch);
+      return make(indices, epoch, spare);
     },
   };
 }
 
+/** Which fields a sample has. */
+interface Fields {
+  /** V. */
+  names: readonly string[];
+  /** What they are normalised by. */
+  statistics: Statistics;
+  /** H W. */
+  cells: number;
+}
+
+// Reads under way at once: what the operating system's threads of Node take, and no more fields in memory than that.
+const lanes = 4;
+
 /**
- * Makes one array of what `read` gives for each of the samples, in their order.
+ * The normalised fields of several samples in one array, [size, V, H, W], in their order.
  *
- * @param read  the fields of sample b; of all samples alike in number
+ * @param read   the fields of sample b, [V, H, W], physical units: in `into`, which is their place, or in other memory
+ * @param spare  memory to use again, where it is as long as what is wanted
+ * @throws what `read` throws, when no other read is under way any more
  */
 export async function gather(
   size: number,
-  read: (b: number) => Promise<Float32Array>,
+  { names, statistics, cells }: Fields,
+  read: (b: number, into: Float32Array) => Promise<Float32Array>,
+  spare?: Float32Array,
 ): Promise<Float32Array> {
-  let out = new Float32Array();
-  await Promise.all(
-    Array.from({ length: size }, async (_, b) => {
-      const part = await read(b);
-      if (out.length === 0) out = new Float32Array(size * part.length);
-      out.set(part, b * part.length);
-    }),
-  );
+  const length = names.length * cells;
+  const out = spare?.length === size * length ? spare : new Float32Array(size * length);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let b = next++; b < size; b = next++) {
+      const into = out.subarray(b * length, (b + 1) * length);
+      try {
+        normalise(await read(b, into), into, names, statistics, cells);
+      } catch (error) {
+        next = size;
+        throw error;
+      }
+    }
+  };
+  await settled(Array.from({ length: Math.min(lanes, size) }, lane));
   return out;
 }
 
-/** Physical units to (value - mean) / std, in place: [V, H, W], or several of these. */
-export function normalise(
+/** Promise.all, but a failure is thrown only when all have ended: files may be closed after it. */
+export async function settled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const ended = await Promise.allSettled(promises);
+  return ended.map((end) => {
+    if (end.status === "rejected") throw end.reason;
+    return end.value;
+  });
+}
+
+/** Physical units, [V, H, W], to (value - mean) / std, which may take their place. */
+function normalise(
   fields: Float32Array,
+  into: Float32Array,
   names: readonly string[],
   { mean, std }: Statistics,
   cells: number,
-): Float32Array {
-  for (let n = 0; n * cells < fields.length; n++) {
-    const name = names[n % names.length]!;
+): void {
+  for (const [v, name] of names.entries()) {
     const centre = mean[name]!;
     const scale = 1 / std[name]!;
-    for (let i = n * cells; i < (n + 1) * cells; i++) fields[i] = (fields[i]! - centre) * scale;
+    for (let i = v * cells; i < (v + 1) * cells; i++) into[i] = (fields[i]! - centre) * scale;
   }
-  return fields;
 }

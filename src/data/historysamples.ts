@@ -4,7 +4,7 @@
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, sameGrid } from "../grid/grid.ts";
 import { cropFields, cropGrid, type PatchWindow } from "../grid/regions.ts";
-import { type BatchingOptions, batched, gather, normalise, type Statistics } from "./batching.ts";
+import { type BatchingOptions, batched, gather, type Statistics, settled } from "./batching.ts";
 import type { SplitName } from "./manifest.ts";
 import type { PreparedSet, Split } from "./prepared.ts";
 import { type BatchSource, describeSplit, mustHave } from "./samples.ts";
@@ -56,26 +56,33 @@ export function historySamples(
       "choose a shorter history, or sets that go farther back",
     );
 
-  const cut = (fields: Float32Array) => (window ? cropFields(fields, first.grid, window) : fields);
+  const read = ({ split, step }: Step, names: readonly string[], into: Float32Array) =>
+    window
+      ? split.read(step, names).then((fields) => cropFields(fields, first.grid, window))
+      : split.read(step, names, into);
   const { lat, lon } = window ? cropGrid(first.grid, window) : first.grid;
   const cells = lat.length * lon.length;
-  return batched(targets.length, { batchSize, seed, shuffle, dropLast }, where, async (indices) => {
+  return batched(targets.length, { batchSize, seed, shuffle, dropLast }, where, async (indices, _, spare) => {
     const chosen = indices.map((index) => targets[index]!);
-    const [x, y] = await Promise.all([
-      gather(chosen.length * history, async (n) => {
-        const { split, step } = chosen[Math.floor(n / history)]![n % history]!;
-        return normalise(cut(await split.read(step, inputs)), inputs, statistics, cells);
-      }),
-      gather(chosen.length, async (b) => {
-        const { split, step } = chosen[b]!.at(-1)!;
-        return normalise(cut(await split.read(step, outputs)), outputs, statistics, cells);
-      }),
+    const [x, y] = await settled([
+      gather(
+        chosen.length * history,
+        { names: inputs, statistics, cells },
+        (n, into) => read(chosen[Math.floor(n / history)]![n % history]!, inputs, into),
+        spare?.x,
+      ),
+      gather(
+        chosen.length,
+        { names: outputs, statistics, cells },
+        (b, into) => read(chosen[b]!.at(-1)!, outputs, into),
+        spare?.y,
+      ),
     ]);
     return {
       variables: inputs,
       outputs,
-      x,
-      y,
+      x: x!,
+      y: y!,
       history,
       leadHours: new Float32Array(chosen.length),
       times: chosen.map((steps) => steps.at(-1)!.time),

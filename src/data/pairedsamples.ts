@@ -6,7 +6,7 @@ import { coarsener } from "../grid/coarsen.ts";
 import { describeGrid } from "../grid/grid.ts";
 import { cropFields, cropGrid, type PatchWindow } from "../grid/regions.ts";
 import { makeRegridder, type RegridMethod } from "../grid/regrid.ts";
-import { type BatchingOptions, batched, gather, normalise, type Statistics } from "./batching.ts";
+import { type BatchingOptions, batched, gather, type Statistics, settled } from "./batching.ts";
 import type { SplitName } from "./manifest.ts";
 import type { PreparedSet } from "./prepared.ts";
 import { type BatchSource, describeSplit, mustHave } from "./samples.ts";
@@ -84,33 +84,39 @@ export function pairedSamples(
     );
 
   const fieldsOf = source.grid.lat.length * source.grid.lon.length;
-  const interpolated = (state: Float32Array): Float32Array => {
-    const x = new Float32Array(inputs.length * cells);
+  /** [V, H, W] of the coarse grid to `into`, [V, h, w] of the target. */
+  const interpolate = (state: Float32Array, into: Float32Array): Float32Array => {
     for (let v = 0; v < inputs.length; v++) {
       const field = state.subarray(v * fieldsOf, (v + 1) * fieldsOf);
-      regridder.apply(blocks ? blocks.apply(field) : field, x.subarray(v * cells, (v + 1) * cells));
+      regridder.apply(blocks ? blocks.apply(field) : field, into.subarray(v * cells, (v + 1) * cells));
     }
-    return x;
+    return into;
   };
 
-  return batched(pairs.length, { batchSize, seed, shuffle, dropLast }, where, async (indices) => {
+  return batched(pairs.length, { batchSize, seed, shuffle, dropLast }, where, async (indices, _, spare) => {
     const chosen = indices.map((index) => pairs[index]!);
-    const [x, y] = await Promise.all([
-      gather(chosen.length, async (b) => {
-        const state = await from.read(chosen[b]!.partner, inputs);
-        return normalise(interpolated(state), inputs, inputStatistics, cells);
-      }),
-      gather(chosen.length, async (b) => {
-        const state = await to.read(chosen[b]!.step, outputs);
-        const fields = window ? cropFields(state, fine.grid, window) : state;
-        return normalise(fields, outputs, outputStatistics, cells);
-      }),
+    const [x, y] = await settled([
+      gather(
+        chosen.length,
+        { names: inputs, statistics: inputStatistics, cells },
+        async (b, into) => interpolate(await from.read(chosen[b]!.partner, inputs), into),
+        spare?.x,
+      ),
+      gather(
+        chosen.length,
+        { names: outputs, statistics: outputStatistics, cells },
+        async (b, into) => {
+          if (!window) return to.read(chosen[b]!.step, outputs, into);
+          return cropFields(await to.read(chosen[b]!.step, outputs), fine.grid, window);
+        },
+        spare?.y,
+      ),
     ]);
     return {
       variables: inputs,
       outputs,
-      x,
-      y,
+      x: x!,
+      y: y!,
       leadHours: new Float32Array(chosen.length),
       times: chosen.map(({ step }) => to.times[step]!),
       size: chosen.length,

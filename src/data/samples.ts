@@ -3,7 +3,7 @@
 
 import { ClimaxError, unknownName } from "../errors.ts";
 import { cropFields, cropGrid, type PatchWindow } from "../grid/regions.ts";
-import { type BatchingOptions, batched, gather, normalise } from "./batching.ts";
+import { type BatchingOptions, batched, gather, settled } from "./batching.ts";
 import { describeStep, type SplitName } from "./manifest.ts";
 import type { PreparedSet, Split } from "./prepared.ts";
 import { drawInteger, permutation } from "./shuffle.ts";
@@ -36,8 +36,13 @@ export interface BatchSource {
   readonly samples: number;
   /** Batches in an epoch. */
   readonly batches: number;
-  /** @param index  in [0, batches) */
-  batchAt(epoch: number, index: number): Promise<Batch>;
+  /** Batches worth asking for ahead of the one in use; 1 when nothing is said. */
+  readonly ahead?: number;
+  /**
+   * @param index  in [0, batches)
+   * @param spare  a batch that nobody needs any more: its arrays may become those of the new one
+   */
+  batchAt(epoch: number, index: number, spare?: Batch): Promise<Batch>;
 }
 
 export interface SampleOptions extends TargetOptions, BatchingOptions {
@@ -107,34 +112,45 @@ export function samples(set: PreparedSet, splitName: SplitName, options: SampleO
     const available = leadsOf(initial[index]!);
     return available[drawInteger(available.length, seed, leadStream, shuffle ? epoch : 0, index)]!;
   };
-  const cut = (fields: Float32Array) => (window ? cropFields(fields, set.grid, window) : fields);
+  const read = (of: readonly number[], names: readonly string[], into: Float32Array) =>
+    window
+      ? readMean(split, of, names).then((fields) => cropFields(fields, set.grid, window))
+      : readMean(split, of, names, into);
   const { lat, lon } = window ? cropGrid(set.grid, window) : set.grid;
-  const cells = lat.length * lon.length;
+  const fields = (names: readonly string[]) => ({ names, statistics: set, cells: lat.length * lon.length });
 
-  return batched(initial.length, { batchSize, seed, shuffle, dropLast }, where, async (indices, epoch) => {
-    const steps = indices.map((index) => initial[index]!);
-    const leadHours = Float32Array.from(indices, (index) => leadOf(index, epoch));
-    const targets = steps.map((step, b) => targetsOf(step, leadHours[b]!)!);
-    const x = gather(steps.length, async (b) => {
-      return normalise(cut(await split.read(steps[b]!, inputs)), inputs, set, cells);
-    });
-    const ys = targets[0]!.map((_, k) =>
-      gather(steps.length, async (b) => {
-        return normalise(cut(await readMean(split, targets[b]![k]!, outputs)), outputs, set, cells);
-      }),
-    );
-    const [y, ...later] = await Promise.all(ys);
-    return {
-      variables: inputs,
-      outputs,
-      x: await x,
-      y: y!,
-      ...(later.length > 0 ? { later } : {}),
-      leadHours,
-      times: steps.map((step) => split.times[step]!),
-      size: steps.length,
-    };
-  });
+  return batched(
+    initial.length,
+    { batchSize, seed, shuffle, dropLast },
+    where,
+    async (indices, epoch, spare) => {
+      const steps = indices.map((index) => initial[index]!);
+      const leadHours = Float32Array.from(indices, (index) => leadOf(index, epoch));
+      const targets = steps.map((step, b) => targetsOf(step, leadHours[b]!)!);
+      const count = steps.length;
+      const [x, y, ...later] = await settled([
+        gather(count, fields(inputs), (b, into) => read([steps[b]!], inputs, into), spare?.x),
+        ...targets[0]!.map((_, k) =>
+          gather(
+            count,
+            fields(outputs),
+            (b, into) => read(targets[b]![k]!, outputs, into),
+            k === 0 ? spare?.y : spare?.later?.[k - 1],
+          ),
+        ),
+      ]);
+      return {
+        variables: inputs,
+        outputs,
+        x: x!,
+        y: y!,
+        ...(later.length > 0 ? { later } : {}),
+        leadHours,
+        times: steps.map((step) => split.times[step]!),
+        size: count,
+      };
+    },
+  );
 }
 
 /** The first part of a split, at least one state. */
@@ -183,7 +199,7 @@ export function mixSources(
   return {
     samples: sources.reduce((all, { samples }) => all + samples, 0),
     batches: plan.length,
-    batchAt: async (epoch, index) => {
+    batchAt: async (epoch, index, spare) => {
       if (!(index >= 0 && index < plan.length)) throw new RangeError(`batch ${index} of ${plan.length}`);
       if (orderEpoch !== epoch) {
         order = permutation(plan.length, seed, mixStream, epoch);
@@ -192,7 +208,7 @@ export function mixSources(
       const { source, turn } = plan[order[index]!]!;
       const chosen = sources[source]!;
       const position = epoch * counts[source]! + turn;
-      return chosen.batchAt(Math.floor(position / chosen.batches), position % chosen.batches);
+      return chosen.batchAt(Math.floor(position / chosen.batches), position % chosen.batches, spare);
     },
   };
 }

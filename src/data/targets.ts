@@ -80,18 +80,21 @@ export function describeLack(lead: string, { average, steps = 1 }: TargetOptions
   return `no two states ${lead} h apart`;
 }
 
-/** The mean of these states, [V, H, W], summed in f64. */
+/** The mean of these states, [V, H, W], summed in f64. It may come in `into`, memory of that length. */
 export async function readMean(
   split: Split,
   steps: readonly number[],
   variables: readonly string[],
+  into?: Float32Array,
 ): Promise<Float32Array> {
-  if (steps.length === 1) return split.read(steps[0]!, variables);
+  if (steps.length === 1) return split.read(steps[0]!, variables, into);
   let sum = new Float64Array();
   for (const step of steps) {
-    const state = await split.read(step, variables);
+    const state = await split.read(step, variables, into);
     if (sum.length === 0) sum = new Float64Array(state.length);
     for (let i = 0; i < sum.length; i++) sum[i]! += state[i]!;
   }
-  return Float32Array.from(sum, (value) => value / steps.length);
+  const mean = into ?? new Float32Array(sum.length);
+  for (let i = 0; i < sum.length; i++) mean[i] = sum[i]! / steps.length;
+  return mean;
 }

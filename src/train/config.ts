@@ -77,6 +77,23 @@ export const fraction = z
   .optional()
   .describe("learn from no more than the first such part of the training period");
 
+/** Of `data`: how batches are made, which changes nothing in them. */
+export const loaderFields = {
+  workers: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe(
+      "threads that make batches; 0: the main thread does. By default none for batches under 1 MiB or on fewer than 4 " +
+        "cores, else one, and two from 16 cores; climax bench data measures what they are worth",
+    ),
+  prefetch: z
+    .int()
+    .positive()
+    .optional()
+    .describe("batches made ahead of the one in use, each in memory; by default the workers and one more"),
+};
+
 export const lossFields = z
   .strictObject({
     pressureWeighted: z

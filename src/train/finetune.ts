@@ -5,12 +5,12 @@ import { regionNamed } from "../grid/regions.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
 import { frozenNames } from "../model/freeze.ts";
 import { networkOf } from "../model/network.ts";
-import { fraction, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
+import { fraction, loaderFields, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
 import { modelSettings } from "./makenetwork.ts";
-import { describeSet, type Objective, openSets, sharesOf } from "./objective.ts";
+import { describeSet, type Objective, openSamples, openSets, sharesOf } from "./objective.ts";
 import { taskNames } from "./presets.ts";
 import { startingPoint } from "./start.ts";
-import { type Learning, learn, sourcesOf } from "./tasks.ts";
+import { type Learning, learn, recipesOf } from "./tasks.ts";
 
 const leadTimes = z.union([
   z.array(z.number().positive()).min(1),
@@ -82,6 +82,7 @@ export const FinetuneConfig = z.strictObject({
         ),
       fraction,
       history: z.int().positive().optional().describe("projection: steps of the inputs that enter"),
+      ...loaderFields,
     })
     .describe("what to learn from"),
   model: modelSettings,
@@ -144,11 +145,9 @@ async function objectiveOf(
       "train one for each lead: --data.leads 72",
     );
   }
-  const { train, validation } = sourcesOf(config, learning);
   return {
     model,
-    train,
-    validation,
+    ...openSamples(sets, recipesOf(config, learning), config.data),
     sets,
     grid,
     learner: {

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder } from "../data/folder.ts";
+import { readAhead } from "../data/readahead.ts";
 import type { Batch, BatchSource } from "../data/samples.ts";
 import { Random } from "../engine/random.ts";
 import { done, free, readAll, type Tensor } from "../engine/tensor.ts";
@@ -148,7 +149,15 @@ export async function trainRun(run: Run): Promise<RunResult> {
 
   const exhausted = () => training.patience !== undefined && worse >= training.patience;
   let sent: Promise<void> | undefined;
-  const ahead = readAhead(train, step * training.accumulate, steps * training.accumulate);
+  let batch: Batch | undefined; // the device has a copy of the last one
+  const ahead = readAhead(
+    (n, spare) => train.batchAt(Math.floor(n / train.batches), n % train.batches, spare),
+    {
+      first: step * training.accumulate,
+      end: steps * training.accumulate,
+      ahead: train.ahead,
+    },
+  );
   try {
     if (due && run.validation) await validateNow(run.validation);
     while (step < steps && !exhausted() && !signal.aborted) {
@@ -156,7 +165,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
       let state: Tensor | undefined;
       const rate = learningRate(step, schedule);
       for (let micro = 0; micro < training.accumulate; micro++) {
-        const batch = await ahead.next();
+        batch = (await ahead.next(batch))!;
         const random = new Random(training.seed, step * training.accumulate + micro);
         if (learner.early) {
           const made = learner.stepEarly(batch, random, rate, step + 1);
@@ -204,7 +213,10 @@ function diverged({ out, learner }: Run, what: string): ClimaxError {
   );
 }
 
-type Evaluated = Awaited<ReturnType<Learner["evaluate"]>> & { readonly batch: Batch };
+type Evaluated = Awaited<ReturnType<Learner["evaluate"]>> & {
+  readonly size: number;
+  readonly outputs: readonly string[];
+};
 
 /** Mean loss over a validation set, and that of each variable; undefined when `signal` was aborted on the way. */
 async function validate(
@@ -216,48 +228,34 @@ async function validate(
   const count = Math.min(limit, source.batches);
   let [total, samples] = [0, 0];
   const sums = new Map<string, { sum: number; samples: number }>();
-  const add = ({ batch, loss, losses }: Evaluated): void => {
-    total += loss * batch.size;
-    samples += batch.size;
-    for (const [v, name] of batch.outputs.entries()) {
+  const add = ({ size, outputs, loss, losses }: Evaluated): void => {
+    total += loss * size;
+    samples += size;
+    for (const [v, name] of outputs.entries()) {
       const before = sums.get(name) ?? { sum: 0, samples: 0 };
-      sums.set(name, { sum: before.sum + losses[v]! * batch.size, samples: before.samples + batch.size });
+      sums.set(name, { sum: before.sum + losses[v]! * size, samples: before.samples + size });
     }
   };
   let earlier: Promise<Evaluated> | undefined; // the next batch is read while the device is at work on it
-  for (let i = 0; i < count; i++) {
-    if (signal.aborted) return undefined;
-    const batch = await source.batchAt(0, Math.floor((i * source.batches) / count));
-    const now = learner.evaluate(batch).then((found) => ({ batch, ...found }));
-    now.catch(() => undefined); // thrown where it is awaited
+  const ahead = readAhead((i, spare) => source.batchAt(0, Math.floor((i * source.batches) / count), spare), {
+    end: count,
+    ahead: source.ahead,
+  });
+  try {
+    for (let batch = await ahead.next(); batch; batch = await ahead.next(batch)) {
+      if (signal.aborted) return undefined;
+      const { size, outputs } = batch;
+      const now = learner.evaluate(batch).then((found) => ({ size, outputs, ...found }));
+      now.catch(() => undefined); // thrown where it is awaited
+      if (earlier) add(await earlier);
+      earlier = now;
+    }
     if (earlier) add(await earlier);
-    earlier = now;
+  } finally {
+    await ahead.end();
   }
-  if (earlier) add(await earlier);
   const losses = Object.fromEntries([...sums].map(([name, { sum, samples: n }]) => [name, sum / n]));
   return { loss: total / samples, losses };
-}
-
-/** Hands out the batches of all epochs in order, reading one ahead. */
-function readAhead(source: BatchSource, first: number, end: number) {
-  let next = first;
-  const fetch = (): Promise<Batch> | undefined => {
-    if (next >= end) return undefined;
-    const batch = source.batchAt(Math.floor(next / source.batches), next % source.batches);
-    next++;
-    batch.catch(() => undefined); // thrown where it is awaited
-    return batch;
-  };
-  let ahead = fetch();
-  return {
-    next: async (): Promise<Batch> => {
-      const batch = await ahead!;
-      ahead = fetch();
-      return batch;
-    },
-    /** Waits for what is still being read: the caller may close the files next. */
-    end: async (): Promise<void> => void (await ahead?.catch(() => undefined)),
-  };
 }
 
 /** Samples per second over the last half minute or so. */

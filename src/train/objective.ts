@@ -1,5 +1,7 @@
 // What a run is to learn: from which samples, with which network, and what its checkpoints say of themselves.
-import { openSet, type PreparedSet } from "../data/prepared.ts";
+import { type LoaderOptions, openLoader } from "../data/loader.ts";
+import { openSet, type PreparedSet, type SplitName } from "../data/prepared.ts";
+import type { Recipe } from "../data/recipe.ts";
 import type { BatchSource } from "../data/samples.ts";
 import { parseName } from "../data/variables.ts";
 import type { Grid } from "../grid/grid.ts";
@@ -25,6 +27,26 @@ export interface Objective {
   readonly batches: readonly BatchVariables[];
   /** What the user should know before it starts. */
   readonly notes?: readonly string[];
+  /** Ends what makes batches, and closes the sets. */
+  close(): Promise<void>;
+}
+
+/** The samples of a run, `val` where there are any, and what ends it all. */
+export function openSamples(
+  sets: readonly PreparedSet[],
+  { train, val }: { train: Recipe; val?: Recipe | undefined },
+  { workers, prefetch }: LoaderOptions,
+): Pick<Objective, "train" | "validation" | "close"> {
+  const recipes: Partial<Record<SplitName, Recipe>> = val ? { train, val } : { train };
+  const loader = openLoader(sets, recipes as Record<SplitName, Recipe>, { workers, prefetch });
+  return {
+    train: loader.sources.train,
+    validation: val && loader.sources.val,
+    close: async () => {
+      await loader.close();
+      for (const set of sets) await set.close();
+    },
+  };
 }
 
 /** How much each output counts in the loss; undefined: alike. */

@@ -1,13 +1,13 @@
 // Pretraining: several sources with different variables, every lead time up to a week (paper, section 3.2).
 import { z } from "zod";
 import type { PreparedSet } from "../data/prepared.ts";
-import { type BatchSource, mixSources, samples } from "../data/samples.ts";
+import type { Recipe } from "../data/recipe.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, sameGrid } from "../grid/grid.ts";
 import { ModelConfig, modelFields } from "../model/config.ts";
 import { networkOf } from "../model/network.ts";
-import { fraction, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
-import { describeSet, type Objective, openSets, predictable, sharesOf } from "./objective.ts";
+import { fraction, loaderFields, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
+import { describeSet, type Objective, openSamples, openSets, predictable, sharesOf } from "./objective.ts";
 import type { BatchVariables } from "./plan.ts";
 
 const { variables: _variables, gridShape: _gridShape, region: _region, ...shapeFields } = modelFields;
@@ -31,6 +31,7 @@ export const PretrainConfig = z.strictObject({
         .describe("how often each source is drawn from; by its size by default"),
       leads: leadRange,
       fraction,
+      ...loaderFields,
     })
     .describe("what to learn from"),
   model: z.strictObject(shapeFields).prefault({}).describe("size of the network"),
@@ -92,23 +93,23 @@ export async function pretrainObjective(
     variables: set.variables.map(({ name }) => name),
     outputs: predictable(set),
   });
-  const source = (split: "train" | "val", chosen: readonly PreparedSet[]): BatchSource => {
-    const parts = chosen.map((set) => {
-      const { variables: inputs, outputs } = variablesOf(set);
-      return samples(set, split, {
-        ...{ inputs, outputs, leads, batchSize, seed },
-        ...(split === "train" && part !== undefined ? { fraction: part } : {}),
+  const recipe = (split: "train" | "val"): Recipe | undefined => {
+    const parts = [...sets.entries()]
+      .filter(([, set]) => set.splits.includes(split))
+      .map(([place, set]): Recipe => {
+        const { variables: inputs, outputs } = variablesOf(set);
+        const options = {
+          ...{ inputs, outputs, leads, batchSize, seed },
+          ...(split === "train" && part !== undefined ? { fraction: part } : {}),
+        };
+        return { kind: "samples", set: place, split, options };
       });
-    });
-    return parts.length === 1
-      ? parts[0]!
-      : mixSources(parts, { seed, ...(split === "train" && weights ? { weights } : {}) });
+    if (parts.length < 2) return parts[0];
+    return { kind: "mixture", parts, seed, ...(split === "train" && weights ? { weights } : {}) };
   };
-  const withValidation = sets.filter((set) => set.splits.includes("val"));
   return {
     model,
-    train: source("train", sets),
-    validation: withValidation.length > 0 ? source("val", withValidation) : undefined,
+    ...openSamples(sets, { train: recipe("train")!, val: recipe("val") }, config.data),
     sets,
     grid: first.grid,
     learner: { shares: sharesOf(outputs, config.loss) },

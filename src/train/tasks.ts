@@ -1,10 +1,10 @@
 // What each task of the paper learns from: its samples, their grid, and how its fields are normalised.
 
 import type { Statistics } from "../data/batching.ts";
-import { historySamples, pooledStatistics } from "../data/historysamples.ts";
-import { pairedSamples } from "../data/pairedsamples.ts";
+import { pooledStatistics } from "../data/historysamples.ts";
 import type { PreparedSet, SplitName } from "../data/prepared.ts";
-import { type BatchSource, type SampleOptions, samples } from "../data/samples.ts";
+import type { Recipe } from "../data/recipe.ts";
+import type { SampleOptions } from "../data/samples.ts";
 import { knownName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { coarsener } from "../grid/coarsen.ts";
@@ -42,7 +42,7 @@ export interface Learning {
 
 type Data = FinetuneConfig["data"];
 
-/** Which settings of `data` each task reads, beside set, inputs and outputs. */
+/** Which settings of `data` each task reads, beside set, inputs, outputs and how batches are made. */
 const read: Readonly<Record<TaskName, readonly (keyof Data)[]>> = {
   global: ["leads", "rollout", "average", "fraction"],
   regional: ["leads", "average", "fraction"],
@@ -50,7 +50,7 @@ const read: Readonly<Record<TaskName, readonly (keyof Data)[]>> = {
   projection: ["history"],
   downscaling: ["fine", "coarsen", "interpolate"],
 };
-const always: readonly (keyof Data)[] = ["set", "inputs", "outputs"];
+const always: readonly (keyof Data)[] = ["set", "inputs", "outputs", "workers", "prefetch"];
 
 /**
  * What a task learns from these sets.
@@ -261,29 +261,38 @@ function scaled(set: PreparedSet, wanted: readonly string[], { mean, std }: Stat
   }));
 }
 
-/** The samples to train on and to validate with. */
-export function sourcesOf(
+/** How the samples to train on, and to validate with, are made. */
+export function recipesOf(
   { data, training }: FinetuneConfig,
   { task, sets, inputs, outputs, leads, window, history, steps }: Learning,
-): { train: BatchSource; validation: BatchSource | undefined } {
+): { train: Recipe; val: Recipe | undefined } {
   const { batchSize, seed } = training;
   const common = { inputs, outputs, batchSize, seed, ...(window ? { window } : {}) };
-  const source = (split: SplitName): BatchSource => {
-    if (task.kind === "projection") return historySamples(sets, split, { ...common, history: history! });
-    if (task.kind === "downscaling") {
-      const [coarse, fine = coarse] = sets as [PreparedSet, PreparedSet?];
-      const from = data.coarsen === undefined ? coarse : { coarsen: data.coarsen };
-      return pairedSamples(from, fine, split, { ...common, method: data.interpolate ?? "bilinear" });
+  const recipe = (split: SplitName): Recipe => {
+    if (task.kind === "projection") {
+      return {
+        ...{ kind: "history", sets: [...sets.keys()], split },
+        options: { ...common, history: history! },
+      };
     }
-    return samples(sets[0]!, split, {
+    if (task.kind === "downscaling") {
+      return {
+        ...{ kind: "pairs", split },
+        coarse: data.coarsen === undefined ? 0 : { coarsen: data.coarsen },
+        fine: sets.length - 1,
+        options: { ...common, method: data.interpolate ?? "bilinear" },
+      };
+    }
+    const options = {
       ...common,
       leads,
       everyLead: Array.isArray(leads),
       ...(split === "train" && data.fraction !== undefined ? { fraction: data.fraction } : {}),
       ...(task.kind === "mean" ? { average: task.hours } : {}),
       ...(steps ? { steps } : {}),
-    });
+    };
+    return { kind: "samples", set: 0, split, options };
   };
   const validated = sets.every((set) => set.splits.includes("val"));
-  return { train: source("train"), validation: validated ? source("val") : undefined };
+  return { train: recipe("train"), val: validated ? recipe("val") : undefined };
 }

@@ -24,6 +24,8 @@ export interface ToyRunSettings {
   readonly sources: readonly string[];
   readonly weights?: readonly number[];
   readonly leads?: { min: number; max: number; step: number };
+  /** How batches are made. */
+  readonly loader?: { workers: number; prefetch?: number };
   readonly model?: Record<string, unknown>;
   readonly optimiser?: Record<string, unknown>;
   readonly training?: Record<string, unknown>;
@@ -43,7 +45,7 @@ export async function openToyRun(settings: ToyRunSettings): Promise<ToyRun> {
   const config = PretrainConfig.parse({
     output,
     recompute: settings.recompute,
-    data: { sources, weights, leads },
+    data: { sources, weights, leads, ...settings.loader },
     model: { ...tinyModel, ...model },
     optimiser: { lr: 0.01, warmup: 5, ...optimiser },
     training: { batchSize: 8, logEvery: 1, ...training },
@@ -66,9 +68,7 @@ export async function openToyRun(settings: ToyRunSettings): Promise<ToyRun> {
       out: output,
       signal: new AbortController().signal,
     },
-    close: async () => {
-      for (const set of objective.sets) await set.close();
-    },
+    close: objective.close,
   };
 }
 
