@@ -21,6 +21,16 @@ export const commandGroups: readonly { title: string; commands: readonly Command
     title: "Data",
     commands: [
       {
+        name: "download",
+        summary: "fetch CMIP6 or ERA5 for a training set, or write what to fetch and how",
+        load: async () => (await import("./download.ts")).downloadCommand,
+      },
+      {
+        name: "inspect",
+        summary: "show what is in files as ClimaX sees them, and the command that makes them usable",
+        load: async () => (await import("./inspect.ts")).inspectCommand,
+      },
+      {
         name: "regrid",
         summary: "put weather files on a regular latitude-longitude grid",
         load: async () => (await import("./regrid.ts")).regridCommand,
@@ -91,6 +101,11 @@ export const commandGroups: readonly { title: string; commands: readonly Command
         name: "doctor",
         summary: "show adapters, limits and versions, and what is wrong with this machine",
         load: async () => (await import("./doctor.ts")).doctorCommand,
+      },
+      {
+        name: "bench",
+        summary: "measure whether a prepared set is read as fast as training asks for it",
+        load: async () => (await import("./bench.ts")).benchCommand,
       },
     ],
   },
