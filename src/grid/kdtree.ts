@@ -26,6 +26,8 @@ export interface Neighbours {
 export interface KdTree {
   /** Points in it. */
   readonly size: number;
+  /** Every point has its eight nearest others within a chord of this square; 8, beyond any chord, for a few points. */
+  readonly crowding: number;
   /** The `wanted` nearest points to a place, degrees. The arrays are used again by the next search. */
   nearest(lat: number, lon: number, wanted: number): Neighbours;
 }
@@ -46,10 +48,13 @@ export function kdTree(lat: ArrayLike<number>, lon: ArrayLike<number>): KdTree {
   const axes = new Uint8Array(n); // of the median at the middle of each branch
   const boxes = new Float64Array(6 * (n >> 2) + 6); // a branch of more than 8 leaves two of at least 4
   const box = new Int32Array(n); // of the median at the middle of each branch, where its box begins
+  let crowding: number;
   {
     const all = new Float64Array(3 * lat.length);
     for (const i of order) all.set(unitVector(lat[i]!, lon[i]!), 3 * i);
-    divide({ all, order, axes, boxes, box, next: 0 }, 0, n);
+    const growing = { all, order, axes, boxes, box, next: 0, crowding: n > leafSize ? 0 : 8 };
+    divide(growing, 0, n);
+    crowding = growing.crowding;
     order.forEach((i, k) => {
       place.set(all.subarray(3 * i, 3 * i + 3), 3 * k);
     });
@@ -110,6 +115,7 @@ export function kdTree(lat: ArrayLike<number>, lon: ArrayLike<number>): KdTree {
 
   return {
     size: n,
+    crowding,
     nearest(lat, lon, k) {
       if (index.length < k) [index, squared] = [new Int32Array(k), new Float64Array(k)];
       [x, y, z] = unitVector(lat, lon);
@@ -130,6 +136,8 @@ interface Growing {
   box: Int32Array;
   /** Where the next box begins. */
   next: number;
+  /** Square of the diagonal of the widest box whose points lie in no smaller one; each holds nine points or more. */
+  crowding: number;
 }
 
 /** Orders `order[from .. to)` as a tree: the median of the widest axis in the middle, halves on its sides. */
@@ -139,7 +147,7 @@ function divide(tree: Growing, from: number, to: number): void {
   const middle = (from + to) >> 1;
   const here = tree.next;
   tree.next += 6;
-  let [axis, widest] = [0, -1];
+  let [axis, widest, diagonal] = [0, -1, 0];
   for (let a = 0; a < 3; a++) {
     let [low, high] = [2, -2];
     for (let k = from; k < to; k++) {
@@ -150,7 +158,10 @@ function divide(tree: Growing, from: number, to: number): void {
     boxes[here + 2 * a] = low;
     boxes[here + 2 * a + 1] = high;
     if (high - low > widest) [axis, widest] = [a, high - low];
+    diagonal += (high - low) ** 2;
   }
+  if (middle - from <= leafSize || to - middle - 1 <= leafSize)
+    tree.crowding = Math.max(tree.crowding, diagonal);
   select(all, order, axis, from, to - 1, middle);
   axes[middle] = axis;
   box[middle] = here;

@@ -72,6 +72,7 @@ function withinPoints({ lat, lon }: Points, tree: KdTree): Reach["within"] {
     let own = known.get(index);
     if (own === undefined) known.set(index, (own = spacing(index)));
     if (squared <= own) return true;
+    if (squared > tree.crowding) return false; // else all points must be searched for, which takes as long as all targets
     if (widest === undefined) {
       widest = 0;
       for (let i = 0; i < lat.length; i++) if (!Number.isNaN(lat[i]!)) widest = Math.max(widest, spacing(i));

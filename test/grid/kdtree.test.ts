@@ -63,6 +63,25 @@ test("of points equally near those of lower index come first, though rounding wo
   }
 });
 
+test("every point has its eight nearest others within what the tree says of its crowding", () => {
+  const place = fc.tuple(
+    fc.double({ min: -90, max: 90, noNaN: true }),
+    fc.double({ min: 0, max: 30, noNaN: true }),
+  );
+  fc.assert(
+    fc.property(fc.array(place, { minLength: 1, maxLength: 120 }), (points) => {
+      const [lat, lon] = [points.map(([y]) => y), points.map(([, x]) => x)];
+      const { crowding, nearest } = kdTree(lat, lon);
+      for (const [y, x] of points) {
+        const { count, squared } = nearest(y, x, 9);
+        if (count === 9) expect(squared[8]).toBeLessThanOrEqual(crowding * (1 + 1e-9)); // of rounding
+      }
+      if (points.length <= 8) expect(crowding).toBe(8);
+    }),
+    { numRuns: 200, seed: 5 },
+  );
+});
+
 test("points without a place are not in it", () => {
   const tree = kdTree([Number.NaN, 10, 20, 30], [0, 0, Number.NaN, 0]);
   expect(tree.size).toBe(2);
