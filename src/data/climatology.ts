@@ -1,13 +1,23 @@
 /**
  * Climatologies of a prepared set's training split: the mean state, the mean of each week of the year, and a
- * smoothed mean for each day of the year and time of day. Made in one pass when first asked for, then kept.
+ * smoothed mean for each day of the year and time of day. Read from the set where it has them (climax prepare
+ * --climatology), else made in one pass when first asked for, then kept.
  */
+import { closeSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
 import { ClimaxError, unknownName } from "../errors.ts";
+import { openNpy } from "../files/npy.ts";
+import { damagedHint } from "./manifest.ts";
 import type { PreparedSet } from "./prepared.ts";
-import { addHours, type Calendar, type CfTime, timeParts } from "./time.ts";
+import { dayMeans, longestYear, minuteOfDay, reach, weeklyMeans, weekOf, weeks } from "./seasonal.ts";
+import { type Calendar, type CfTime, timeParts } from "./time.ts";
 
 export const climatologyKinds = ["mean", "weekly", "dayofyear"] as const;
 export type ClimatologyKind = (typeof climatologyKinds)[number];
+
+/** Those that a set may hold beside the mean. */
+export const seasonalKinds = ["weekly", "dayofyear"] as const;
+export type SeasonalKind = (typeof seasonalKinds)[number];
 
 /** What is usual at a time of the year. */
 export interface SeasonalClimatology {
@@ -32,8 +42,9 @@ const made = new WeakMap<PreparedSet, Map<string, Promise<SeasonalClimatology>>>
  *              WeatherBench 2: weight 1 - |days| / 30, round the turn of the year; a year without a day 366 gives its
  *              last day there too, so that every year counts alike
  *
- * Memory: one field for each week, or for each day of the year and time of day (6-hourly at 5.625 degrees: 12 MB),
- * whatever the number of years. A variable is read once; asked for again, the same climatology comes.
+ * Memory: one field where the set holds it. Else one for each week, or for each day of the year and time of day
+ * (hourly at 5.625 degrees: 72 MB), whatever the number of years. A variable is read once; asked for again, the same
+ * climatology comes.
  *
  * @throws ClimaxError "config" for a variable that the set does not have
  */
@@ -58,96 +69,113 @@ const makers: Record<ClimatologyKind, (set: PreparedSet, variable: string) => Pr
       const mean = set.climatology(variable);
       return { field: () => mean };
     },
-    weekly: weeklyMeans,
-    dayofyear: dayOfYearMeans,
+    weekly,
+    dayofyear,
   };
 
-/** 0 to 51. */
-const weekOf = (time: CfTime) => Math.min(51, Math.floor((timeParts(time).dayOfYear - 1) / 7));
-
-async function weeklyMeans(set: PreparedSet, variable: string): Promise<SeasonalClimatology> {
-  const { times, read } = set.split("train");
-  const sums = new Map<number, { count: number; sum: Float64Array }>();
-  for (const [step, time] of times.entries()) {
-    const state = await read(step, [variable]);
-    const week = weekOf(time);
-    let held = sums.get(week);
-    if (!held) sums.set(week, (held = { count: 0, sum: new Float64Array(state.length) }));
-    held.count++;
-    for (let i = 0; i < state.length; i++) held.sum[i]! += state[i]!;
+async function weekly(set: PreparedSet, variable: string): Promise<SeasonalClimatology> {
+  const stored = set.manifest.climatology.weekly
+    ? await openFields(set, "weekly", variable, [weeks])
+    : undefined;
+  const means = new Map<number, Float32Array | undefined>();
+  if (!stored) {
+    const sums = weeklyMeans();
+    await eachState(set, variable, sums.add);
+    for (let week = 0; week < weeks; week++) means.set(week, sums.field(week));
   }
-  const means = new Map(
-    [...sums].map(([week, { count, sum }]) => [week, Float32Array.from(sum, (x) => x / count)]),
-  );
   return {
     field(validTime) {
       checkCalendar(set, validTime);
       const week = weekOf(validTime);
-      return means.get(week) ?? uncovered(set, "weekly", `in week ${week + 1} of the year`);
+      const field = stored ? stored(week) : means.get(week);
+      return field ?? uncovered(set, "weekly", `in week ${week + 1} of the year`);
     },
   };
 }
 
-/** Days on each side that have a weight: the window of 61 days has none at its two ends. */
-const reach = 29;
-
-async function dayOfYearMeans(set: PreparedSet, variable: string): Promise<SeasonalClimatology> {
-  const { times, read } = set.split("train");
-  const days = longestYear(set.manifest.calendar);
-  // Sums are of differences from the mean state, so that float32, half the memory, loses nothing that matters.
-  const mean = set.climatology(variable);
-  const clocks = new Map<number, Map<number, { count: number; sum: Float32Array }>>();
-  for (const [step, time] of times.entries()) {
-    const state = await read(step, [variable]);
-    const clock = minuteOfDay(time);
-    let byDay = clocks.get(clock);
-    if (!byDay) clocks.set(clock, (byDay = new Map()));
-    for (const day of daysFilledBy(time, days)) {
-      let held = byDay.get(day);
-      if (!held) byDay.set(day, (held = { count: 0, sum: new Float32Array(state.length) }));
-      held.count++;
-      for (let i = 0; i < state.length; i++) held.sum[i]! += state[i]! - mean[i]!;
-    }
-  }
+async function dayofyear(set: PreparedSet, variable: string): Promise<SeasonalClimatology> {
+  const { calendar, climatology } = set.manifest;
+  const { minutes } = climatology.dayofyear ?? {};
+  const days = longestYear(calendar);
+  const stored = minutes && (await openFields(set, "dayofyear", variable, [minutes.length, days]));
+  const means = dayMeans(set.climatology(variable), calendar);
+  if (!stored) await eachState(set, variable, means.add);
   return {
     field(validTime) {
       checkCalendar(set, validTime);
       const day = timeParts(validTime).dayOfYear;
       const clock = minuteOfDay(validTime);
-      const byDay = clocks.get(clock) ?? uncovered(set, "dayofyear", `at ${clockText(clock)}`);
-      const sum = new Float64Array(mean.length);
-      let total = 0;
-      for (let offset = -reach; offset <= reach; offset++) {
-        const held = byDay.get(((day - 1 + offset + days) % days) + 1);
-        if (!held) continue;
-        const weight = 1 - Math.abs(offset) / (reach + 1);
-        total += weight * held.count;
-        for (let i = 0; i < sum.length; i++) sum[i]! += weight * held.sum[i]!;
-      }
-      if (total === 0) uncovered(set, "dayofyear", `within ${reach} days of day ${day} of the year`);
-      return Float32Array.from(sum, (x, i) => mean[i]! + x / total);
+      if (!(minutes ? minutes.includes(clock) : means.hasClock(clock)))
+        uncovered(set, "dayofyear", `at ${clockText(clock)}`);
+      const field = stored ? stored(minutes.indexOf(clock) * days + day - 1) : means.field(day, clock);
+      return field ?? uncovered(set, "dayofyear", `within ${reach} days of day ${day} of the year`);
     },
   };
 }
 
-/** Days in the calendar's longest year. */
-function longestYear(calendar: Calendar): number {
-  if (calendar === "360_day") return 360;
-  return calendar === "noleap" ? 365 : 366;
+async function eachState(
+  set: PreparedSet,
+  variable: string,
+  add: (time: CfTime, state: Float32Array) => void,
+): Promise<void> {
+  const { times, read } = set.split("train");
+  for (const [step, time] of times.entries()) add(time, await read(step, [variable]));
 }
 
-/** The days of the year that a state stands for: its own, and those that its year ends without. */
-function daysFilledBy(time: CfTime, days: number): number[] {
-  const { year, dayOfYear } = timeParts(time);
-  const isLast = timeParts(addHours(time, 24)).year !== year;
-  const end = isLast ? days : dayOfYear;
-  return Array.from({ length: end - dayOfYear + 1 }, (_, i) => dayOfYear + i);
+/** Where a set keeps a climatology of one variable. */
+export const seasonalFile = (base: string, kind: SeasonalKind, variable: string) =>
+  `${base}/${kind}/${variable}.npy`;
+
+/**
+ * Fields [..., H, W] of a file, read one at a time when asked for; undefined for one of NaN, which marks that train
+ * has no such time. Constants have no file, nor need one.
+ */
+async function openFields(
+  set: PreparedSet,
+  kind: SeasonalKind,
+  variable: string,
+  leading: readonly number[],
+) {
+  const { manifest, grid, dir } = set;
+  if (manifest.variables.some(({ name, constant }) => name === variable && constant)) return undefined;
+  const path = join(dir, seasonalFile(manifest.climatology.base, kind, variable));
+  const file = await openNpy(path).catch((error: Error) => {
+    throw new ClimaxError("data", error.message, damagedHint, { cause: error });
+  });
+  await file.close();
+  const { dtype, shape, dataStart, fortran } = file.header;
+  const wanted = [...leading, grid.lat.length, grid.lon.length];
+  if (dtype !== "float32" || fortran || shape.join() !== wanted.join())
+    throw new ClimaxError(
+      "data",
+      `${path} holds ${dtype} (${shape.join(", ")}), wanted is float32 (${wanted.join(", ")})`,
+      damagedHint,
+    );
+  let last: { index: number; field: Float32Array } | undefined;
+  return (index: number): Float32Array | undefined => {
+    if (last?.index !== index) {
+      const field = new Float32Array(grid.lat.length * grid.lon.length);
+      readAt(path, new Uint8Array(field.buffer), dataStart + index * field.byteLength);
+      last = { index, field };
+    }
+    return Number.isNaN(last.field[0]) ? undefined : last.field;
+  };
 }
 
-/** A few milliseconds off the full minute are rounding of the file's own time. */
-function minuteOfDay(time: CfTime): number {
-  const { hour, minute, second } = timeParts(time);
-  return (hour * 60 + minute + Math.round(second / 60)) % 1440;
+/** Opened for each read, so that nobody has to close it. */
+function readAt(path: string, bytes: Uint8Array, position: number): void {
+  const descriptor = openSync(path, "r");
+  try {
+    const read = readSync(descriptor, bytes, 0, bytes.length, position);
+    if (read === bytes.length) return;
+    throw new ClimaxError(
+      "data",
+      `${path} ends at byte ${position + read}, ${position + bytes.length} were wanted`,
+      damagedHint,
+    );
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 const clockText = (minutes: number) =>

@@ -93,7 +93,8 @@ function refuseOverlap(wanted: readonly { name: SplitName; text: string; period:
 const hoursAfter = (times: readonly CfTime[], a: number, b: number) =>
   (times[b]!.seconds - times[a]!.seconds) / 3600;
 
-function usualStep(times: readonly CfTime[], splits: readonly { steps: readonly number[] }[]): number {
+/** The most frequent distance of neighbours within lists of steps, hours; 0 when no list has two. */
+export function usualStep(times: readonly CfTime[], splits: readonly { steps: readonly number[] }[]): number {
   const counts = new Map<number, number>();
   for (const { steps } of splits)
     for (let i = 1; i < steps.length; i++) {

@@ -1,32 +1,57 @@
-// From archive files to a prepared training set: what goes in, where it is written, and that nothing is left of a
-// set that could not be finished.
+// From archive files to a prepared training set: what goes in, where it is written, and what stays of one that could
+// not be finished.
 
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, rmdir, statfs } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import type { Archive } from "./archive.ts";
+import type { SeasonalKind } from "./climatology.ts";
 import { makeFolder } from "./folder.ts";
-import { type Manifest, partialPath } from "./manifest.ts";
+import { type Journal, removeJournal } from "./journal.ts";
+import { type Manifest, partialPath, type SetDtype, type StatisticsKind } from "./manifest.ts";
 import { type Plan, planSplits } from "./plan.ts";
-import { type SetField, writeSet } from "./setwriter.ts";
+import { accumulateRain } from "./precipitation.ts";
+import { inputsOf, recipeOf } from "./preparerecipe.ts";
+import { finishSet } from "./prepareset.ts";
+import { beginOrGoOn, type Resumed } from "./resume.ts";
+import { holdSet } from "./setlock.ts";
+import { type NanFill, nameShards, writeShards } from "./setwriter.ts";
+import type { SetField } from "./tally.ts";
 import { default48, parseName } from "./variables.ts";
 
-export interface PrepareOptions {
+/** What is being counted: states written, or states read for the seasonal climatologies. */
+export type Stage = "states" | "climatology";
+
+/** How a set is written, whatever it holds. */
+export interface WriteOptions {
+  /** What replaces missing values. Without it they are refused. */
+  nanFill?: NanFill;
+  /** Sums of rain over so many hours are made of what the files have. */
+  precipitation?: number | undefined;
+  /** Replaces a set that is there already, and an unfinished one of another recipe. */
+  force?: boolean;
+  provenance: { command: string; version: string; files: readonly string[] };
+  signal?: AbortSignal;
+  /** Told after every state. */
+  onStep?: (done: number, total: number, stage: Stage) => void;
+  /** Told when an unfinished set is gone on with. */
+  onResume?: (resumed: Resumed) => void;
+  /** Told when what was done is kept after a failure. */
+  onKept?: (kept: { folder: string; done: number; files: number }) => void;
+}
+
+export interface PrepareOptions extends WriteOptions {
   /** Periods as people write them, both ends included: "1979..2015". */
   train: string;
   val?: string | undefined;
   test?: string | undefined;
   /** Names, or pressure-level variables for all their levels; all that are recognised unless given. */
   variables?: readonly string[] | undefined;
-  /** What replaces missing values: the variable's mean over train, or a number. Without it they are refused. */
-  nanFill?: "mean" | number | undefined;
-  /** Replaces a set that is there already. */
-  force?: boolean;
-  provenance: { command: string; version: string; files: readonly string[] };
-  signal?: AbortSignal;
-  /** Told after every state. */
-  onStep?: (done: number, total: number) => void;
+  dtype?: SetDtype | undefined;
+  statistics?: StatisticsKind | undefined;
+  /** Those to store beside the mean. */
+  climatology?: readonly SeasonalKind[] | undefined;
 }
 
 export interface PrepareResult {
@@ -36,22 +61,23 @@ export interface PrepareResult {
 }
 
 /**
- * Writes DIR: float32 shards by split and year, constants, climatology, and set.json as the last. One pass over the
- * states, one state in memory. It is written as DIR.partial and renamed when whole; after an error nothing is left.
+ * Writes DIR: shards by split and year, constants, climatology, and set.json as the last. One pass over the states,
+ * one state in memory. It is written as DIR.partial and renamed when whole. When it fails or is killed, even by
+ * SIGKILL, the shards that are whole stay there, and the same call goes on from them to the same bytes; when there is
+ * none, nothing is left.
  *
  * @throws ClimaxError (config, data) for periods that overlap or are empty, unknown variables, missing values
- *         without nanFill, a target that exists, a disk that is too small
+ *         without nanFill, a target that exists, a DIR.partial of another recipe, a disk that is too small
  */
-export async function prepare(
-  archive: Archive,
-  dir: string,
-  options: PrepareOptions,
-): Promise<PrepareResult> {
+export async function prepare(given: Archive, dir: string, options: PrepareOptions): Promise<PrepareResult> {
+  const { train, val, test, precipitation, force = false } = options;
+  const { dtype = "float32", statistics = "train", climatology = [] } = options;
+  const archive = precipitation === undefined ? given : accumulateRain(given, precipitation);
   const target = resolve(dir);
   const partial = partialPath(target);
-  const { train, val, test, force = false } = options;
   const fields = chooseFields(archive, options.variables);
-  const plan = planSplits(archive.times, { train, val, test });
+  const periods = { train, val, test };
+  const plan = planSplits(archive.times, periods);
   await refuseExisting(target, force);
 
   const made = await makeFolder(dirname(target)).catch((error: Error) => {
@@ -62,23 +88,70 @@ export async function prepare(
       { cause: error },
     );
   });
+  let journal: Journal | undefined;
+  const shards = nameShards(plan);
+  const release = await holdSet(target);
   try {
-    await refuseFullDisk(dirname(target), bytesNeeded(archive, fields, plan), dir);
-    // What a killed run left behind.
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial);
-    const result = await writeSet(archive, partial, fields, plan, options);
+    const varying = fields.filter(({ constant }) => !constant);
+    const recipe = recipeOf(archive, fields, plan, {
+      periods,
+      dtype,
+      statistics,
+      climatology,
+      precipitation,
+    });
+    const inputs = await inputsOf(archive);
+    await refuseForeign(partial);
+    const begun = await beginOrGoOn(partial, {
+      recipe,
+      inputs,
+      nanFill: options.nanFill,
+      shape: [varying.length, archive.grid.lat.length, archive.grid.lon.length],
+      shards,
+      dtype,
+      force,
+      fresh: () => rm(partial, { recursive: true, force: true }).then(() => mkdir(partial)),
+      onResume: options.onResume,
+    });
+    journal = begun.journal;
+    const needed = bytesNeeded(archive, varying, plan, dtype) - (await bytesDone(partial, journal));
+    await refuseFullDisk(dirname(target), needed, dir);
+    await writeShards({
+      dir: partial,
+      archive,
+      fields: varying,
+      shards,
+      dtype,
+      statistics,
+      nanFill: options.nanFill,
+      ...begun,
+      signal: options.signal,
+      onStep: (steps, total) => options.onStep?.(steps, total, "states"),
+    });
+    const notes = [...archive.notes, ...plan.notes, ...begun.notes];
+    const result = await finishSet(partial, { archive, fields, plan, shards, ...begun, notes }, options);
     await takeName(partial, target);
+    await removeJournal(target);
+    await release();
     return result;
   } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    if (made !== undefined) await rm(made, { recursive: true, force: true });
+    await release();
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    const full = code === "ENOSPC" || code === "EDQUOT";
+    const kept = journal !== undefined && journal.done > 0;
+    if (kept) options.onKept?.({ folder: partial, done: journal!.done, files: shards.length });
+    else {
+      // Another's partial set, which was refused, is no business of this one.
+      if (journal) await rm(partial, { recursive: true, force: true });
+      if (made !== undefined) await rm(made, { recursive: true, force: true });
+    }
+    if (!full) throw error;
     throw new ClimaxError(
       "data",
-      `${dir}: no space left while writing the set; what was written is removed`,
-      "free some space, choose another disk, or fewer variables",
+      `${dir}: no space left while writing the set; ${kept ? `what is whole of it stays in ${partial}` : "what was written is removed"}`,
+      kept
+        ? `free some space and run the same command again, it goes on; or remove ${partial}`
+        : "free some space, choose another disk, or fewer variables",
       { cause: error },
     );
   }
@@ -135,11 +208,39 @@ async function refuseExisting(target: string, force: boolean): Promise<void> {
     );
 }
 
-function bytesNeeded({ grid }: Archive, fields: readonly SetField[], { shards }: Plan): number {
+const ours = /^(train|val|test|climatology|constants\.npy|climatology\.npy|set\.json(\.new)?|journal\..*)$/;
+
+/** A folder of that name that is not an unfinished set is not emptied. */
+async function refuseForeign(partial: string): Promise<void> {
+  if (!existsSync(partial)) return;
+  const entries = await readdir(partial).catch(() => [partial]);
+  const foreign = entries.find((name) => !ours.test(name));
+  if (foreign === undefined) return;
+  throw new ClimaxError(
+    "data",
+    `${partial}, where the set would grow, exists and is no unfinished set: it has ${foreign}`,
+    "choose another folder with --output; nothing in this one is touched",
+  );
+}
+
+/** Bytes of the files to come. */
+export function bytesNeeded(
+  { grid }: Archive,
+  varying: readonly SetField[],
+  { shards }: Plan,
+  dtype: SetDtype,
+): number {
   const steps = shards.reduce((sum, shard) => sum + shard.steps.length, 0);
-  const dynamic = fields.filter(({ constant }) => !constant).length;
-  // One more step for the climatology.
-  return (steps + 1) * dynamic * grid.lat.length * grid.lon.length * 4;
+  const values = varying.length * grid.lat.length * grid.lon.length;
+  // The mean state, its sums and counts, and two copies of these in the journal.
+  return values * (steps * (dtype === "float16" ? 2 : 4) + 4 + 3 * 12);
+}
+
+/** Bytes of those that are there. */
+export async function bytesDone(dir: string, { checksums }: Journal): Promise<number> {
+  let bytes = 0;
+  for (const file of Object.keys(checksums)) bytes += (await stat(join(dir, file))).size;
+  return bytes;
 }
 
 /** Says before hours of work that they would be in vain. @param folder  exists */

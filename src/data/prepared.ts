@@ -1,18 +1,23 @@
 // A prepared training set on disk, and reads of single states at disk speed. Any NumPy opens the shards too:
 // np.load("train/1979.npy", mmap_mode="r") is [T, V, H, W] in physical units.
 
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { ClimaxError, unknownName } from "../errors.ts";
+import { type NpyReader, openNpy } from "../files/npy.ts";
+import type { NpyDtype } from "../files/npyformat.ts";
 import { type Grid, makeGrid } from "../grid/grid.ts";
-import { damagedHint, type Manifest, readManifest, type SplitName, splitNames } from "./manifest.ts";
+import {
+  damagedHint,
+  dynamicNames,
+  type Manifest,
+  readManifest,
+  type SplitName,
+  splitNames,
+} from "./manifest.ts";
+import { type Packing, unpackFields } from "./setpacking.ts";
 
 export type { Manifest, SplitName };
 
-import { type NpyReader, openNpy } from "../files/npy.ts";
-import type { NpyDtype } from "../files/npyformat.ts";
 import { type CfTime, formatTime } from "./time.ts";
 
 /** The states of one period, in time order. */
@@ -20,12 +25,13 @@ export interface Split {
   name: SplitName;
   times: readonly CfTime[];
   /**
-   * One state as stored.
+   * One state, float16 unpacked.
    *
    * @param variables  names, in the order wanted; constants too
+   * @param into       memory for the result, [V, H, W], which is then returned
    * @returns [V, H, W], physical units
    */
-  read(step: number, variables: readonly string[]): Promise<Float32Array>;
+  read(step: number, variables: readonly string[], into?: Float32Array): Promise<Float32Array>;
 }
 
 export interface PreparedSet {
@@ -51,28 +57,32 @@ export interface PreparedSet {
  * @throws ClimaxError (data) when the set is missing, unfinished, or not what set.json says
  */
 export async function openSet(dir: string): Promise<PreparedSet> {
-  const manifest = await readManifest(dir);
+  return openAsDescribed(dir, await readManifest(dir));
+}
+
+/** The same for a set whose set.json is yet to be written. */
+export async function openAsDescribed(dir: string, manifest: Manifest): Promise<PreparedSet> {
   const grid = makeGrid(manifest.grid.lat, manifest.grid.lon);
   const fieldShape = [grid.lat.length, grid.lon.length];
-  const named = (constant: boolean) =>
-    manifest.variables.filter((v) => v.constant === constant).map((v) => v.name);
-  const [dynamic, constants] = [named(false), named(true)];
+  const dynamic = dynamicNames(manifest);
+  const constants = manifest.variables.flatMap(({ name, constant }) => (constant ? [name] : []));
   for (const { name } of manifest.variables)
     if (manifest.mean[name] === undefined || manifest.std[name] === undefined)
       throw new ClimaxError("data", `${dir}/set.json: no mean or std of ${name}`, damagedHint);
 
   const constantFields = await readFields(join(dir, "constants.npy"), constants, fieldShape);
-  const climatologies = await readFields(join(dir, "climatology.npy"), dynamic, fieldShape);
+  const climatologies = await readFields(join(dir, `${manifest.climatology.base}.npy`), dynamic, fieldShape);
   const shards = openShards();
   const splits = new Map<SplitName, Split>();
   for (const name of splitNames) {
     const described = manifest.splits[name];
     if (!described) continue;
     const { times, places } = await readPlaces(dir, name, manifest, [dynamic.length, ...fieldShape]);
-    const read = async (step: number, variables: readonly string[]) => {
+    const read: Split["read"] = async (step, variables, into) => {
       const place = places[step];
       if (!place) throw new RangeError(`step ${step} of ${places.length} in ${name} of ${dir}`);
-      return readState(await shards.get(place.path), place.step, variables, dynamic, constantFields);
+      const shard = await shards.get(place.path);
+      return readState(shard, place.step, variables, dynamic, constantFields, manifest.packing, into);
     };
     splits.set(name, { name, times, read });
   }
@@ -140,7 +150,7 @@ async function readPlaces(dir: string, name: SplitName, manifest: Manifest, stat
   const places: { path: string; step: number }[] = [];
   for (const shard of shards) {
     const path = join(dir, shard.file);
-    await (await openAs(path, [shard.steps, ...stateShape], "float32")).close();
+    await (await openAs(path, [shard.steps, ...stateShape], manifest.dtype)).close();
     const timesPath = join(dir, shard.times);
     const file = await openAs(timesPath, [shard.steps], "float64");
     const seconds = await file.read().finally(file.close);
@@ -193,10 +203,12 @@ async function readState(
   variables: readonly string[],
   dynamic: readonly string[],
   constants: ReadonlyMap<string, Float32Array>,
+  packing: Packing | undefined,
+  into?: Float32Array,
 ): Promise<Float32Array> {
   const [, V = 0, H = 0, W = 0] = shard.header.shape;
   const cells = H * W;
-  const out = new Float32Array(variables.length * cells);
+  const out = into ?? new Float32Array(variables.length * cells);
   const wanted: { from: number; to: number }[] = [];
   for (const [to, name] of variables.entries()) {
     const from = dynamic.indexOf(name);
@@ -212,10 +224,17 @@ async function readState(
       next++;
     const start = wanted[first]!.from;
     const count = wanted[next - 1]!.from - start + 1;
-    const run = (await shard.read((step * V + start) * cells, count * cells)) as Float32Array;
-    // The usual case, all variables in the shard's order, needs no copy.
-    if (run.length === out.length && wanted.every(({ from, to }) => from - start === to)) return run;
-    for (const { from, to } of wanted.slice(first, next))
+    const some = wanted.slice(first, next);
+    const place = some[0]!.to;
+    // The usual case, variables in the shard's order, needs no copy.
+    const inOrder = some.length === count && some.every(({ from, to }) => from - start === to - place);
+    const run = inOrder
+      ? out.subarray(place * cells, (place + count) * cells)
+      : new Float32Array(count * cells);
+    await shard.readInto(run, (step * V + start) * cells);
+    if (packing) unpackFields(run, cells, packing, start);
+    if (inOrder) continue;
+    for (const { from, to } of some)
       out.set(run.subarray((from - start) * cells, (from - start + 1) * cells), to * cells);
   }
   return out;
@@ -231,25 +250,6 @@ function refuseLeakage(dir: string, splits: readonly Split[]): void {
         "data",
         `${dir}: ${before.name} ends at ${formatTime(before.times.at(-1)!)}, after ${after.name} begins ` +
           `at ${formatTime(after.times[0]!)}`,
-        damagedHint,
-      );
-  }
-}
-
-/**
- * Reads every file of the set again and compares its SHA-256 with set.json.
- *
- * @throws ClimaxError (data) naming the first file that differs
- */
-export async function verifyChecksums({ dir, manifest }: PreparedSet): Promise<void> {
-  for (const [file, wanted] of Object.entries(manifest.checksums)) {
-    const hash = createHash("sha256");
-    await pipeline(createReadStream(join(dir, file)), hash);
-    const found = hash.digest("hex");
-    if (found !== wanted)
-      throw new ClimaxError(
-        "data",
-        `${join(dir, file)}: SHA-256 ${found}, set.json says ${wanted}`,
         damagedHint,
       );
   }

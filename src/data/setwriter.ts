@@ -1,187 +1,153 @@
-// The files of a prepared set, written state by state: shards, times, constants, climatology, and last set.json.
+// The shards of a prepared set, written state by state, one state in memory. After each shard the journal says so.
 
 import { createHash } from "node:crypto";
-import { mkdir, open, stat, writeFile } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { ClimaxError } from "../errors.ts";
+import { toHalf } from "../files/half.ts";
 import { readExactly, streamNpy } from "../files/npy.ts";
 import { npyHeader } from "../files/npyformat.ts";
-import type { Archive, ArchiveVariable } from "./archive.ts";
-import { type Manifest, manifestSchema, splitNames } from "./manifest.ts";
-import type { Plan, PlannedShard } from "./plan.ts";
-import type { PrepareOptions, PrepareResult } from "./prepare.ts";
-import { type Moments, mergeMoments, momentsOf, noMoments, standardDeviation } from "./statistics.ts";
-import { formatTime } from "./time.ts";
+import type { Archive } from "./archive.ts";
+import { addState, type FieldSums } from "./fieldsums.ts";
+import { type Journal, writeJournal } from "./journal.ts";
+import type { SetDtype, SplitName, StatisticsKind } from "./manifest.ts";
+import type { Plan } from "./plan.ts";
+import { choosePacking, type Packing, packField, packingLoss, refuseValue } from "./setpacking.ts";
+import { mergeMoments, momentsOf, noMoments } from "./statistics.ts";
+import { count, type SetField, type Tally } from "./tally.ts";
+import { type CfTime, formatTime } from "./time.ts";
 
-/** A field to store. `read` gives [H, W] in `units`, NaN where missing. */
-export type SetField = Pick<ArchiveVariable, "name" | "info" | "units" | "constant" | "read">;
+/** What replaces missing values: the variable's mean over train, or a number. */
+export type NanFill = "mean" | number | undefined;
 
-/** What is learnt of a field while the set is written. */
-interface Tally {
-  field: SetField;
-  /** Of train; of a constant, over the grid. */
-  moments: Moments;
-  /** Range over all splits. */
-  min: number;
-  max: number;
-  /** Values that were missing, and when the first was. */
-  missing: number;
-  firstMissing: string;
+export interface ShardFiles {
+  split: SplitName;
+  file: string;
+  times: string;
+  /** Indices into the archive's times. */
+  steps: number[];
 }
 
-type NanFill = PrepareOptions["nanFill"];
+/** Where the shards of a plan go: SPLIT/YEAR.npy, or SPLIT/YEAR_2.npy and so on where that is `taken`. */
+export function nameShards({ shards }: Plan, taken: ReadonlySet<string> = new Set()): ShardFiles[] {
+  return shards.map(({ split, year, steps }) => {
+    let name = `${split}/${year}`;
+    for (let n = 2; taken.has(`${name}.npy`); n++) name = `${split}/${year}_${n}`;
+    return { split, file: `${name}.npy`, times: `${name}.time.npy`, steps };
+  });
+}
+
+export interface ShardJob {
+  dir: string;
+  archive: Pick<Archive, "grid" | "times">;
+  /** The fields that vary in time, in the set's order. */
+  fields: readonly SetField[];
+  shards: readonly ShardFiles[];
+  dtype: SetDtype;
+  statistics: StatisticsKind;
+  nanFill: NanFill;
+  /** The means that fill gaps, when they are known already: of a set that grows. */
+  means?: readonly number[] | undefined;
+  /** How far it has come; written after each shard. */
+  journal: Journal;
+  /** Of train. */
+  sums: FieldSums;
+  signal?: AbortSignal | undefined;
+  /** Told after every state. */
+  onStep?: ((done: number, total: number) => void) | undefined;
+}
 
 /**
- * Writes the set into the empty folder `dir`, set.json as the last.
+ * Writes the shards that the journal has not.
  *
- * @throws ClimaxError (data) for missing values without nanFill, naming variables and date
+ * @throws ClimaxError (data) for missing values without nanFill, naming variables and date, and for values that
+ *         float16 cannot hold
  */
-export async function writeSet(
-  archive: Archive,
-  dir: string,
-  fields: readonly SetField[],
-  plan: Plan,
-  { nanFill, provenance, signal, onStep }: PrepareOptions,
-): Promise<PrepareResult> {
-  const { grid, times } = archive;
-  const cells = grid.lat.length * grid.lon.length;
-  const fieldShape = [grid.lat.length, grid.lon.length];
-  const tallies = fields.map(startTally);
-  const dynamic = tallies.filter(({ field }) => !field.constant);
-  const constants = tallies.filter(({ field }) => field.constant);
-  const checksums: Record<string, string> = {};
-  const climatology = sumFields(dynamic.length * cells);
+export async function writeShards(job: ShardJob): Promise<void> {
+  const { dir, archive, fields, shards, dtype, statistics, nanFill, means, journal, sums, signal } = job;
+  const { times } = archive;
+  const shape = [fields.length, archive.grid.lat.length, archive.grid.lon.length];
+  const cells = shape[1]! * shape[2]!;
+  const total = shards.reduce((sum, { steps }) => sum + steps.length, 0);
+  let done = shards.slice(0, journal.done).reduce((sum, { steps }) => sum + steps.length, 0);
+  if (dtype === "float16") journal.packing ??= await samplePacking(job);
+  const state = new Float32Array(fields.length * cells); // [V, H, W], of one state after the other
+  const bits = new Uint16Array(dtype === "float16" ? state.length : 0);
 
-  const total = plan.shards.reduce((sum, { steps }) => sum + steps.length, 0);
-  const incomplete: { file: string; shape: number[] }[] = [];
-  let done = 0;
-  for (const shard of plan.shards) {
-    const { file, times: timesFile } = shardFiles(shard);
-    const shape = [shard.steps.length, dynamic.length, ...fieldShape];
+  for (const shard of shards.slice(journal.done)) {
+    const { split, file } = shard;
+    const train = split === "train";
     let gaps = false;
-    await mkdir(join(dir, shard.split), { recursive: true });
-    checksums[file] = await streamNpy(join(dir, file), shape, "float32", async (append) => {
+    await mkdir(join(dir, split), { recursive: true });
+    const path = join(dir, file);
+    journal.checksums[file] = await streamNpy(path, [shard.steps.length, ...shape], dtype, async (append) => {
       for (const step of shard.steps) {
         signal?.throwIfAborted();
-        const train = shard.split === "train";
-        const state = await readState(dynamic, step, cells, formatTime(times[step]!), train, nanFill);
-        if (train) climatology.add(state);
-        gaps ||= nanFill === "mean" && state.some(Number.isNaN);
-        await append(state);
-        onStep?.(++done, total);
+        const time = times[step]!;
+        const year = statistics === "climax" && train ? time : undefined;
+        const reading = { step, when: formatTime(time), train, year, nanFill };
+        gaps = (await readState(fields, journal.tallies, state, reading)) || gaps;
+        if (train) addState(sums, state);
+        if (means) fillMissing(state, cells, means);
+        await append(dtype === "float16" ? packState(state, bits, job) : state);
+        job.onStep?.(++done, total);
       }
     });
-    if (gaps) incomplete.push({ file, shape });
+    if (gaps && !means) journal.incomplete.push(file);
     const seconds = Float64Array.from(shard.steps, (step) => times[step]!.seconds);
-    checksums[timesFile] = await put(timesFile, [seconds.length], seconds);
-  }
-  const constantState = await readState(constants, 0, cells, "all times", true, nanFill);
-
-  const means = (of: readonly Tally[]) => of.map(({ moments }) => moments.mean);
-  for (const { file, shape } of incomplete)
-    checksums[file] = await fillShard(join(dir, file), shape, means(dynamic));
-  if (constants.length > 0) {
-    fillMissing(constantState, cells, means(constants));
-    checksums["constants.npy"] = await put("constants.npy", [constants.length, ...fieldShape], constantState);
-  }
-  const meanState = climatology.mean();
-  fillMissing(meanState, cells, means(dynamic)); // cells without a single value in train
-  checksums["climatology.npy"] = await put("climatology.npy", [dynamic.length, ...fieldShape], meanState);
-
-  const manifest = describe();
-  await writeFile(join(dir, "set.json"), `${JSON.stringify(manifest, null, 1)}\n`, {
-    flag: "wx",
-    flush: true,
-  });
-  return { manifest, bytes: await sizeOf(dir, [...Object.keys(checksums), "set.json"]) };
-
-  function put(file: string, shape: readonly number[], data: Float32Array | Float64Array): Promise<string> {
-    const dtype = data instanceof Float32Array ? "float32" : "float64";
-    return streamNpy(join(dir, file), shape, dtype, (append) => append(data));
-  }
-
-  function describe(): Manifest {
-    const std = tallies.map(({ moments }) => standardDeviation(moments).std);
-    const named = (values: readonly number[]) =>
-      Object.fromEntries(fields.map(({ name }, i) => [name, values[i]!]));
-    const splits = Object.fromEntries(
-      splitNames.flatMap((name) => {
-        const shards = plan.shards.filter(({ split }) => split === name);
-        const steps = shards.flatMap((shard) => shard.steps);
-        if (steps.length === 0) return [];
-        const entry = {
-          start: formatTime(times[steps[0]!]!),
-          end: formatTime(times[steps.at(-1)!]!),
-          steps: steps.length,
-          shards: shards.map((shard) => ({
-            ...shardFiles(shard),
-            steps: shard.steps.length,
-            firstTime: formatTime(times[shard.steps[0]!]!),
-          })),
-        };
-        return [[name, entry]];
-      }),
+    journal.checksums[shard.times] = await streamNpy(
+      join(dir, shard.times),
+      [seconds.length],
+      "float64",
+      (append) => append(seconds),
     );
-    // Parsed, so that what openSet would refuse is never written.
-    return manifestSchema.parse({
-      format: "climax-set",
-      version: 1,
-      variables: fields.map(({ name, units, constant }) => ({ name, units, constant })),
-      grid: { lat: [...grid.lat], lon: [...grid.lon] },
-      calendar: times[0]!.calendar,
-      stepHours: plan.stepHours,
-      splits,
-      mean: named(means(tallies)),
-      std: named(std),
-      synthetic: archive.synthetic,
-      source: String(archive.attributes.get("source") ?? archive.attributes.get("title") ?? ""),
-      notes: [...archive.notes, ...plan.notes, ...tallies.flatMap((tally) => notesOn(tally, nanFill))],
-      provenance: { ...provenance, files: [...provenance.files], created: new Date().toISOString() },
-      checksums,
-    });
+    journal.done++;
+    await writeJournal(dir, journal, train ? sums : undefined);
   }
 }
 
-function startTally(field: SetField): Tally {
-  return { field, moments: noMoments(), min: Infinity, max: -Infinity, missing: 0, firstMissing: "" };
-}
-
-function shardFiles({ split, year }: PlannedShard): { file: string; times: string } {
-  return { file: `${split}/${year}.npy`, times: `${split}/${year}.time.npy` };
+/** How one state is read. */
+interface Reading {
+  step: number;
+  /** For messages. */
+  when: string;
+  /** Whether the state counts for mean and deviation. */
+  train: boolean;
+  /** Its time, where years are kept apart. */
+  year?: CfTime | undefined;
+  nanFill: NanFill;
 }
 
 /**
- * One state [V, H, W] as it is stored. Missing values become `nanFill` if that is a number, else NaN.
+ * Reads one state into `state` [V, H, W]. Missing values become `nanFill` if that is a number, else NaN.
  *
- * @param when  for messages
- * @param train whether the state counts for mean and deviation
+ * @returns whether a NaN is left
  */
-async function readState(
+export async function readState(
+  fields: readonly SetField[],
   tallies: readonly Tally[],
-  step: number,
-  cells: number,
-  when: string,
-  train: boolean,
-  nanFill: NanFill,
-): Promise<Float32Array> {
-  const state = new Float32Array(tallies.length * cells);
+  state: Float32Array,
+  { step, when, train, year, nanFill }: Reading,
+): Promise<boolean> {
+  const cells = state.length / fields.length;
   const refused: string[] = [];
-  for (const [v, tally] of tallies.entries()) {
+  let gaps = false;
+  for (const [v, { name, read }] of fields.entries()) {
+    const tally = tallies[v]!;
     const field = state.subarray(v * cells, (v + 1) * cells);
-    field.set(await tally.field.read(step));
+    field.set(await read(step));
     let moments = momentsOf(field);
     const { missing } = moments;
     if (missing > 0) {
       tally.firstMissing ||= when;
       tally.missing += missing;
-      if (nanFill === undefined) refused.push(`${tally.field.name} (${missing} of ${cells} cells)`);
+      if (nanFill === undefined) refused.push(`${name} (${missing} of ${cells} cells)`);
       const filler = typeof nanFill === "number" ? nanFill : Number.NaN;
       for (let i = 0; i < cells; i++) if (!Number.isFinite(field[i]!)) field[i] = filler;
+      gaps ||= typeof nanFill !== "number";
       if (typeof nanFill === "number") moments = momentsOf(field);
     }
-    tally.min = Math.min(tally.min, moments.min);
-    tally.max = Math.max(tally.max, moments.max);
-    if (train) tally.moments = mergeMoments(tally.moments, moments);
+    count(tally, moments, train, year);
   }
   if (refused.length > 0)
     throw new ClimaxError(
@@ -190,45 +156,80 @@ async function readState(
       "fill them with --nan-fill mean (the variable's training mean) or --nan-fill NUMBER, " +
         "or leave these variables out of --variables",
     );
-  return state;
+  return gaps;
 }
 
-/** The mean of many states, in f64, each cell over the values it has. */
-function sumFields(length: number) {
-  const sums = new Float64Array(length);
-  const counts = new Uint32Array(length);
-  return {
-    add: (state: Float32Array) => {
-      for (let i = 0; i < length; i++) {
-        if (Number.isNaN(state[i]!)) continue;
-        sums[i]! += state[i]!;
-        counts[i]!++;
-      }
-    },
-    /** NaN where no state has a value. */
-    mean: () => Float32Array.from(sums, (sum, i) => sum / counts[i]!),
-  };
-}
-
-/** Replaces NaN in [V, H, W] (or several of these) by a value for each variable. */
-function fillMissing(state: Float32Array, cells: number, values: readonly number[]): void {
+/** Replaces NaN in [V, H, W] by a value for each variable. */
+export function fillMissing(state: Float32Array, cells: number, values: readonly number[]): void {
   for (let i = 0; i < state.length; i++)
     if (Number.isNaN(state[i]!)) state[i] = values[Math.floor(i / cells)]!;
 }
 
-/** Fills a shard in place, state by state, once the means are known. @returns its SHA-256 */
-async function fillShard(path: string, shape: readonly number[], means: readonly number[]): Promise<string> {
+/** States of train that show how large values are, spread over the whole of it. */
+const sampled = 32;
+
+async function samplePacking({ fields, shards, archive, signal }: ShardJob): Promise<Packing> {
+  const steps = shards.filter(({ split }) => split === "train").flatMap((shard) => shard.steps);
+  const packing: Packing = { scale: [], offset: [] };
+  const moments = fields.map(noMoments);
+  const n = Math.min(sampled, steps.length);
+  for (let k = 0; k < n; k++) {
+    signal?.throwIfAborted();
+    const step = steps[Math.floor((k * steps.length) / n)]!;
+    if (!archive.times[step]) throw new RangeError(`step ${step} of ${archive.times.length}`);
+    for (const [v, { read }] of fields.entries())
+      moments[v] = mergeMoments(moments[v]!, momentsOf(await read(step)));
+  }
+  for (const [v, { info }] of fields.entries()) {
+    const { scale, offset } = choosePacking(moments[v]!, info.bounds);
+    packing.scale.push(scale);
+    packing.offset.push(offset);
+  }
+  return packing;
+}
+
+/** A state as halves, in `bits`; the tallies note what that loses. */
+function packState(state: Float32Array, bits: Uint16Array, { fields, journal }: ShardJob): Uint16Array {
+  const cells = state.length / fields.length;
+  for (const [v, { name, units }] of fields.entries()) {
+    const [scale, offset] = [journal.packing!.scale[v]!, journal.packing!.offset[v]!];
+    const field = state.subarray(v * cells, (v + 1) * cells);
+    const packed = bits.subarray(v * cells, (v + 1) * cells);
+    const tooLarge = packField(field, scale, offset, packed);
+    if (tooLarge !== undefined) refuseValue(name, units, tooLarge, { scale, offset });
+    const tally = journal.tallies[v]!;
+    tally.error = Math.max(tally.error, packingLoss(field, packed, scale, offset));
+  }
+  return bits;
+}
+
+/**
+ * Fills the gaps of a shard in place, state by state, once the means are known. Done twice it gives the same.
+ *
+ * @param shape  [T, V, H, W]
+ * @returns its SHA-256
+ */
+export async function fillShard(
+  path: string,
+  shape: readonly number[],
+  means: readonly number[],
+  packing: Packing | undefined,
+): Promise<string> {
   const [steps = 0, V = 0, H = 0, W = 0] = shape;
-  const header = npyHeader(shape, "float32");
+  const header = npyHeader(shape, packing ? "float16" : "float32");
   const hash = createHash("sha256").update(header);
   const handle = await open(path, "r+");
+  const state = packing ? new Uint16Array(V * H * W) : new Float32Array(V * H * W);
+  const bytes = new Uint8Array(state.buffer);
+  const fillers = packing && means.map((mean, v) => toHalf((mean - packing.offset[v]!) / packing.scale[v]!));
   try {
     for (let step = 0; step < steps; step++) {
-      const state = new Float32Array(V * H * W);
-      const bytes = new Uint8Array(state.buffer);
       const position = header.length + step * bytes.length;
       await readExactly(handle, bytes, position, path);
-      fillMissing(state, H * W, means);
+      if (state instanceof Float32Array) fillMissing(state, H * W, means);
+      else
+        for (let i = 0; i < state.length; i++)
+          if ((state[i]! & 0x7fff) > 0x7c00) state[i] = fillers![Math.floor(i / (H * W))]!;
       hash.update(bytes);
       await handle.write(bytes, 0, bytes.length, position);
     }
@@ -237,36 +238,4 @@ async function fillShard(path: string, shape: readonly number[], means: readonly
     await handle.close();
   }
   return hash.digest("hex");
-}
-
-/** What people should know of a variable before they train on it. */
-function notesOn({ field, moments, min, max, missing, firstMissing }: Tally, nanFill: NanFill): string[] {
-  const { name, units, constant, info } = field;
-  const notes: string[] = [];
-  if (moments.count === 0)
-    throw new ClimaxError(
-      "data",
-      `${name} has no value in train, so it has no mean`,
-      "leave it out of --variables, or choose a train period that has it",
-    );
-  if (standardDeviation(moments).constant)
-    notes.push(
-      `${name} is ${moments.mean} everywhere${constant ? "" : " in train"}; its std is stored as 1, so it is 0 when normalised`,
-    );
-  const [lowest, highest] = info.bounds;
-  if (min < lowest || max > highest)
-    notes.push(
-      `${name} goes from ${min} to ${max} ${units}, beyond what occurs on Earth (${lowest} to ${highest})`,
-    );
-  if (missing > 0)
-    notes.push(
-      `${name}: ${missing} missing values (first: ${firstMissing}) are filled with ` +
-        (typeof nanFill === "number" ? `${nanFill}` : `the training mean, ${moments.mean}`),
-    );
-  return notes;
-}
-
-async function sizeOf(dir: string, files: readonly string[]): Promise<number> {
-  const sizes = await Promise.all(files.map(async (file) => (await stat(join(dir, file))).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

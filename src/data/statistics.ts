@@ -68,3 +68,39 @@ export function standardDeviation({ count, mean, squares }: Moments): { std: num
   const constant = std <= Math.abs(mean) * 2 ** -24;
   return { std: constant ? 1 : std, constant };
 }
+
+/** Moments of one calendar year. */
+export interface YearMoments {
+  year: number;
+  moments: Moments;
+}
+
+/** Adds a field of that year, in place. */
+export function addToYear(years: YearMoments[], year: number, moments: Moments): void {
+  const own = years.find((one) => one.year === year);
+  if (own) own.moments = mergeMoments(own.moments, moments);
+  else years.push({ year, moments });
+}
+
+/**
+ * Mean and deviation as ClimaX's scripts make them (microsoft/ClimaX, nc2np_equally_era5.py), for checkpoints that
+ * were trained with theirs. Years count alike whatever their number of states; of a variable on pressure levels
+ * the last year replaces all before it (a fault of the script); the mean of total_precipitation is 0, so that it
+ * is scaled and never shifted (datamodule). The script leaves out the 366th day: give years without it.
+ *
+ * @param years  at least one
+ */
+export function referenceStatistics(
+  years: readonly YearMoments[],
+  { onPressure, precipitation }: { onPressure: boolean; precipitation: boolean },
+): { mean: number; std: number } {
+  const ordered = years.toSorted((a, b) => a.year - b.year);
+  const kept = onPressure ? ordered.slice(-1) : ordered;
+  const average = (of: (moments: Moments) => number) =>
+    kept.reduce((sum, { moments }) => sum + of(moments) / kept.length, 0);
+  const mean = average((moments) => moments.mean);
+  // var(X) = E[var(X | year)] + var(E[X | year])
+  const squares = average((moments) => moments.squares / moments.count + (moments.mean - mean) ** 2);
+  const { std } = standardDeviation({ ...noMoments(), count: 1, mean, squares });
+  return { mean: precipitation ? 0 : mean, std };
+}

@@ -6,6 +6,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { crc32, inflateRawSync } from "node:zlib";
 import { openPromise, type ZipFile } from "yauzl";
 import { ClimaxError } from "../errors.ts";
+import { fromHalf } from "./half.ts";
 import {
   damaged,
   decode,
@@ -21,7 +22,7 @@ import {
 } from "./npyformat.ts";
 
 /** Bytes that can be read at a position: a file, a stored member of an archive, or memory. */
-interface ByteSource {
+export interface ByteSource {
   name: string;
   size: number;
   readInto(target: Uint8Array, position: number): Promise<void>;
@@ -31,9 +32,11 @@ interface ByteSource {
 export interface NpyReader {
   header: NpyHeader;
   read(start?: number, count?: number): Promise<NpyData>;
+  /** As many elements of a float32 or float16 array as the target has, without memory of its own. */
+  readInto(target: Float32Array, start: number): Promise<void>;
 }
 
-async function readerOf(source: ByteSource): Promise<NpyReader> {
+export async function readerOf(source: ByteSource): Promise<NpyReader> {
   const head = new Uint8Array(Math.min(source.size, 12 + longestHeader));
   const first = Math.min(head.length, 512); // nearly always enough, in one read
   await source.readInto(head.subarray(0, first), 0);
@@ -54,16 +57,36 @@ async function readerOf(source: ByteSource): Promise<NpyReader> {
   const elements = header.shape.reduce((product, n) => product * n, 1);
   const bytesEach = elements === 0 ? 0 : header.dataBytes / elements;
 
-  async function read(start = 0, count = elements - start): Promise<NpyData> {
+  async function bytesOf(start: number, count: number): Promise<ArrayBuffer> {
     if (start < 0 || count < 0 || start + count > elements)
       throw new RangeError(`elements ${start}..${start + count} of ${elements} in ${source.name}`);
-    if (header.fortran && count !== elements) return (await read()).slice(start, start + count);
     const buffer = new ArrayBuffer(count * bytesEach);
     await source.readInto(new Uint8Array(buffer), header.dataStart + start * bytesEach);
+    return buffer;
+  }
+  async function read(start = 0, count = elements - start): Promise<NpyData> {
+    if (header.fortran && count !== elements) return (await read()).slice(start, start + count);
+    const buffer = await bytesOf(start, count);
     const data = decode(buffer, header, source.name);
     return header.fortran ? toRowMajor(data, header.shape) : data;
   }
-  return { header, read };
+
+  async function readInto(target: Float32Array, start: number): Promise<void> {
+    const { dtype, bigEndian, fortran } = header;
+    const float = dtype === "float32" || dtype === "float16";
+    if (!float) throw new TypeError(`${source.name} holds ${dtype}, read as float32`);
+    const count = target.length;
+    if (bigEndian || fortran || start < 0 || start + count > elements) {
+      target.set((await read(start, count)) as Float32Array);
+      return;
+    }
+    // Halves go to the end of the target's memory, and turn into floats from the front: none is lost before its turn.
+    const from = target.byteOffset + count * (4 - bytesEach);
+    const bytes = new Uint8Array(target.buffer, from, count * bytesEach);
+    await source.readInto(bytes, header.dataStart + start * bytesEach);
+    if (dtype === "float16") fromHalf(new Uint16Array(target.buffer, from, count), target);
+  }
+  return { header, read, readInto };
 }
 
 /** Reads exactly `target.length` bytes; a short read is a damaged file, never silence. */
@@ -162,14 +185,10 @@ export async function readNpz(path: string): Promise<Map<string, NpyArray>> {
   }
 }
 
-type ZipEntry = Parameters<ZipFile["readLocalFileHeaderPromise"]>[0];
+export type ZipEntry = Parameters<ZipFile["readLocalFileHeaderPromise"]>[0];
 
-async function memberBytes(
-  handle: FileHandle,
-  zip: ZipFile,
-  entry: ZipEntry,
-  name: string,
-): Promise<Uint8Array> {
+/** Refuses members that no reader could give. @returns whether it is deflated, not stored as it is */
+export function checkMember(entry: ZipEntry, name: string): boolean {
   if (entry.isEncrypted()) damaged(name, "is encrypted");
   const deflated = entry.compressionMethod === 8;
   if (!deflated && entry.compressionMethod !== 0)
@@ -177,6 +196,17 @@ async function memberBytes(
   // Deflate cannot expand by more than 1032 to 1 (zlib's documentation), so a larger claim is false.
   if (deflated && entry.uncompressedSize > entry.compressedSize * 1032 + 64)
     damaged(name, `claims ${entry.uncompressedSize} bytes from ${entry.compressedSize}`);
+  return deflated;
+}
+
+/** All bytes of a member, inflated and checked against its CRC-32. */
+export async function memberBytes(
+  handle: FileHandle,
+  zip: ZipFile,
+  entry: ZipEntry,
+  name: string,
+): Promise<Uint8Array> {
+  const deflated = checkMember(entry, name);
   const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
   let bytes = new Uint8Array(entry.compressedSize);
   await readExactly(handle, bytes, fileDataStart, name);
@@ -194,7 +224,8 @@ async function memberBytes(
 }
 
 /**
- * Writes a little-endian C-order .npy file of known shape piece by piece, and flushes it to the disk.
+ * Writes a little-endian C-order .npy file of known shape piece by piece, and flushes it to the disk. Elements of
+ * float16 are given as their bits, Uint16Array (half.ts).
  *
  * @param path  must not exist
  * @param fill  appends all elements, in order
@@ -216,7 +247,9 @@ export async function streamNpy(
     let missing = shape.reduce((product, n) => product * n, 1);
     await put(npyHeader(shape, dtype));
     await fill(async (data) => {
-      if (dtypeOf(data) !== dtype) throw new TypeError(`${dtypeOf(data)} for ${path}, which holds ${dtype}`);
+      const bits = dtype === "float16" && data instanceof Uint16Array; // halves, which this Node need not know
+      if (!bits && dtypeOf(data) !== dtype)
+        throw new TypeError(`${dtypeOf(data)} for ${path}, which holds ${dtype}`);
       missing -= data.length;
       await put(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     });

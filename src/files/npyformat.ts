@@ -2,6 +2,7 @@
 // (versions 1.0 to 3.0).
 
 import { ClimaxError } from "../errors.ts";
+import { fromHalf } from "./half.ts";
 
 export type NpyDtype =
   | "bool"
@@ -173,7 +174,7 @@ export function decode(buffer: ArrayBuffer, header: NpyHeader, name: string): Np
     case "float64":
       return new Float64Array(buffer);
     case "float16":
-      return Float32Array.from(new Uint16Array(buffer), halfToFloat);
+      return fromHalf(new Uint16Array(buffer));
     case "int64":
     case "uint64": {
       const wide = header.dtype === "int64" ? new BigInt64Array(buffer) : new BigUint64Array(buffer);
@@ -185,16 +186,6 @@ export function decode(buffer: ArrayBuffer, header: NpyHeader, name: string): Np
       return out;
     }
   }
-}
-
-/** IEEE 754 binary16 bits to a number. */
-function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** Fortran (column-major) order to C order. */

@@ -59,14 +59,21 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true }));
 afterEach(() => void vi.restoreAllMocks());
 
+/** On stderr. */
+let said = "";
+
 /** Runs the command and gives what it printed on stdout. */
 async function run(...argv: string[]): Promise<string> {
   let printed = "";
+  said = "";
   vi.spyOn(process.stdout, "write").mockImplementation((text) => {
     printed += text;
     return true;
   });
-  vi.spyOn(process.stderr, "write").mockImplementation(() => true);
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    said += text;
+    return true;
+  });
   expect(await prepareCommand.run(argv)).toBe(0);
   return printed;
 }
@@ -103,15 +110,20 @@ describe("climax prepare", () => {
     await set.close();
   });
 
-  test("refuses missing values with the flag that mends them", async () => {
-    const argv = [input, "--train", "2015..2016-01-02", "--val", "2016-01-03", "-o", join(root, "hole")];
-    const error = await refusal(...argv);
+  test("refuses missing values with the flag that mends them, and goes on with it from what is whole", async () => {
+    const dir = join(root, "hole");
+    const argv = [input, "--train", "2015..2016-01-02", "--val", "2016-01-03", "-o", dir];
+    const error = (await run(...argv).catch((thrown: unknown) => thrown)) as ClimaxError;
+    expect(error).toBeInstanceOf(ClimaxError);
     expect(error.message).toContain(
       "missing (NaN or infinite) at 2016-01-03T12:00:00: 2m_temperature (1 of 8 cells)",
     );
     expect(error.hint).toContain("--nan-fill mean");
+    expect(said).toContain(`${dir}.partial keeps 2 of 3 files; the same command goes on from there`);
     expect(await run(...argv, "--nan-fill", "280")).toContain("1 missing values");
+    expect(said).toContain(`going on with ${dir}.partial: 2 of 3 files are whole`);
     expect(await run(...argv, "--nan-fill", "mean", "--force")).toContain("filled with the training mean");
+    expect(existsSync(`${dir}.partial`)).toBe(false);
   });
 
   test.each<[string, string[], string]>([

@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeClimatology } from "../../src/data/climatology.ts";
 import { prepare } from "../../src/data/prepare.ts";
 import { openSet, type PreparedSet } from "../../src/data/prepared.ts";
+import { writeSeasonal } from "../../src/data/seasonalfiles.ts";
 import { addHours, type Calendar, type CfTime, parseTime, timeParts } from "../../src/data/time.ts";
 import type { ClimaxError } from "../../src/errors.ts";
+import { readNpy, writeNpy } from "../../src/files/npy.ts";
 import { fakeArchive, fakeCells, provenance } from "../support/fakearchive.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-climatology-"));
@@ -159,5 +161,129 @@ describe("a training period of ten days", () => {
     await expect(makeClimatology(sets[0]!, "weekly", "2m_temperatur")).rejects.toThrow(
       'unknown variable "2m_temperatur"',
     );
+  });
+});
+
+describe("stored in the set", () => {
+  const names = ["2m_temperature", "temperature_850", "geopotential_500"];
+  const archive = () =>
+    fakeArchive({
+      start: "2015-03-01",
+      steps: 800,
+      stepHours: 12,
+      names,
+      constants: ["orography"],
+      value: weather,
+    });
+  const train = "2015-03-01..2016-03-20";
+  let stored: PreparedSet;
+  let plain: PreparedSet;
+  beforeAll(async () => {
+    const told: [number, number][] = [];
+    for (const [dir, climatology] of [
+      ["plain", []],
+      ["stored", ["weekly", "dayofyear"]],
+    ] as const) {
+      await prepare(archive(), join(folder, dir), {
+        train,
+        provenance,
+        climatology,
+        onStep: (done, total, stage) => stage === "climatology" && told.push([done, total]),
+      });
+      sets.push(await openSet(join(folder, dir)));
+    }
+    [plain, stored] = [sets.at(-2)!, sets.at(-1)!];
+    const total = 386 * 2 * 3 * 2;
+    expect(told.at(-1)).toEqual([total, total]);
+  });
+
+  test("they are what would be made, to the bit, and no state of train is read", async () => {
+    const blind: PreparedSet = {
+      ...stored,
+      split: (name) => ({ ...stored.split(name), read: () => Promise.reject(new Error("a state was read")) }),
+    };
+    for (const kind of ["weekly", "dayofyear"] as const)
+      for (const name of names) {
+        const [found, wanted] = [
+          await makeClimatology(blind, kind, name),
+          await makeClimatology(plain, kind, name),
+        ];
+        for (const day of ["2020-01-01", "2020-02-29T12", "2020-06-30", "2021-12-31T12"]) {
+          const time = parseTime(day, "standard");
+          expect(found.field(time), `${kind} ${name} ${day}`).toEqual(wanted.field(time));
+        }
+      }
+    const fixed = await makeClimatology(stored, "dayofyear", "orography");
+    expect(fixed.field(parseTime("2020-01-01", "standard"))).toEqual(stored.climatology("orography"));
+  });
+
+  test("NumPy opens them: weeks, and times of day by days", async () => {
+    const weekly = await readNpy(join(stored.dir, "climatology/weekly/temperature_850.npy"));
+    expect([weekly.dtype, ...weekly.shape]).toEqual(["float32", 52, 3, 4]);
+    const daily = await readNpy(join(stored.dir, "climatology/dayofyear/temperature_850.npy"));
+    expect(daily.shape).toEqual([2, 366, 3, 4]);
+    expect(stored.manifest.climatology.dayofyear).toEqual({ minutes: [0, 720] });
+    const noon = (await makeClimatology(plain, "dayofyear", "temperature_850")).field(
+      parseTime("2019-03-01T12", "standard"),
+    );
+    const start = (366 + 59) * fakeCells;
+    expect([...daily.data.subarray(start, start + fakeCells)]).toEqual([...noon]);
+  });
+
+  test("with memory for little at once the files are the same", async () => {
+    for (const budget of [1, 40_000]) {
+      const written: Record<string, string> = {};
+      const { climatology, ...manifest } = plain.manifest;
+      await writeSeasonal({
+        dir: plain.dir,
+        manifest: { ...manifest, climatology },
+        kinds: ["weekly", "dayofyear"],
+        checksums: {},
+        onFiles: async (files) => void Object.assign(written, files),
+        budget,
+      });
+      expect(Object.keys(written)).toHaveLength(6);
+      expect(stored.manifest.checksums).toMatchObject(written);
+    }
+  });
+
+  test("a file that is not there, or of another shape", async () => {
+    const file = join(stored.dir, "climatology/weekly/2m_temperature.npy");
+    const again = await openSet(stored.dir);
+    sets.push(again);
+    await writeNpy(file, [51, 3, 4], new Float32Array(51 * 12));
+    await expect(makeClimatology(again, "weekly", "2m_temperature")).rejects.toThrow(
+      "2m_temperature.npy holds float32 (51, 3, 4), wanted is float32 (52, 3, 4)",
+    );
+    rmSync(file);
+    const last = await openSet(stored.dir);
+    sets.push(last);
+    await expect(makeClimatology(last, "weekly", "2m_temperature")).rejects.toThrow("cannot open");
+  });
+
+  test("weeks and hours that train lacks are refused as when they are made", async () => {
+    const dir = join(folder, "short");
+    await prepare(fakeArchive({ stepHours: 12, names }), dir, {
+      train: "2015-12-25..2016-01-01",
+      climatology: ["weekly", "dayofyear"],
+      provenance,
+    });
+    const set = await openSet(dir);
+    sets.push(set);
+    const refusal = async (kind: "weekly" | "dayofyear", text: string) => {
+      const climatology = await makeClimatology(set, kind, names[0]!);
+      try {
+        climatology.field(parseTime(text, "standard"));
+      } catch (error) {
+        return (error as ClimaxError).message;
+      }
+      return "no error";
+    };
+    expect(await refusal("weekly", "2016-03-01")).toContain("has no state in week 9 of the year");
+    expect(await refusal("dayofyear", "2016-06-01")).toContain(
+      "has no state within 29 days of day 153 of the year",
+    );
+    expect(await refusal("dayofyear", "2016-01-01T06")).toContain("has no state at 06:00");
+    expect(await refusal("dayofyear", "2016-01-01")).toBe("no error");
   });
 });

@@ -12,8 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type PrepareOptions, prepare, refuseFullDisk } from "../../src/data/prepare.ts";
-import { openSet } from "../../src/data/prepared.ts";
 import { type CfTime, formatTime } from "../../src/data/time.ts";
+import { verifySet } from "../../src/data/verifyset.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { readNpy } from "../../src/files/npy.ts";
 import {
@@ -58,7 +58,8 @@ const isoValues = (names: readonly string[], times: readonly CfTime[]) =>
 describe("prepare", () => {
   test("writes every state of each split once, by year, in physical units", async () => {
     const { dir, manifest, bytes } = await make();
-    expect(readdirSync(dir).toSorted()).toEqual(["climatology.npy", "set.json", "test", "train", "val"]);
+    const top = ["climatology", "climatology.npy", "set.json", "test", "train", "val"];
+    expect(readdirSync(dir).toSorted()).toEqual(top);
     expect(readdirSync(join(dir, "train")).toSorted()).toEqual([
       "2015.npy",
       "2015.time.npy",
@@ -118,7 +119,7 @@ describe("prepare", () => {
   test("two runs write the same bytes", async () => {
     const [one, two] = [await make(), await make()];
     expect(two.manifest.checksums).toEqual(one.manifest.checksums);
-    expect(Object.keys(one.manifest.checksums).length).toBe(9);
+    expect(Object.keys(one.manifest.checksums).length).toBe(11);
   });
 
   test("leap days are kept, in calendars that have them", async () => {
@@ -190,6 +191,44 @@ describe("prepare", () => {
   });
 });
 
+test("statistics of climax: of upper air the last year's, without the 366th day; rain is not shifted", async () => {
+  const names = ["2m_temperature", "temperature_850", "total_precipitation"];
+  const value = (name: string, time: CfTime, cell: number) =>
+    name === "total_precipitation" ? fakeValue(name, time, cell) / 1e6 : fakeValue(name, time, cell);
+  // 2016 is a leap year, and train ends within 2018.
+  const long = { start: "2016-11-01", steps: 500, stepHours: 24, names, value };
+  const periods = { train: "2016-11-01..2018-01-20", val: undefined, test: undefined };
+  const { manifest } = await make(long, { ...periods, statistics: "climax" });
+  const { manifest: whole } = await make(long, periods);
+  const times = fakeArchive(long).times.filter((time) => formatTime(time) < "2018-01-21");
+  const yearly = (name: string) =>
+    ["2016", "2017", "2018"].map((year) => {
+      const own = times.filter(
+        (time) => formatTime(time).startsWith(year) && formatTime(time) < "2016-12-31" === (year === "2016"),
+      );
+      const values = own.flatMap((time) =>
+        Array.from({ length: fakeCells }, (_, c) => Math.fround(value(name, time, c))),
+      );
+      const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
+      return { mean, variance: values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / values.length };
+    });
+  for (const name of ["2m_temperature", "total_precipitation"]) {
+    const years = yearly(name);
+    const mean = years.reduce((sum, year) => sum + year.mean / 3, 0);
+    const variance = years.reduce((sum, year) => sum + (year.variance + (year.mean - mean) ** 2) / 3, 0);
+    expect(manifest.mean[name]).toBeCloseTo(name === "total_precipitation" ? 0 : mean, 9);
+    expect(manifest.std[name]! / Math.sqrt(variance)).toBeCloseTo(1, 9);
+    expect(whole.std[name]! / manifest.std[name]!).not.toBeCloseTo(1, 4);
+  }
+  const last = yearly("temperature_850")[2]!;
+  expect(manifest.mean.temperature_850).toBeCloseTo(last.mean, 9);
+  expect(manifest.std.temperature_850).toBeCloseTo(Math.sqrt(last.variance), 9);
+  expect(manifest.statistics).toMatchObject({ kind: "climax", moments: whole.statistics!.moments });
+  expect(manifest.notes).toContain(
+    "mean and std as ClimaX's scripts make them: on pressure levels of the last training year only, the mean of total_precipitation 0",
+  );
+});
+
 describe("missing values", () => {
   const hole = (name: string, time: CfTime, cell: number) =>
     name === "temperature_850" && cell === 7 && formatTime(time) >= "2015-12-26T12"
@@ -221,10 +260,8 @@ describe("missing values", () => {
       "temperature_850: 34 missing values (first: 2015-12-26T12:00:00)",
     );
     // The checksum is of the filled shard.
-    const { verifyChecksums } = await import("../../src/data/prepared.ts");
-    const set = await openSet(dir);
-    await verifyChecksums(set);
-    await set.close();
+    expect((await verifySet(dir)).files).toBe(11);
+    expect(manifest.filled).toEqual({ by: "mean", values: manifest.mean });
   });
 
   test("are filled with a number, which then counts as data", async () => {
@@ -239,15 +276,15 @@ describe("missing values", () => {
   });
 
   test("a variable without any value cannot be filled by its mean", async () => {
-    const error = await failure(
-      { value: (name, ...rest) => (name === "2m_temperature" ? Number.NaN : fakeValue(name, ...rest)) },
-      { nanFill: "mean" },
+    const empty = (name: string, time: CfTime, cell: number) =>
+      name === "2m_temperature" ? Number.NaN : fakeValue(name, time, cell);
+    await expect(make({ value: empty }, { nanFill: "mean" })).rejects.toThrow(
+      "2m_temperature has no value in train, so it has no mean",
     );
-    expect(error.message).toBe("2m_temperature has no value in train, so it has no mean");
   });
 });
 
-describe("what is refused leaves nothing behind", () => {
+describe("what is refused before a shard is whole leaves nothing behind", () => {
   test.each<[string, Partial<PrepareOptions>, string]>([
     [
       "neighbours",
@@ -294,7 +331,7 @@ describe("what is refused leaves nothing behind", () => {
     const { dir } = await make();
     const options = { ...periods, provenance };
     await expect(prepare(fakeArchive(), dir, options)).rejects.toThrow("is a prepared set already");
-    const broken = fakeArchive({ value: () => Number.NaN });
+    const broken = fakeArchive({ names: ["2m_temperature"], value: () => Number.NaN });
     await expect(prepare(broken, dir, { ...options, force: true })).rejects.toThrow("values are missing");
     expect((await readNpy(join(dir, "train/2015.npy"))).shape).toEqual([28, 2, 3, 4]);
     await prepare(fakeArchive({ names: ["2m_temperature"] }), dir, { ...options, force: true });
@@ -319,7 +356,7 @@ describe("what is refused leaves nothing behind", () => {
   test("a read that fails midway, and the folders made on the way", async () => {
     const archive = fakeArchive();
     archive.variables.get("temperature_850")!.read = async (step) => {
-      if (step === 30) throw new ClimaxError("data", "the file ends early", "fetch it again");
+      if (step === 20) throw new ClimaxError("data", "the file ends early", "fetch it again");
       return new Float32Array(fakeCells).fill(step);
     };
     const dir = join(root, "deep", "er", "set");
@@ -355,17 +392,5 @@ describe("what is refused leaves nothing behind", () => {
     expect(error.message).toContain("its folder cannot be made");
     expect(readFileSync(file, "utf8")).toBe("");
     rmSync(file);
-  });
-
-  test("what a killed run left is recognised, and replaced by the next", async () => {
-    const dir = join(root, "killed");
-    mkdirSync(join(`${dir}.partial`, "train"), { recursive: true });
-    writeFileSync(join(`${dir}.partial`, "train", "2015.npy"), "half a shard");
-    await expect(openSet(dir)).rejects.toThrow(
-      "killed.partial: unfinished or not a prepared set: set.json is missing",
-    );
-    await prepare(fakeArchive(), dir, { ...periods, provenance });
-    expect(existsSync(`${dir}.partial`)).toBe(false);
-    await (await openSet(dir)).close();
   });
 });

@@ -1,11 +1,22 @@
 /** Opening a set: single states at any step, and every kind of damage named. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readManifest } from "../../src/data/manifest.ts";
 import { prepare } from "../../src/data/prepare.ts";
-import { openSet, verifyChecksums } from "../../src/data/prepared.ts";
+import { openSet } from "../../src/data/prepared.ts";
 import { formatTime } from "../../src/data/time.ts";
+import { verifySet } from "../../src/data/verifyset.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { writeNpy } from "../../src/files/npy.ts";
 import { sameGrid } from "../../src/grid/grid.ts";
@@ -49,7 +60,6 @@ describe("a whole set", () => {
     expect([...set.climatology("orography")]).toEqual(orography);
     expect(set.climatology("temperature_850").length).toBe(fakeCells);
     expect(set.mean.orography).toBeCloseTo(orography.reduce((a, b) => a + b, 0) / fakeCells, 10);
-    await verifyChecksums(set);
     await set.close();
   });
 
@@ -197,11 +207,19 @@ describe("a damaged set", () => {
   test("with one flipped bit fails verification, naming the file", async () => {
     const dir = join(root, "flipped");
     cpSync(good, dir, { recursive: true });
-    const bytes = readFileSync(join(dir, "train/2015.npy"));
-    bytes[1000]! ^= 1;
-    writeFileSync(join(dir, "train/2015.npy"), bytes);
-    const set = await openSet(dir);
-    await expect(verifyChecksums(set)).rejects.toThrow("train/2015.npy: SHA-256");
-    await set.close();
+    const told: number[] = [];
+    const { files, bytes } = await verifySet(dir, (done, total) => void told.push(done / total));
+    const names = Object.keys((await readManifest(dir)).checksums);
+    expect(files).toBe(names.length);
+    expect(bytes).toBe(names.reduce((sum, file) => sum + statSync(join(dir, file)).size, 0));
+    expect(told.at(-1)).toBe(1);
+    const path = join(dir, "train/2015.npy");
+    writeFileSync(
+      path,
+      readFileSync(path).map((byte, i) => (i === 1000 ? byte ^ 1 : byte)),
+    );
+    await expect(verifySet(dir)).rejects.toThrow("train/2015.npy: SHA-256");
+    rmSync(path);
+    await expect(verifySet(dir)).rejects.toThrow("train/2015.npy is not there");
   });
 });

@@ -1,7 +1,15 @@
 /** Running moments against a direct two-pass sum in f64. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mergeMoments, momentsOf, noMoments, standardDeviation } from "../../src/data/statistics.ts";
+import {
+  addToYear,
+  mergeMoments,
+  momentsOf,
+  noMoments,
+  referenceStatistics,
+  standardDeviation,
+  type YearMoments,
+} from "../../src/data/statistics.ts";
 
 function direct(values: readonly number[]) {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -55,5 +63,47 @@ describe("moments", () => {
     expect(standardDeviation(mergeMoments(flat, flat))).toEqual({ std: 1, constant: true });
     expect(standardDeviation(momentsOf(Float32Array.of(1, 1 + 2 ** -20)))).toMatchObject({ constant: false });
     expect(standardDeviation(noMoments())).toEqual({ std: 1, constant: true });
+  });
+});
+
+describe("statistics as ClimaX's scripts make them", () => {
+  const fields = [
+    [2001, [1, 3]],
+    [2001, [5, 7]],
+    [2002, [10, 20]],
+    [2003, [-4, 4]],
+  ] as const;
+  const years: YearMoments[] = [];
+  for (const [year, values] of fields) addToYear(years, year, momentsOf(Float32Array.from(values)));
+  // By year: means 4, 15, 0; variances 5, 25, 16.
+  const mean = 19 / 3;
+  const variance = 46 / 3 + (16 + 225) / 3 - mean ** 2;
+
+  test("years count alike, whatever their number of states", () => {
+    expect(years.map(({ year, moments }) => [year, moments.count])).toEqual([
+      [2001, 4],
+      [2002, 2],
+      [2003, 2],
+    ]);
+    const found = referenceStatistics(years, { onPressure: false, precipitation: false });
+    expect(found.mean).toBeCloseTo(mean, 12);
+    expect(found.std).toBeCloseTo(Math.sqrt(variance), 12);
+  });
+
+  test("on pressure levels only the last year is left, in whatever order the years came", () => {
+    const last = { mean: 0, std: 4 };
+    expect(referenceStatistics(years, { onPressure: true, precipitation: false })).toEqual(last);
+    expect(referenceStatistics(years.toReversed(), { onPressure: true, precipitation: false })).toEqual(last);
+  });
+
+  test("rain is scaled, not shifted; what does not vary has std 1", () => {
+    const rain = referenceStatistics(years, { onPressure: false, precipitation: true });
+    expect(rain.mean).toBe(0);
+    expect(rain.std).toBeCloseTo(Math.sqrt(variance), 12);
+    const flat = [{ year: 2001, moments: momentsOf(new Float32Array(4).fill(280)) }];
+    expect(referenceStatistics(flat, { onPressure: true, precipitation: false })).toEqual({
+      mean: 280,
+      std: 1,
+    });
   });
 });

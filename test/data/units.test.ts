@@ -84,6 +84,8 @@ test("converts by what the file says", () => {
     [0.012, "m of water equivalent", "total_precipitation", 0.012],
     [86.4, "mm/day", "mean_total_precipitation_rate", 0.001],
     [36, "km/h", "10m_u_component_of_wind", 10],
+    [1361, "W m-2", "toa_incident_solar_radiation", 1361 * 3600],
+    [Math.PI, "radians", "wind_direction", 180],
     [8, "degC", "diurnal_temperature_range", 8],
   ];
   for (const [value, from, name, expected] of cases) {

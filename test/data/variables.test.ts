@@ -90,6 +90,85 @@ test("recognises ERA5, CMIP6, CESM, NCEP and GRIB names", () => {
   expect(seen("geopotential_500")).toBe("geopotential_500");
 });
 
+test("every name of WeatherBench 1 and 2 and of the CMIP6 tables in use has its row", () => {
+  // As the stores have them: no standard name that helps, or one that misleads.
+  const aloftNames: Record<string, string> = {
+    geopotential: "geopotential",
+    z: "geopotential",
+    zg: "geopotential",
+    temperature: "temperature",
+    t: "temperature",
+    ta: "temperature",
+    specific_humidity: "specific_humidity",
+    q: "specific_humidity",
+    hus: "specific_humidity",
+    relative_humidity: "relative_humidity",
+    r: "relative_humidity",
+    hur: "relative_humidity",
+    u_component_of_wind: "u_component_of_wind",
+    u: "u_component_of_wind",
+    ua: "u_component_of_wind",
+    v: "v_component_of_wind",
+    va: "v_component_of_wind",
+    vo: "vorticity",
+    pv: "potential_vorticity",
+    vertical_velocity: "vertical_velocity",
+    wap: "vertical_velocity",
+    wind_speed: "wind_speed",
+  };
+  for (const [name, wanted] of Object.entries(aloftNames))
+    expect([name, seen(name, {}, aloft)]).toEqual([name, wanted]);
+  const groundNames: Record<string, string> = {
+    t2m: "2m_temperature",
+    tas: "2m_temperature",
+    u10: "10m_u_component_of_wind",
+    uas: "10m_u_component_of_wind",
+    v10: "10m_v_component_of_wind",
+    vas: "10m_v_component_of_wind",
+    "10m_wind_speed": "10m_wind_speed",
+    sfcWind: "10m_wind_speed",
+    mean_sea_level_pressure: "mean_sea_level_pressure",
+    psl: "mean_sea_level_pressure",
+    surface_pressure: "surface_pressure",
+    tp: "total_precipitation",
+    total_precipitation: "total_precipitation",
+    total_precipitation_6hr: "total_precipitation_6hr",
+    total_precipitation_12hr: "total_precipitation_12hr",
+    total_precipitation_24hr: "total_precipitation_24hr",
+    pr: "mean_total_precipitation_rate",
+    tisr: "toa_incident_solar_radiation",
+    toa_incident_solar_radiation: "toa_incident_solar_radiation",
+    rsdt: "toa_incident_solar_radiation",
+    tcc: "total_cloud_cover",
+    clt: "total_cloud_cover",
+    total_column_water_vapour: "total_column_water_vapour",
+    total_column_water: "total_column_water",
+    boundary_layer_height: "boundary_layer_height",
+    snow_depth: "snow_depth",
+    lsm: "land_sea_mask",
+    sftlf: "land_sea_mask",
+    orography: "orography",
+    orog: "orography",
+    geopotential_at_surface: "orography",
+    lat2d: "lattitude",
+    slt: "soil_type",
+    type_of_high_vegetation: "type_of_high_vegetation",
+    slope_of_sub_gridscale_orography: "slope_of_sub_gridscale_orography",
+    area_type_code: "area_type",
+  };
+  for (const [name, wanted] of Object.entries(groundNames))
+    expect([name, seen(name)]).toEqual([name, wanted]);
+  // WeatherBench 2 gives them these standard names.
+  expect(seen("geopotential_at_surface", { standard_name: "geopotential" })).toBe("orography");
+  expect(seen("total_precipitation_6hr", { long_name: "Total precipitation" })).toBe(
+    "total_precipitation_6hr",
+  );
+  expect(seen("rsdt", { standard_name: "toa_incoming_shortwave_flux" })).toBe("toa_incident_solar_radiation");
+  expect(seen("wind", { standard_name: "wind_speed" }, { height: 10 })).toBe("10m_wind_speed");
+  expect(seen("wind", { standard_name: "wind_speed" }, aloft)).toBe("wind_speed");
+  expect(seen("lon2d")).toMatch(/^- ClimaX has no such variable/);
+});
+
 test("the level decides between aloft and near the ground", () => {
   const wind = { standard_name: "eastward_wind" };
   expect(seen("u", wind, aloft)).toBe("u_component_of_wind");
