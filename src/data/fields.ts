@@ -205,7 +205,9 @@ async function readerOf(
       dataset,
       variable,
       `its dimension ${dimension} has ${length} entries that are no time, level, latitude or longitude (${variable.dimensions.join(", ")})`,
-      `choose one of them: ncks -d ${dimension},0 ${dataset.path} out.nc`,
+      dataset.format.startsWith("GRIB")
+        ? `choose one of them: grib_copy -w ${dimension}=0 ${dataset.path} out.grib`
+        : `choose one of them: ncks -d ${dimension},0 ${dataset.path} out.nc`,
     );
   });
 

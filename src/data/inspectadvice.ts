@@ -99,7 +99,7 @@ function withoutFields(about: Omit<Inspection, "next">, grids: readonly FoundGri
       commands: [`climax regrid ${file} --res ${coarse} --method ${method} -o ${out}`],
     };
   const unusable = about.unused.find(({ mend }) => mend !== null);
-  const choice = /^choose one of them: ncks -d (\S+),0 /.exec(unusable?.mend ?? "");
+  const choice = /^choose one of them: (?:ncks -d|grib_copy -w) ([^\s,=]+)[,=]0 /.exec(unusable?.mend ?? "");
   if (choice)
     return {
       usable: false,

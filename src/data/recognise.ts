@@ -18,7 +18,7 @@ export type Recognised =
 
 /** Names such as t850 and zg500, but not u100, which ECMWF uses for the wind at 100 metres. */
 const nameWithLevel = /^([a-z]+)_?(\d{1,4})$/;
-const metresAboveGround = new Set(["u10", "v10", "u100", "v100", "t2", "q2"]);
+const metresAboveGround = new Set(["u10", "v10", "u100", "v100", "t2", "q2", "r2"]);
 
 /**
  * Recognises a variable. The standard name decides when it is in the table, then the variable's own name, then

@@ -84,9 +84,6 @@ const unregriddable: Record<string, RegExp> = {
     /a grid of 1 x 2 points cannot be regridded/,
 };
 
-/** Of 1.9 million points: read as the others, regridded only when CLIMAX_WALK=all, for it takes a minute. */
-const large = ["modern-grib2/hrrr.t06z.wrfsfcf01-TMP.grib2"];
-
 const stores = ["zarr-earthkit/test_zarr"];
 const files = existsSync(shared)
   ? readdirSync(shared, { recursive: true, encoding: "utf8" })
@@ -123,8 +120,7 @@ describe.skipIf(files.length === 0)("of ../shared/data", () => {
     const report = fileSchema.parse(await inspectFile(path));
     expect(report.variables.length + report.unused.length).toBeGreaterThan(0);
     await compareMessages(path, stats);
-    const all = process.env.CLIMAX_WALK === "all";
-    if (remap && (all || !large.includes(name))) await compareRegridded(name, remap);
+    if (remap) await compareRegridded(name, remap);
   });
 
   test.for(Object.entries(refused))("%s is refused", async ([name, [why, mend]], { skip }) => {
@@ -274,8 +270,6 @@ async function compareRegridded(name: string, { res, method, points }: Remap) {
           const worst = Math.max(...there.map(([x, y]) => Math.abs(x - y))) / spread;
           if (there.length > 0 && worst < best) [best, compared] = [worst, there.length];
         }
-      if (process.env.CLIMAX_WALK)
-        console.log(name, key, method, compared, wanted.length, best.toExponential(2));
       if (wanted.length > 0)
         expect(best, `${key} in ${name}, ${compared} points`).toBeLessThan(tolerance[method]);
     }
