@@ -8,20 +8,14 @@ import type {
   WrittenDtype,
 } from "../files/netcdf4writer.ts";
 import { slabs } from "../files/slabs.ts";
-import type { CellEdges } from "../grid/conservative.ts";
-import { type Grid, longitudeSeam } from "../grid/grid.ts";
-import type { Regridder, RegridMethod } from "../grid/regrid.ts";
-import { type Coordinates, type Horizontal, isBounds } from "./coordinates.ts";
+import { longitudeSeam } from "../grid/grid.ts";
+import { type Coordinates, isBounds } from "./coordinates.ts";
 import { type Attributes, axisAttributes, fieldAttributes } from "./regridattributes.ts";
+import type { AxisChanges, AxisRow } from "./regridaxes.ts";
+import { comesPacked, outerShape } from "./regridfields.ts";
+import { type Plan, placeAxes, type RegridJob } from "./regridplan.ts";
 
-/** A variable to be regridded. */
-export interface RegridJob {
-  variable: DatasetVariable;
-  horizontal: Horizontal;
-  regridder: Regridder;
-}
-
-/** Elements of a slab: 8 MB as float32, held several times between the file and the regridder. */
+/** Elements of a slab that is copied, 8 MB as float32. */
 const slabElements = 2e6;
 
 /** What a stored type is written as; numbers keep their values. Text has no place in the writer. */
@@ -51,25 +45,20 @@ export interface Layout {
 /** The output's dimensions and variables: the new axes and their bounds, what is copied, what is regridded. */
 export function layOut(
   coordinates: Coordinates,
-  plan: {
-    jobs: readonly RegridJob[];
-    target: Grid;
-    targetEdges: CellEdges;
-    latitude: DatasetVariable;
-    longitude: DatasetVariable;
-  },
-  method: RegridMethod,
+  { jobs, target, targetEdges, latitude, longitude }: Plan,
+  changes: AxisChanges,
+  level: number,
 ): Layout {
-  const { jobs, target, targetEdges, latitude, longitude } = plan;
   const { dataset } = coordinates;
-  const { copied, dropped } = others(coordinates, jobs);
+  const { copied, dropped } = others(coordinates, jobs, changes);
   const kept = new Set([...copied, ...jobs.map(({ variable }) => variable)].map(({ name }) => name));
   const dimensions: Record<string, number | null> = {};
   for (const name of [
     ...jobs.flatMap(otherDimensions),
     ...copied.flatMap((variable) => variable.dimensions),
   ]) {
-    dimensions[name] = dataset.unlimited.has(name) ? null : dataset.dimensions.get(name)!;
+    const length = changes.get(name)?.rows.length ?? dataset.dimensions.get(name)!;
+    dimensions[name] = dataset.unlimited.has(name) ? null : length;
   }
   const free = (name: string, taken: (name: string) => boolean) => {
     let found = name;
@@ -77,9 +66,19 @@ export function layOut(
     return found;
   };
   const sides = free("bnds", (name) => (dimensions[name] ?? 2) !== 2 || dimensions[name] === null);
-  const bounds = (axis: DatasetVariable) => free(`${axis.name}_bnds`, (name) => kept.has(name));
+  // Coordinates of two dimensions, or of cells, name no axis.
+  const axisName = ({ name, dimensions: of }: DatasetVariable, plain: string) =>
+    of.length === 1 && of[0] === name && !(name in dimensions)
+      ? name
+      : free(plain, (other) => other in dimensions || kept.has(other));
+  const names = new Map([
+    [latitude, axisName(latitude, "lat")],
+    [longitude, axisName(longitude, "lon")],
+  ]);
+  const nameOf = (axis: DatasetVariable) => names.get(axis) ?? axis.name;
+  const bounds = (axis: DatasetVariable) => free(`${nameOf(axis)}_bnds`, (name) => kept.has(name));
   const [h, w] = [target.lat.length, target.lon.length];
-  Object.assign(dimensions, { [latitude.name]: h, [longitude.name]: w, [sides]: 2 });
+  Object.assign(dimensions, { [nameOf(latitude)]: h, [nameOf(longitude)]: w, [sides]: 2 });
 
   // A region across Greenwich is written eastward from its western end, -20 .. 40 rather than 0 .. 40, 340 .. 359.
   const { start, periodic } = longitudeSeam(target);
@@ -87,15 +86,15 @@ export function layOut(
   const columns = Int32Array.from({ length: w }, (_, i) => (from + i) % w);
   const shift = (column: number) => (from > 0 && column >= from ? -360 : 0);
   const axis = (variable: DatasetVariable, which: "latitude" | "longitude", data: ArrayLike<number>) => ({
-    name: variable.name,
-    dimensions: [variable.name],
+    name: nameOf(variable),
+    dimensions: [nameOf(variable)],
     dtype: "float64" as const,
     attributes: plainAttributes(axisAttributes(variable.attributes, which, bounds(variable))),
     data,
   });
   const cells = (variable: DatasetVariable, data: ArrayLike<number>) => ({
     name: bounds(variable),
-    dimensions: [variable.name, sides],
+    dimensions: [nameOf(variable), sides],
     dtype: "float64" as const,
     data,
   });
@@ -116,26 +115,74 @@ export function layOut(
       longitude,
       pairs(w, (i, s) => targetEdges.lon[2 * columns[i]! + s]! + shift(columns[i]!)),
     ),
-    ...copied.map((variable) => ({
-      name: variable.name,
-      dimensions: variable.dimensions,
-      dtype: writtenAs[variable.dtype]!,
-      attributes: plainAttributes(variable.attributes),
-    })),
-    ...jobs.map((job) => ({
-      name: job.variable.name,
-      dimensions: [...otherDimensions(job), latitude.name, longitude.name],
-      dtype: "float32" as const,
-      attributes: plainAttributes(fieldAttributes(job.variable.attributes, method, kept)),
-    })),
+    ...copied.map((variable) => copiedAs(variable, changes)),
+    ...[...changes.values()].flatMap(({ coordinate, bounds: data }) =>
+      data && !boundsOf(coordinate)
+        ? [
+            {
+              name: newBounds(coordinate),
+              dimensions: [coordinate.dimensions[0]!, sides],
+              dtype: "float64" as const,
+              data,
+            },
+          ]
+        : [],
+    ),
+    ...jobs.map((job) => {
+      const outer = outerShape(job, changes);
+      const attributes = fieldAttributes(job.variable.attributes, job.regridder.method, kept);
+      const averaged = job.variable.dimensions.find((name) => changes.get(name)?.mean);
+      if (averaged) {
+        const methods = attributes.get("cell_methods");
+        const mean = `${averaged}: mean`;
+        attributes.set("cell_methods", typeof methods === "string" ? `${methods} ${mean}` : mean);
+      }
+      return {
+        name: job.variable.name,
+        dimensions: [...otherDimensions(job), nameOf(latitude), nameOf(longitude)],
+        dtype: "float32" as const,
+        attributes: plainAttributes(attributes),
+        deflate: level,
+        ...(comesPacked(h * w) && { chunk: [...outer.map(() => 1), h, w], packed: [...outer, h, w] }),
+      };
+    }),
   ];
   return { contents: { dimensions, variables }, copied, dropped, columns };
 }
+
+/** The name of a coordinate's bounds. */
+function boundsOf({ attributes }: DatasetVariable): string | undefined {
+  const name = attributes.get("bounds");
+  return typeof name === "string" ? name : undefined;
+}
+
+function copiedAs(variable: DatasetVariable, changes: AxisChanges) {
+  const { name, dimensions, dtype, attributes } = variable;
+  const own = [...changes.values()].find(({ coordinate }) => coordinate === variable);
+  // New values of an axis, and means, need not be whole numbers.
+  const fractional =
+    own?.values.some((value) => !Number.isInteger(value)) ||
+    dimensions.some((axis) => changes.get(axis)?.rows.some((row) => row.length > 1));
+  const whole = writtenAs[dtype]!;
+  return {
+    name,
+    dimensions,
+    dtype: fractional && whole.startsWith("int") ? ("float64" as const) : whole,
+    attributes: {
+      ...plainAttributes(attributes),
+      ...(own?.bounds && !boundsOf(variable) && { bounds: newBounds(variable) }),
+    },
+  };
+}
+
+/** Of a time that is averaged over and has no bounds of its own. */
+const newBounds = ({ name }: DatasetVariable): string => `${name}_bnds`;
 
 /** Sorts the variables that are not regridded into those that still hold on another grid and those that do not. */
 function others(
   { dataset, all }: Coordinates,
   jobs: readonly RegridJob[],
+  changes: AxisChanges,
 ): Pick<Layout, "copied" | "dropped"> {
   const done = new Set(jobs.map(({ variable }) => variable.name));
   const horizontal = new Set(
@@ -143,6 +190,10 @@ function others(
       .filter(({ kind }) => ["latitude", "longitude", "rotated"].includes(kind))
       .flatMap(({ variable }) => variable.dimensions),
   );
+  for (const { variable, place } of jobs)
+    for (const axis of placeAxes(place)) horizontal.add(variable.dimensions[axis]!);
+  const interpolated = (name: string) =>
+    changes.get(name)?.rows.some((row) => row.length > 1) === true && !changes.get(name)!.mean;
   const [copied, dropped]: [DatasetVariable[], { name: string; reason: string }[]] = [[], []];
   for (const variable of dataset.variables.values()) {
     const { name, dimensions, dtype } = variable;
@@ -152,84 +203,69 @@ function others(
       // The bounds of the old axes have successors; other variables are missed.
       if (!isBounds(dataset, name))
         dropped.push({ name, reason: `belongs to the old grid or was not asked for` });
+    } else if (isBounds(dataset, name) && dimensions.some(interpolated)) {
+      dropped.push({ name, reason: "holds bounds of levels between which was interpolated" });
     } else if (!writtenAs[dtype]) dropped.push({ name, reason: `holds ${dtype}, not numbers` });
     else copied.push(variable);
   }
   return { copied, dropped };
 }
 
-function otherDimensions({ variable, horizontal: { latitudeAxis, longitudeAxis } }: RegridJob): string[] {
-  return variable.dimensions.filter((_, d) => d !== latitudeAxis && d !== longitudeAxis);
+function otherDimensions({ variable, place }: RegridJob): string[] {
+  const own = placeAxes(place);
+  return variable.dimensions.filter((_, d) => !own.includes(d));
 }
 
 export function plainAttributes(attributes: Attributes): WrittenAttributes {
   return Object.fromEntries(attributes);
 }
 
-/** Copies the stored numbers of a variable. */
-export async function copyVariable(variable: DatasetVariable, writer: NetcdfWriter): Promise<void> {
-  for (const { start, count } of slabs(variable.shape, new Set(), slabElements)) {
-    await writer.write(variable.name, start, await variable.read(start, count), count);
-  }
-}
-
-/**
- * Regrids a variable, [..., lat, ..., lon, ...] -> [..., H, W]. `columns` is the target's column of each of the
- * file's. Awaits `onFields` with the number of fields after each slab.
- */
-export async function regridVariable(
-  { variable, horizontal, regridder }: RegridJob,
-  columns: Int32Array,
+/** Copies the stored numbers of a variable, or of those steps and levels that are kept. */
+export async function copyVariable(
+  variable: DatasetVariable,
   writer: NetcdfWriter,
-  onFields: (count: number) => Promise<void>,
+  changes: AxisChanges,
 ): Promise<void> {
-  const { latitudeAxis, longitudeAxis } = horizontal;
-  const isOther = (_: number, d: number) => d !== latitudeAxis && d !== longitudeAxis;
-  const { source, target } = regridder;
-  const [h, w] = [target.lat.length, target.lon.length];
-  const gathered = new Float64Array(source.lat.length * source.lon.length);
-  const regridded = new Float32Array(h * w);
-  for (const { start, count } of slabs(
-    variable.shape,
-    new Set([latitudeAxis, longitudeAxis]),
-    slabElements,
-  )) {
-    const values = await variable.readUnpacked(start, count);
-    const strides = count.map((_, d) => count.slice(d + 1).reduce((product, n) => product * n, 1));
-    const [others, otherStrides] = [count.filter(isOther), strides.filter(isOther)];
-    const fields = others.reduce((product, n) => product * n, 1);
-    const out = new Float32Array(fields * h * w);
-    for (let f = 0; f < fields; f++) {
-      let [base, rest] = [0, f];
-      for (let d = others.length - 1; d >= 0; d--) {
-        base += (rest % others[d]!) * otherStrides[d]!;
-        rest = Math.floor(rest / others[d]!);
-      }
-      gather(values, base, strides[latitudeAxis]!, strides[longitudeAxis]!, horizontal, gathered);
-      regridder.apply(gathered, regridded);
-      for (let r = 0; r < h; r++) {
-        for (let c = 0; c < w; c++) out[(f * h + r) * w + c] = regridded[r * w + columns[c]!]!;
-      }
-    }
-    await writer.write(variable.name, [...start.filter(isOther), 0, 0], out, [...others, h, w]);
-    await onFields(fields);
+  const own = [...changes.values()].find(({ coordinate }) => coordinate === variable);
+  const changed = variable.dimensions.map((name) => changes.get(name));
+  if (own) return writer.write(variable.name, [0], own.values);
+  const averaged = [...changes.values()].find(
+    ({ coordinate }) => boundsOf(coordinate) === variable.name,
+  )?.bounds;
+  if (averaged) return writer.write(variable.name, [0, 0], averaged);
+  if (changed.every((change) => change === undefined)) {
+    for (const { start, count } of slabs(variable.shape, new Set(), slabElements))
+      await writer.write(variable.name, start, await variable.read(start, count), count);
+    return;
   }
+  let values: ArrayLike<number> = await variable.read();
+  const shape = [...variable.shape];
+  for (const [d, change] of changed.entries()) {
+    if (!change) continue;
+    values = alongAxis(values, shape, d, change.rows);
+    shape[d] = change.rows.length;
+  }
+  await writer.write(
+    variable.name,
+    shape.map(() => 0),
+    values,
+    shape,
+  );
 }
 
-/** One field from a slab, in the order of the grid. */
-function gather(
-  values: Float32Array | Float64Array,
-  base: number,
-  latitudeStride: number,
-  longitudeStride: number,
-  { rows, columns }: Horizontal,
-  field: Float64Array,
-): void {
-  const straight = longitudeStride === 1 && columns.every((column, c) => column === c);
-  const width = columns.length;
-  for (let r = 0; r < rows.length; r++) {
-    const from = base + rows[r]! * latitudeStride;
-    if (straight) field.set(values.subarray(from, from + width), r * width);
-    else for (let c = 0; c < width; c++) field[r * width + c] = values[from + columns[c]! * longitudeStride]!;
-  }
+function alongAxis(
+  values: ArrayLike<number>,
+  shape: readonly number[],
+  axis: number,
+  rows: readonly AxisRow[],
+): Float64Array {
+  const inner = shape.slice(axis + 1).reduce((product, n) => product * n, 1);
+  const outer = shape.slice(0, axis).reduce((product, n) => product * n, 1);
+  const out = new Float64Array(outer * rows.length * inner);
+  for (let o = 0; o < outer; o++)
+    for (const [r, row] of rows.entries())
+      for (const [index, weight] of row)
+        for (let i = 0; i < inner; i++)
+          out[(o * rows.length + r) * inner + i]! += weight * values[(o * shape[axis]! + index) * inner + i]!;
+  return out;
 }

@@ -1,10 +1,12 @@
 // Opens HDF5 and NetCDF-4 files (NetCDF-4 is HDF5 with dimension scales). Only the root group is read.
 // How NetCDF-4 lies in HDF5: NetCDF-C documentation, "File Structure and Performance", "The NetCDF-4 file format".
+import { closeSync, openSync } from "node:fs";
 import { ClimaxError } from "../errors.ts";
 import { texts } from "./chartext.ts";
 import type { AttributeValue, Dataset, DatasetVariable, Dtype } from "./dataset.ts";
 import { dimensionsOf } from "./hdf5dimensions.ts";
 import { blame, Hdf5Failure, type Hdf5Library, hdf5Library } from "./hdf5library.ts";
+import { hdf5Pieces } from "./hdf5pieces.ts";
 import { forget, type Node, numbersOf, readNumbers, readStrings, stringsAt } from "./hdf5slab.ts";
 import { hyperslab, type NumericArray } from "./hyperslab.ts";
 import { packingOf, unpack } from "./packing.ts";
@@ -33,6 +35,7 @@ interface Description {
 /** An open file inside the library. */
 export interface Hdf5File {
   path: string;
+  absolute: string;
   /** bytes */
   size: number;
   id: bigint;
@@ -74,7 +77,7 @@ export async function openHdf5(path: string, absolute: string, size: number): Pr
   } catch (error) {
     return blame(path, size, "opening it", error);
   }
-  const file: Hdf5File = { path, size, id, library };
+  const file: Hdf5File = { path, absolute, size, id, library };
   let open = true;
   const close = (): void => {
     if (!open) return;
@@ -161,12 +164,21 @@ function makeVariable(node: Node, name: string, dimensions: string[], shape: num
     shape,
     dtype: node.dtype,
     attributes: node.attributes.values,
+    ...(node.chunks && { chunks: node.chunks }),
     read,
     async readUnpacked(start, count) {
       if (isText) {
         throw new ClimaxError("data", `${path}: variable "${name}" holds text`, "choose another variable");
       }
       return unpack(await read(start, count), packing);
+    },
+    async pieces() {
+      const descriptor = openSync(node.file.absolute, "r");
+      try {
+        return guarded(() => hdf5Pieces(node, shape, packing, descriptor));
+      } finally {
+        closeSync(descriptor);
+      }
     },
     async readText() {
       if (!isText) {

@@ -1,4 +1,5 @@
 // The writing half of the HDF5 library in NetCDF-4's dialect: datasets, dimension scales, attributes, boxes.
+import { roomForShuffle } from "./hdf5append.ts";
 import type { Hdf5Library } from "./hdf5library.ts";
 import { elements } from "./hyperslab.ts";
 
@@ -114,6 +115,8 @@ export interface StoredLayout {
   chunk: readonly number[] | undefined;
   /** gzip level, 0 to 9 */
   deflate: number;
+  /** Whether its chunks come past the library, by ChunkAppender. */
+  packed?: boolean;
 }
 
 /**
@@ -121,7 +124,7 @@ export interface StoredLayout {
  * (h5wasm cannot tell HDF5 a fill value, so whatever stays unwritten would read as zero).
  */
 export function createVariable(file: OpenFile, name: string, layout: StoredLayout, fill: number): void {
-  const { dtype, shape, growing, chunk, deflate } = layout;
+  const { dtype, shape, growing, chunk, deflate, packed } = layout;
   // h5wasm writes all values on creation; a chunked dataset is made empty and enlarged instead.
   const first = chunk ? shape.map((n, axis) => (axis === 0 ? 0 : n)) : shape;
   const data = new arrays[dtype](elements(first)).fill(fill);
@@ -132,7 +135,7 @@ export function createVariable(file: OpenFile, name: string, layout: StoredLayou
     maxshape: shape.map((n, axis) => (growing[axis] ? H5S_UNLIMITED : BigInt(n))),
     chunks: chunk ? chunk.map(BigInt) : null,
     compression: chunk && deflate > 0 ? 1 : 0, // HDF5's filter number of deflate
-    compression_opts: chunk && deflate > 0 ? [deflate] : [],
+    compression_opts: chunk && deflate > 0 ? (packed ? roomForShuffle(deflate) : [deflate]) : [],
     track_order: true,
   };
   const { library, id } = file;

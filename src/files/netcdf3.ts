@@ -1,12 +1,14 @@
 // Our own reader of NetCDF classic files: CDF-1, CDF-2 (64-bit offsets) and CDF-5 (64-bit data).
 // Reads by position, so a file may be larger than memory.
 import type { FileHandle } from "node:fs/promises";
+import { resolve } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import { texts } from "./chartext.ts";
 import type { Dataset, DatasetVariable } from "./dataset.ts";
 import { elements, type Hyperslab, hyperslab, type NumericArray } from "./hyperslab.ts";
 import { corrupt, type Layout, native, padded, readFully, readHeader } from "./netcdf3header.ts";
 import { packingOf, unpack } from "./packing.ts";
+import { isPlain } from "./pieces.ts";
 
 const versions: Record<number, string> = {
   1: "NetCDF classic (CDF-1)",
@@ -68,6 +70,16 @@ export async function openNetcdf3(path: string, handle: FileHandle, size: number
       async readUnpacked(start, count) {
         if (layout.dtype === "char") throw notNumbers(path, layout.name);
         return unpack(await read(start, count), packing);
+      },
+      async pieces() {
+        const { dtype, begin, isRecord } = layout;
+        if (!isPlain(dtype) || shape.length === 0 || shape.includes(0)) return undefined;
+        const at = isRecord
+          ? Float64Array.from({ length: shape[0]! }, (_, record) => begin + record * recordBytes)
+          : Float64Array.of(begin);
+        const piece = isRecord ? [1, ...shape.slice(1)] : [...shape];
+        const common = { path: resolve(path), shape, dtype, packing };
+        return { ...common, piece, at, shuffled: false, bigEndian: true };
       },
       async readText() {
         if (layout.dtype !== "char") {

@@ -1,4 +1,5 @@
 // Writes NetCDF-4 files through the HDF5 library, so that NetCDF-C, xarray and CDO read them as their own.
+import { ChunkAppender } from "./hdf5append.ts";
 import { type Hdf5Library, hdf5Library } from "./hdf5library.ts";
 import {
   bytesOf,
@@ -31,6 +32,8 @@ export interface WrittenVariable {
   deflate?: number;
   /** All values, to be written at once. */
   data?: ArrayLike<number>;
+  /** float32 only, with `chunk`: its lengths, when all its values come by writePacked as packChunk makes them. */
+  packed?: readonly number[];
 }
 
 export interface NetcdfContents {
@@ -53,6 +56,15 @@ export interface NetcdfWriter {
     start: readonly number[],
     data: ArrayLike<number>,
     count?: readonly number[],
+  ): Promise<void>;
+  /**
+   * Adds whole chunks of a variable declared as packed, each beginning at its element of `starts`. Every chunk comes
+   * once; after the first of the file nothing is written by write() any more.
+   */
+  writePacked(
+    name: string,
+    starts: readonly (readonly number[])[],
+    chunks: readonly Uint8Array[],
   ): Promise<void>;
   /** Completes the file and gives it its name; replaces a file that was there. */
   close(): Promise<void>;
@@ -81,6 +93,8 @@ interface Track {
   fill: number;
   /** The first `outer` axes count slices; the axes behind them never grow. */
   outer: number;
+  /** Set for a packed variable. */
+  packed: { chunk: readonly number[]; level: number } | undefined;
   /** Outer indices ("3,0") of the slices that hold values everywhere; undefined when all do from the start. */
   written: Set<string> | undefined;
 }
@@ -98,6 +112,7 @@ class Writer implements NetcdfWriter {
   readonly #output: OutputFile;
   readonly #file: OpenFile;
   readonly #tracks: Track[] = [];
+  #appender: ChunkAppender | undefined;
   #state: "new" | "open" | "closed" | "aborted" = "new";
 
   constructor(path: string, library: Hdf5Library) {
@@ -127,38 +142,75 @@ class Writer implements NetcdfWriter {
     data: ArrayLike<number>,
     count?: readonly number[],
   ): Promise<void> {
-    if (this.#state !== "open")
-      throw new Error(`${this.#output.path}: write after the file was ${this.#state}`);
+    if (this.#state !== "open" || this.#appender)
+      throw new Error(
+        `${this.#output.path}: write after ${this.#appender ? "packed chunks" : `the file was ${this.#state}`}`,
+      );
     // A box that does not fit is the caller's mistake and spoils nothing.
     const box = this.#box(name, start, data, count);
     this.#guard(() => this.#put(box));
   }
 
+  async writePacked(
+    name: string,
+    starts: readonly (readonly number[])[],
+    chunks: readonly Uint8Array[],
+  ): Promise<void> {
+    if (this.#state !== "open")
+      throw new Error(`${this.#output.path}: write after the file was ${this.#state}`);
+    this.#guard(() => {
+      this.#appender ??= this.#beginAppending();
+      this.#appender.append(name, starts, chunks);
+    });
+  }
+
   async close(): Promise<void> {
     if (this.#state !== "open") return;
     this.#guard(() => {
-      for (const track of this.#tracks) {
-        // All variables end where the longest along an unlimited dimension ends.
-        this.#grow(
-          track,
-          track.dimensions.map((dimension) => this.#length(dimension)),
-        );
-        const slices = elements(track.shape.slice(0, track.outer));
-        if (!track.written || track.written.size === slices) continue;
-        for (const index of indices(track.shape.slice(0, track.outer))) {
-          if (!track.written.has(String(index))) this.#fill(track, index);
-        }
-      }
-      const { library, id } = this.#file;
-      library.call((h5) => h5.flush(id));
-      library.call((h5) => h5.close_file(id));
-      this.#file.id = -1n;
+      if (!this.#appender) this.#closeLibrary();
+      this.#appender?.finish();
+      this.#appender = undefined;
+      const { library } = this.#file;
       // The library checks the size against the header when it opens a file: a full disk shows here at the latest.
       const again = library.call((h5) => h5.open(this.temporaryPath, h5.H5F_ACC_RDONLY, false, -1, -1));
       library.call((h5) => h5.close_file(again));
       this.#output.finish();
       this.#state = "closed";
     });
+  }
+
+  /** Fills in what was not written, and lets go of the file. */
+  #closeLibrary(): void {
+    for (const track of this.#tracks) {
+      if (track.packed) continue;
+      // All variables end where the longest along an unlimited dimension ends.
+      this.#grow(
+        track,
+        track.dimensions.map((dimension) => this.#length(dimension)),
+      );
+      const slices = elements(track.shape.slice(0, track.outer));
+      if (!track.written || track.written.size === slices) continue;
+      for (const index of indices(track.shape.slice(0, track.outer))) {
+        if (!track.written.has(String(index))) this.#fill(track, index);
+      }
+    }
+    const { library, id } = this.#file;
+    library.call((h5) => h5.flush(id));
+    library.call((h5) => h5.close_file(id));
+    this.#file.id = -1n;
+  }
+
+  /** The library's part is over; what comes now goes behind it. */
+  #beginAppending(): ChunkAppender {
+    const { library, id } = this.#file;
+    const empty = this.#tracks.flatMap(({ name, shape, packed }) => {
+      if (!packed) return [];
+      const reference = library.call((h5) => h5.create_object_reference(id, `/${name}`) as ArrayLike<number>);
+      const address = Number(Buffer.from(Uint8Array.from(reference)).readBigUInt64LE(0));
+      return [{ name, address, shape, ...packed }];
+    });
+    this.#closeLibrary();
+    return new ChunkAppender(this.temporaryPath, empty);
   }
 
   async abort(): Promise<void> {
@@ -207,11 +259,23 @@ class Writer implements NetcdfWriter {
     const given = attributes._FillValue;
     const fill =
       typeof given === "number" ? given : dtype.startsWith("int") ? (defaultFill[dtype] ?? 0) : Number.NaN;
-    createVariable(this.#file, name, { dtype, shape, growing, chunk, deflate }, fill);
+    const packed = variable.packed && chunk ? { chunk, level: deflate } : undefined;
+    if (packed) shape.splice(0, rank, ...variable.packed!);
+    createVariable(this.#file, name, { dtype, shape, growing, chunk, deflate, packed: !!packed }, fill);
     writeAttributes(this.#file, `/${name}`, attributes, dtype);
     const outer = rank === 0 ? 0 : Math.max(1, rank - 2, growing.lastIndexOf(true) + 1);
     const written = chunk ? new Set<string>() : undefined;
-    this.#tracks.push({ name, dtype, dimensions: variable.dimensions, shape, growing, fill, outer, written });
+    this.#tracks.push({
+      name,
+      dtype,
+      dimensions: variable.dimensions,
+      shape,
+      growing,
+      fill,
+      outer,
+      packed,
+      written,
+    });
     if (data) {
       this.#put(
         this.#box(
@@ -283,6 +347,7 @@ class Writer implements NetcdfWriter {
     if (this.#state !== "open") return;
     this.#state = "aborted";
     const { library, id } = this.#file;
+    this.#appender?.close();
     try {
       if (id > 0n) library.call((h5) => h5.close_file(id));
     } catch {

@@ -9,6 +9,7 @@ import { kernels, roofline } from "./kernels.ts";
 import { models, processMemory } from "./models.ts";
 import { installPeers, peers } from "./peers.ts";
 import { products } from "./products.ts";
+import { regrid } from "./regrid.ts";
 import { absent, type Row, rowsTable } from "./rows.ts";
 import { startup } from "./startup.ts";
 import { findTwins } from "./twin.ts";
@@ -24,6 +25,10 @@ const SECTIONS: Readonly<Record<string, { readonly about: string; readonly run: 
   roofline: { about: "what the adapter can do at most: multiply-adds, copying", run: roofline },
   startup: { about: "process start to first result, caches empty and filled", run: startup },
   peers: { about: "jax-js, TensorFlow.js and onnxruntime on the same adapter", run: peers },
+  regrid: {
+    about: "regridding a file, whole process, against cdo -P 2; needs no adapter",
+    run: ({ steps, rounds, say, files }) => regrid({ steps, rounds, say, only: files }),
+  },
   gpu: { about: "the paper's model at large batches, against PyTorch on the same GPU", run: gpu },
 };
 
@@ -56,6 +61,8 @@ interface Options {
   batches?: number[];
   precisions: Precision[];
   installPeers?: boolean;
+  steps: number;
+  files?: string;
 }
 
 const program = new Command("npm run bench --")
@@ -82,6 +89,8 @@ const program = new Command("npm run bench --")
     text.split(",").map(wholeNumber),
   )
   .option("--precisions <list>", "of the section gpu", listOf(["f32", "f16"]), ["f32", "f16"])
+  .option("--steps <n>", "time steps of the files of the section regrid", wholeNumber, 1000)
+  .option("--files <text>", "of the section regrid only the files with this in their name, such as era-plain")
   .option(
     "--install-peers",
     "first install what the section peers compares with, into test/bench/peers/node_modules",
@@ -106,8 +115,15 @@ async function main(): Promise<void> {
   if (options.installPeers) installPeers();
   const open = (precision: Precision = "f32") =>
     openGpu({ adapter: options.adapter, precision, timestamps: true });
-  const { name: adapter, kind, device } = await open();
-  device.destroy();
+  const sections = options.roofline ? ["kernels"] : options.only;
+  const {
+    name: adapter,
+    kind,
+    device,
+  } = sections.every((name) => name === "regrid")
+    ? { name: "none", kind: "software" as const, device: undefined }
+    : await open();
+  device?.destroy();
   const tiny = options.scale === "tiny";
   let twins: ReturnType<Context["twins"]> | undefined;
   const context: Context = {
@@ -118,13 +134,15 @@ async function main(): Promise<void> {
     tiny,
     batches: options.batches ?? (tiny ? [2, 4] : [16, 32, 64, 128]),
     precisions: options.precisions,
+    steps: options.steps,
+    files: options.files,
     open,
     twins: () => (twins ??= findTwins(options.python)),
     say: (text) => process.stderr.write(`${text}\n`),
   };
   console.log(`adapter: ${adapter} (${kind})`);
   const all: Row[] = [];
-  for (const name of options.roofline ? ["kernels"] : options.only) {
+  for (const name of sections) {
     const rows: Row[] = [];
     try {
       for await (const row of SECTIONS[name]!.run(context)) rows.push(row);

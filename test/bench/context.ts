@@ -16,6 +16,9 @@ export interface Context {
   /** Of the section gpu. */
   readonly batches: readonly number[];
   readonly precisions: readonly Precision[];
+  /** Of the section regrid: time steps of its files, and a part of the names of those wanted. */
+  readonly steps: number;
+  readonly files: string | undefined;
   /** Opens the chosen adapter, with timestamps where it has them. */
   open(precision?: Precision): Promise<Gpu>;
   /** Ways to run the PyTorch twin, or why there is none. */

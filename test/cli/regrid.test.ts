@@ -262,13 +262,22 @@ describe.skipIf(!existsSync(shared))("CDO 2.1.1 on real files of ../shared/data 
   test.each([
     [
       "cmip6-mini-esgf/tas_Amon_ICON-ESM-LR_historical_r1i1p1f1_gn_185001.nc",
-      "an unstructured grid of 20480 cells",
+      "20480 cells, unstructured",
+      "tas",
     ],
-    ["geocat/camse_unstructured_grid.nc", "an unstructured grid of 48602 cells"],
-    ["cmip6-mini-esgf/tos_Omon_MPI-ESM-1-2-HAM_ssp370_r1i1p1f1_gn_201501.nc", "a curvilinear grid"],
-    ["geocat/tos_ocean_bipolar_grid.nc", "a curvilinear grid"],
-  ])("%s is refused", async (input, what) => {
-    await expect(regridCommand.run([join(shared, input), "-o", at("refused.nc")])).rejects.toThrow(what);
-    expect(existsSync(at("refused.nc"))).toBe(false);
+    ["geocat/camse_unstructured_grid.nc", "48602 cells, unstructured", "T850"],
+    ["cmip6-mini-esgf/tos_Omon_MPI-ESM-1-2-HAM_ssp370_r1i1p1f1_gn_201501.nc", "curvilinear", "tos"],
+    ["geocat/tos_ocean_bipolar_grid.nc", "curvilinear", "tos"],
+  ])("%s is taken by distance, which is said", async (input, what, name) => {
+    const out = at("scattered.nc");
+    await regridCommand.run([join(shared, input), "--variables", name, "--force", "-o", out]);
+    expect(said).toContain("distance-weighted, as its grid has no rows of latitude and columns of longitude");
+    expect(printed).toContain(what);
+    const field = await readVariable(out, name);
+    expect(field.shape.at(-1)).toBe(64);
+    expect(field.shape.at(-2)).toBeGreaterThan(30); // no ocean reaches the South Pole
+    expect(field.dimensions.slice(-2)).toEqual(["lat", "lon"]);
+    expect(field.values.some(Number.isFinite)).toBe(true);
+    expect(field.attributes.get("coordinates") ?? "").not.toMatch(/lat|lon/);
   });
 });

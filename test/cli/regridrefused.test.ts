@@ -89,13 +89,19 @@ describe("what cannot be done leaves nothing behind", () => {
       coordinate("lon", ["j", "i"], "degrees_east"),
       field(["j", "i"], "lat lon"),
     ]);
-    await refused([curvilinear, "-o", at("c.nc")], "lies on a curvilinear grid");
+    await refused(
+      [curvilinear, "--method", "conservative", "-o", at("c.nc")],
+      "conservative regridding wants the corners of the source's cells; its file gives none (3 x 4, curvilinear)",
+    );
     const cells = await make("cells.nc", { ncells: 12 }, [
       coordinate("lat", ["ncells"], "degrees_north"),
       coordinate("lon", ["ncells"], "degrees_east"),
       field(["ncells"], "lat lon"),
     ]);
-    await refused([cells, "-o", at("c.nc")], "lies on an unstructured grid of 12 cells");
+    await refused(
+      [cells, "--method", "bilinear", "-o", at("c.nc")],
+      "bilinear regridding wants a source of latitudes by longitudes; found 12 cells, unstructured",
+    );
     const bare = await make("bare.nc", { y: 3, x: 4 }, [field(["y", "x"], "")]);
     await refused([bare, "-o", at("c.nc")], "has no latitude");
     const line = await make("line.nc", { lat: 1, lon: 12 }, [
