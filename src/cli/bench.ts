@@ -1,6 +1,8 @@
 /** `climax bench data`: whether this machine reads a prepared set as fast as training asks for it. */
 import { availableParallelism, totalmem } from "node:os";
 import { z } from "zod";
+import { ClimaxError, unknownName } from "../errors.ts";
+import { describeGrid } from "../grid/grid.ts";
 import {
   type LoadingSpeed,
   loaderSpeed,
@@ -9,11 +11,9 @@ import {
   sequentialSpeed,
   stateBytes,
   trainBytes,
-} from "../data/loadspeed.ts";
-import { openSet, type PreparedSet } from "../data/prepared.ts";
-import { batchBytes, type Recipe, sourceOf } from "../data/recipe.ts";
-import { ClimaxError, unknownName } from "../errors.ts";
-import { describeGrid } from "../grid/grid.ts";
+} from "../sets/loadspeed.ts";
+import { openSet, type PreparedSet } from "../sets/prepared.ts";
+import { batchBytes, type Recipe, sourceOf } from "../sets/recipe.ts";
 import { type Demand, demandOf } from "./benchdemand.ts";
 import { type Context, command } from "./command.ts";
 import { interruptible } from "./interrupt.ts";

@@ -1,4 +1,5 @@
 /** `climax download`: what to fetch for a training set, and fetches what is plain HTTP. */
+
 import { statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -6,9 +7,9 @@ import { fetchFiles, nameOfUrl, withinPeriod } from "../data/download.ts";
 import { type DownloadPlan, planDownload, type RemoteFile } from "../data/downloadplan.ts";
 import { searchEsgf } from "../data/esgf.ts";
 import { makeFolder } from "../data/folder.ts";
-import { bytesText } from "../data/prepare.ts";
 import { type Source, sourceNamed, sourceNames, sourceSchema } from "../data/sources.ts";
 import { ClimaxError } from "../errors.ts";
+import { bytesText } from "../files/bytes.ts";
 import { isUrl } from "../files/httprequest.ts";
 import { type Context, command } from "./command.ts";
 import { readConfigFile } from "./configfile.ts";

@@ -1,11 +1,11 @@
 // Forecasts without a checkpoint, as climax forecast --model makes them: the state itself, or what is usual.
 
-import type { ClimatologyKind } from "../data/climatology.ts";
 import { formatLead, parseLead } from "../data/leadtime.ts";
-import { openSet, type PreparedSet } from "../data/prepared.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { openStates, pickTimes } from "../infer/states.ts";
 import { climatologyField, persistenceField, writeUntrained } from "../infer/untrained.ts";
+import type { ClimatologyKind } from "../sets/climatology.ts";
+import { openSet, type PreparedSet } from "../sets/prepared.ts";
 import type { Context } from "./command.ts";
 import type { ForecastConfig } from "./forecast.ts";
 import { counted, originAttributes } from "./inference.ts";

@@ -2,10 +2,10 @@
 import { z } from "zod";
 import { inspectFile } from "../data/inspect.ts";
 import { type InspectionReport, inspectionSchema } from "../data/inspectschema.ts";
-import { inspectSet, looksLikeSet } from "../data/inspectset.ts";
 import { inspectTogether } from "../data/inspecttogether.ts";
 import { expandPaths } from "../data/paths.ts";
 import { ClimaxError } from "../errors.ts";
+import { inspectSet, looksLikeSet } from "../sets/inspectset.ts";
 import { type Context, command } from "./command.ts";
 import { filesText, fileText, setText, togetherText } from "./inspecttext.ts";
 import { progress } from "./progress.ts";

@@ -1,4 +1,5 @@
 /** `climax inspect` for people: what a file holds, variable by variable, and what to do next. */
+
 import type {
   InspectedSet,
   InspectedTimes,
@@ -8,7 +9,8 @@ import type {
   Refused,
   Together,
 } from "../data/inspectschema.ts";
-import { bytesText } from "../data/prepare.ts";
+import { bytesText } from "../files/bytes.ts";
+
 import { table } from "./table.ts";
 
 /** One file in full. */

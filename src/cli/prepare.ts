@@ -1,22 +1,24 @@
 /** climax prepare: regridded files in, a training set out, split by date, with statistics and climatology. */
+
 import { z } from "zod";
 import { openArchive } from "../data/archive.ts";
-import { seasonalKinds } from "../data/climatology.ts";
+import { expandPaths } from "../data/paths.ts";
+import { describeStep } from "../data/timestep.ts";
+import { ClimaxError } from "../errors.ts";
+import { bytesText } from "../files/bytes.ts";
+import { describeGrid, makeGrid } from "../grid/grid.ts";
+import { seasonalKinds } from "../sets/climatology.ts";
 import {
-  describeStep,
   dtypes,
   dynamicNames,
   type Manifest,
   readManifest,
   splitNames,
   statisticsKinds,
-} from "../data/manifest.ts";
-import { expandPaths } from "../data/paths.ts";
-import { rainNames } from "../data/precipitation.ts";
-import { bytesText, type PrepareResult, prepare, type Stage, type WriteOptions } from "../data/prepare.ts";
-import { appendToSet } from "../data/prepareappend.ts";
-import { ClimaxError } from "../errors.ts";
-import { describeGrid, makeGrid } from "../grid/grid.ts";
+} from "../sets/manifest.ts";
+import { rainNames } from "../sets/precipitation.ts";
+import { type PrepareResult, prepare, type Stage, type WriteOptions } from "../sets/prepare.ts";
+import { appendToSet } from "../sets/prepareappend.ts";
 import { type Context, command } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
 import { version } from "./main.ts";

@@ -1,12 +1,13 @@
 // Fields that are made from others where the files lack them and they are asked for: one table of recipes.
+
 import { ClimaxError } from "../errors.ts";
 import type { AttributeValue } from "../files/dataset.ts";
 import type { Grid } from "../grid/grid.ts";
 import type { Archive, ArchiveVariable } from "./archive.ts";
 import { relativeHumidity, specificHumidity } from "./derivedhumidity.ts";
 import { incidentSolarRadiation } from "./derivedsolar.ts";
-import { usualStep } from "./plan.ts";
 import type { CfTime } from "./time.ts";
+import { usualStep } from "./timestep.ts";
 import { type FieldName, fieldName, findVariable, type VariableInfo } from "./variables.ts";
 
 /** Where and when a field is made. */

@@ -1,13 +1,15 @@
 // Fetches the files of a plan: several at once, each from the first of its servers that gives it whole, checked and
 // resumed by httpdownload.ts; what is there already stays.
+
 import { stat, statfs } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ClimaxError } from "../errors.ts";
+import { bytesText } from "../files/bytes.ts";
 import { type Downloaded, download } from "../files/httpdownload.ts";
 import type { HttpOptions } from "../files/httprequest.ts";
 import type { RemoteFile } from "./downloadplan.ts";
 import { makeFolder } from "./folder.ts";
-import { bytesText } from "./prepare.ts";
+
 import { parsePeriod, timeParts } from "./time.ts";
 
 export interface FetchOptions {

@@ -1,7 +1,8 @@
 // A time axis in a few words: usual step, gaps, repeated and backward times.
+
 import type { InspectedTimes } from "./inspectschema.ts";
-import { describeStep, monthsOf } from "./manifest.ts";
 import { type CfTime, formatTime } from "./time.ts";
+import { describeStep, monthsOf } from "./timestep.ts";
 
 /** Gaps that are listed; all are counted. */
 const listed = 10;

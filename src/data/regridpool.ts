@@ -1,7 +1,10 @@
 // The threads that regrid, shared by all files of a call. Each has one slab at a time. Without threads the same work is
 // done here.
-import { Worker } from "node:worker_threads";
-import { errorOf, type Failure } from "./loadermessages.ts";
+
+import type { Worker } from "node:worker_threads";
+import { errorOf, type Failure } from "../errors.ts";
+import { startThread } from "../files/thread.ts";
+
 import {
   type FieldJob,
   type OpenVariable,
@@ -23,17 +26,6 @@ export interface RegridPool {
   runner(job: FieldJob, here: () => Promise<OpenVariable>): SlabRunner;
   /** Ends the threads, at once. */
   close(): Promise<void>;
-}
-
-const fromSource = import.meta.url.endsWith(".ts");
-
-function startWorker(): Worker {
-  const options = { execArgv: [] };
-  if (!fromSource) return new Worker(new URL("./regridworker.js", import.meta.url), options);
-  // As the tests run: older versions of Node cannot take the types out of a thread's file by themselves.
-  const entry = JSON.stringify(new URL("./regridworker.ts", import.meta.url));
-  const code = `import("tsx/esm/api").then(({ register }) => (register(), import(${entry})))`;
-  return new Worker(code, { ...options, eval: true });
 }
 
 interface Thread {
@@ -66,7 +58,11 @@ export function regridPool(threads: number, ready = 0): RegridPool {
   let closed = false;
 
   function start(): Thread {
-    const thread: Thread = { worker: startWorker(), knows: new Set(), waiting: undefined };
+    const thread: Thread = {
+      worker: startThread(import.meta.url, "regridworker"),
+      knows: new Set(),
+      waiting: undefined,
+    };
     const fail = (error: unknown): void => {
       all.splice(all.indexOf(thread), 1);
       thread.waiting?.reject(error);

@@ -1,6 +1,8 @@
 // A regridding thread: keeps the files of its jobs open, and answers slabs with fields whose memory it hands over.
+
 import { parentPort } from "node:worker_threads";
-import { failureOf } from "./loadermessages.ts";
+import { failureOf } from "../errors.ts";
+
 import type { PoolAnswer, PoolRequest } from "./regridpool.ts";
 import { type SlabRunner, slabRunner } from "./regridslab.ts";
 

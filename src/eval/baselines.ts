@@ -1,10 +1,10 @@
 /** What costs nothing and must be beaten: the state at the start, and the state that is usual. */
 import { openArchive } from "../data/archive.ts";
-import { type ClimatologyKind, makeClimatology } from "../data/climatology.ts";
-import { openSet } from "../data/prepared.ts";
 import { formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid } from "../grid/grid.ts";
+import { type ClimatologyKind, makeClimatology } from "../sets/climatology.ts";
+import { openSet } from "../sets/prepared.ts";
 import type { Definition } from "./definitions.ts";
 import type { Samples } from "./samples.ts";
 import { type FieldAt, isPreparedSet, type Truth, timeMean } from "./truth.ts";

@@ -2,11 +2,11 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openArchive } from "../data/archive.ts";
-import { type ClimatologyKind, makeClimatology } from "../data/climatology.ts";
-import { openSet, type PreparedSet, type SplitName } from "../data/prepared.ts";
 import type { Calendar, CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Grid } from "../grid/grid.ts";
+import { type ClimatologyKind, makeClimatology } from "../sets/climatology.ts";
+import { openSet, type PreparedSet, type SplitName } from "../sets/prepared.ts";
 
 /** A field [H * W] for each valid time. */
 export type FieldAt = (validTime: CfTime) => Float32Array | Float64Array;

@@ -2,11 +2,11 @@
 // leads and members.
 
 import { formatLead } from "../data/leadtime.ts";
-import { hash32 } from "../data/shuffle.ts";
 import { formatTime } from "../data/time.ts";
 import { Random } from "../engine/random.ts";
 import { ClimaxError } from "../errors.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
+import { hash32 } from "../sets/shuffle.ts";
 import { type Missing, readState } from "./inputs.ts";
 import { type Ensemble, listMembers, type Member, noEnsemble, perturb, type Rollout } from "./members.ts";
 import { createOutput, type ForecastOutput } from "./output.ts";

@@ -3,10 +3,10 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openArchive } from "../data/archive.ts";
 import { formatLead } from "../data/leadtime.ts";
-import { openSet } from "../data/prepared.ts";
 import { type CfTime, formatTime, isWithin, parsePeriod } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Grid } from "../grid/grid.ts";
+import { openSet } from "../sets/prepared.ts";
 
 export interface States {
   /** Where they come from, for messages. */

@@ -1,10 +1,10 @@
 // Forecasts that need no network: fields that are there already, as files like those of trained models.
 
-import { type ClimatologyKind, makeClimatology } from "../data/climatology.ts";
-import type { PreparedSet } from "../data/prepared.ts";
 import { addHours, type CfTime } from "../data/time.ts";
 import { parseName } from "../data/variables.ts";
 import type { Grid } from "../grid/grid.ts";
+import { type ClimatologyKind, makeClimatology } from "../sets/climatology.ts";
+import type { PreparedSet } from "../sets/prepared.ts";
 import { createOutput } from "./output.ts";
 import type { States } from "./states.ts";
 

@@ -1,5 +1,5 @@
 // The loss of one batch: of a forecast, or of a roll-out that feeds on what it predicts.
-import type { Batch } from "../data/samples.ts";
+
 import type { Gpu } from "../engine/device.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 import { type ForwardOptions, type ModelInput, type Parameters, variableIds } from "../model/climax.ts";
@@ -7,6 +7,7 @@ import type { BoundNetwork } from "../model/network.ts";
 import { add, scale } from "../ops/elementwise.ts";
 import { selectFields } from "../ops/fields.ts";
 import { weightedMse } from "../ops/loss.ts";
+import type { Batch } from "../sets/samples.ts";
 
 /** A batch on the device. */
 export interface Uploaded {

@@ -1,5 +1,5 @@
 // Linear pattern scaling, which is fitted at once and not trained by steps: all samples in, a checkpoint out.
-import type { Batch, BatchSource } from "../data/samples.ts";
+
 import { ClimaxError } from "../errors.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import { writeCheckpoint } from "../model/checkpoint.ts";
@@ -10,6 +10,7 @@ import {
   type PatternScalingConfig,
   patternScalingParameters,
 } from "../model/patternscaling.ts";
+import type { Batch, BatchSource } from "../sets/samples.ts";
 import type { Objective } from "./objective.ts";
 import { bestCheckpoint } from "./resume.ts";
 

@@ -1,5 +1,5 @@
 // A model with its optimiser on a device: one micro-batch forward and backward, one step, one checkpoint.
-import type { Batch } from "../data/samples.ts";
+
 import {
   type Arena,
   keptZeros,
@@ -19,6 +19,7 @@ import { type BoundNetwork, isState, type NetworkConfig, networkOf } from "../mo
 import { decays } from "../model/parameters.ts";
 import { type AdamwGroup, adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
 import { add, approach, scale } from "../ops/elementwise.ts";
+import type { Batch } from "../sets/samples.ts";
 import { lossOfBatch, upload } from "./batchloss.ts";
 import type { OptimiserSettings } from "./config.ts";
 

@@ -2,12 +2,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder } from "../data/folder.ts";
-import { readAhead } from "../data/readahead.ts";
-import type { Batch, BatchSource } from "../data/samples.ts";
 import { Random } from "../engine/random.ts";
 import { done, free, readAll, type Tensor } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
 import { type CheckpointInfo, writeCheckpoint } from "../model/checkpoint.ts";
+import { readAhead } from "../sets/readahead.ts";
+import type { Batch, BatchSource } from "../sets/samples.ts";
 import type { OptimiserSettings, TrainingSettings } from "./config.ts";
 import type { Learner } from "./learner.ts";
 import { bestCheckpoint, lastCheckpoint, type RunProgress, settingsOf } from "./resume.ts";

@@ -1,12 +1,13 @@
 // What a run is to learn: from which samples, with which network, and what its checkpoints say of themselves.
-import { type LoaderOptions, openLoader } from "../data/loader.ts";
-import { openSet, type PreparedSet, type SplitName } from "../data/prepared.ts";
-import type { Recipe } from "../data/recipe.ts";
-import type { BatchSource } from "../data/samples.ts";
+
 import { parseName } from "../data/variables.ts";
 import type { Grid } from "../grid/grid.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import type { NetworkConfig } from "../model/network.ts";
+import { type LoaderOptions, openLoader } from "../sets/loader.ts";
+import { openSet, type PreparedSet, type SplitName } from "../sets/prepared.ts";
+import type { Recipe } from "../sets/recipe.ts";
+import type { BatchSource } from "../sets/samples.ts";
 import type { LossSettings } from "./config.ts";
 import type { LearnerOptions, ReadParameter } from "./learner.ts";
 import type { BatchVariables } from "./plan.ts";

@@ -1,11 +1,12 @@
 // What a run will take of the adapter's memory, learnt from a rehearsal on a device that does nothing.
-import type { Batch } from "../data/samples.ts";
+
 import type { Gpu } from "../engine/device.ts";
 import { dryGpu } from "../engine/dry.ts";
 import { Random } from "../engine/random.ts";
 import { free, type Tensor } from "../engine/tensor.ts";
 import type { Grid } from "../grid/grid.ts";
 import { type NetworkConfig, networkOf } from "../model/network.ts";
+import type { Batch } from "../sets/samples.ts";
 import type { OptimiserSettings } from "./config.ts";
 import { Learner, type LearnerOptions } from "./learner.ts";
 

@@ -1,11 +1,11 @@
 // Pretraining: several sources with different variables, every lead time up to a week (paper, section 3.2).
 import { z } from "zod";
-import type { PreparedSet } from "../data/prepared.ts";
-import type { Recipe } from "../data/recipe.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, sameGrid } from "../grid/grid.ts";
 import { ModelConfig, modelFields } from "../model/config.ts";
 import { networkOf } from "../model/network.ts";
+import type { PreparedSet } from "../sets/prepared.ts";
+import type { Recipe } from "../sets/recipe.ts";
 import { fraction, loaderFields, lossFields, optimiserFields, runFields, trainingFields } from "./config.ts";
 import { describeSet, type Objective, openSamples, openSets, predictable, sharesOf } from "./objective.ts";
 import type { BatchVariables } from "./plan.ts";

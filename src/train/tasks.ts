@@ -1,16 +1,16 @@
 // What each task of the paper learns from: its samples, their grid, and how its fields are normalised.
 
-import type { Statistics } from "../data/batching.ts";
-import { pooledStatistics } from "../data/historysamples.ts";
-import type { PreparedSet, SplitName } from "../data/prepared.ts";
-import type { Recipe } from "../data/recipe.ts";
-import type { SampleOptions } from "../data/samples.ts";
 import { knownName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { coarsener } from "../grid/coarsen.ts";
 import type { Grid } from "../grid/grid.ts";
 import { cropGrid, type PatchWindow, patchWindow, type Region } from "../grid/regions.ts";
 import type { CheckpointInfo, Task } from "../model/checkpoint.ts";
+import type { Statistics } from "../sets/batching.ts";
+import { pooledStatistics } from "../sets/historysamples.ts";
+import type { PreparedSet, SplitName } from "../sets/prepared.ts";
+import type { Recipe } from "../sets/recipe.ts";
+import type { SampleOptions } from "../sets/samples.ts";
 import type { FinetuneConfig } from "./finetune.ts";
 import { changing, predictable } from "./objective.ts";
 import { outputsOf, type TaskName } from "./presets.ts";

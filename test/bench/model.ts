@@ -1,5 +1,5 @@
 // Our side of a model's measurement: the training step and the forward pass.
-import type { Batch } from "../../src/data/samples.ts";
+
 import { type Gpu, throwFault } from "../../src/engine/device.ts";
 import { Random } from "../../src/engine/random.ts";
 import { free, scope, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
@@ -8,6 +8,7 @@ import { makeGrid } from "../../src/grid/grid.ts";
 import { forward } from "../../src/model/climax.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { initialise, parameterShapes } from "../../src/model/parameters.ts";
+import type { Batch } from "../../src/sets/samples.ts";
 import { optimiserFields } from "../../src/train/config.ts";
 import { Learner, type LearnerOptions } from "../../src/train/learner.ts";
 import type { ModelSpec } from "./twin.ts";

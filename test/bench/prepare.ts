@@ -4,13 +4,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ArchiveVariable } from "../../src/data/archive.ts";
-import { makeClimatology } from "../../src/data/climatology.ts";
-import { prepare } from "../../src/data/prepare.ts";
-import { openSet } from "../../src/data/prepared.ts";
 import { addHours, formatTime, parseTime } from "../../src/data/time.ts";
 import { default48, parseName } from "../../src/data/variables.ts";
-import { verifySet } from "../../src/data/verifyset.ts";
 import { regularGrid } from "../../src/grid/grid.ts";
+import { makeClimatology } from "../../src/sets/climatology.ts";
+import { prepare } from "../../src/sets/prepare.ts";
+import { openSet } from "../../src/sets/prepared.ts";
+import { verifySet } from "../../src/sets/verifyset.ts";
+import { peakMemory } from "../support/peakmemory.ts";
 
 const states = Number(process.argv[2] ?? 1460);
 const grid = regularGrid(5.625);
@@ -68,8 +69,7 @@ try {
     );
     await set.close();
   }
-  const { maxRSS } = process.resourceUsage();
-  console.log(`peak memory of the process ${(maxRSS / 1024).toFixed(0)} MiB`);
+  console.log(`peak memory of the process ${(peakMemory() / 2 ** 20).toFixed(0)} MiB`);
 } finally {
   rmSync(root, { recursive: true });
 }

@@ -1,8 +1,9 @@
 /** Writes a prepared set of made-up fields, with the project's own writer: `tsx test/bench/preparedset.ts DIR 5.625 800`. */
-import { prepare } from "../../src/data/prepare.ts";
+
 import { addHours, formatTime, parseTime } from "../../src/data/time.ts";
 import { parseName } from "../../src/data/variables.ts";
 import { regularGrid } from "../../src/grid/grid.ts";
+import { prepare } from "../../src/sets/prepare.ts";
 
 const levels = [50, 250, 500, 600, 700, 850, 925];
 /** 48, as many as the paper's: 3 that do not change, 3 at the surface, 6 on 7 levels. */

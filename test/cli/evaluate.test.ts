@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { evaluateCommand } from "../../src/cli/evaluate.ts";
-import { prepare } from "../../src/data/prepare.ts";
-import { openSet } from "../../src/data/prepared.ts";
 import type { ClimaxError } from "../../src/errors.ts";
 import { toCsv } from "../../src/eval/report.ts";
 import { createNetcdf, type WrittenVariable } from "../../src/files/netcdf4writer.ts";
+import { prepare } from "../../src/sets/prepare.ts";
+import { openSet } from "../../src/sets/prepared.ts";
 import { tinyFolder, writeForecast, writeTruth } from "../eval/tinyfiles.ts";
 import { fakeArchive, provenance } from "../support/fakearchive.ts";
 

@@ -3,9 +3,9 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { evaluateCommand } from "../../src/cli/evaluate.ts";
-import { prepare } from "../../src/data/prepare.ts";
 import { timeParts } from "../../src/data/time.ts";
 import type { ClimaxError } from "../../src/errors.ts";
+import { prepare } from "../../src/sets/prepare.ts";
 import { tinyFolder, writeEnsemble, writeForecast, writeTruth } from "../eval/tinyfiles.ts";
 import { fakeArchive, provenance } from "../support/fakearchive.ts";
 

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { prepareCommand } from "../../src/cli/prepare.ts";
-import { openSet } from "../../src/data/prepared.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { createNetcdf } from "../../src/files/netcdf4writer.ts";
+import { openSet } from "../../src/sets/prepared.ts";
 
 let root: string;
 let input: string;

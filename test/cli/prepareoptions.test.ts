@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Interrupted } from "../../src/cli/interrupt.ts";
 import { prepareCommand } from "../../src/cli/prepare.ts";
-import { type Manifest, readManifest } from "../../src/data/manifest.ts";
-import { openSet } from "../../src/data/prepared.ts";
-import { samples } from "../../src/data/samples.ts";
 import { addHours, formatTime, parseTime } from "../../src/data/time.ts";
-import { verifySet } from "../../src/data/verifyset.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { createNetcdf } from "../../src/files/netcdf4writer.ts";
+import { type Manifest, readManifest } from "../../src/sets/manifest.ts";
+import { openSet } from "../../src/sets/prepared.ts";
+import { samples } from "../../src/sets/samples.ts";
+import { verifySet } from "../../src/sets/verifyset.ts";
 import { batchesOf } from "../support/batches.ts";
 
 const start = parseTime("2015-12-31", "standard");

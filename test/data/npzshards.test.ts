@@ -7,13 +7,13 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openArchive } from "../../src/data/archive.ts";
 import { openDataset } from "../../src/data/open.ts";
-import { prepare } from "../../src/data/prepare.ts";
 import { readClimaxStatistics } from "../../src/data/shardstatistics.ts";
 import { parseShardName } from "../../src/data/shardtimes.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { writeNpy } from "../../src/files/npy.ts";
 import { inflatedCache, openNpz } from "../../src/files/npz.ts";
+import { prepare } from "../../src/sets/prepare.ts";
 import { type NpzArray, npzBytes } from "../support/npzfile.ts";
 
 let dir = "";

@@ -1,6 +1,6 @@
 /** A process that prepares a set and kills itself after so many reads of a state: DIR, READS (0: never). */
 import { readFileSync } from "node:fs";
-import { prepare } from "../../src/data/prepare.ts";
+import { prepare } from "../../src/sets/prepare.ts";
 import { fakeArchive, provenance } from "./fakearchive.ts";
 
 const [dir, reads] = process.argv.slice(2) as [string, string];

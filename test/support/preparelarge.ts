@@ -1,11 +1,12 @@
 /** A process that prepares a set of many large states out of nothing, DIR STATES, and prints its peak memory, bytes. */
 import type { ArchiveVariable } from "../../src/data/archive.ts";
-import { prepare } from "../../src/data/prepare.ts";
-import { openSet } from "../../src/data/prepared.ts";
 import { addHours, formatTime, parseTime } from "../../src/data/time.ts";
 import { default48, parseName } from "../../src/data/variables.ts";
-import { verifySet } from "../../src/data/verifyset.ts";
 import { regularGrid } from "../../src/grid/grid.ts";
+import { prepare } from "../../src/sets/prepare.ts";
+import { openSet } from "../../src/sets/prepared.ts";
+import { verifySet } from "../../src/sets/verifyset.ts";
+import { peakMemory } from "./peakmemory.ts";
 
 const [dir, states] = process.argv.slice(2) as [string, string];
 const grid = regularGrid(5.625);
@@ -46,4 +47,4 @@ const set = await openSet(dir);
 const train = set.split("train");
 for (let step = 0; step < times.length; step += 7) await train.read(step, default48.slice(3));
 await set.close();
-process.stdout.write(`${process.resourceUsage().maxRSS * 1024}\n`);
+process.stdout.write(`${peakMemory()}\n`);

@@ -1,9 +1,9 @@
 /** A small planet whose waves only travel east: the next states follow from one state, so a model can learn them. */
 import type { Archive, ArchiveVariable } from "../../src/data/archive.ts";
-import { type PrepareOptions, prepare } from "../../src/data/prepare.ts";
 import { addHours, type CfTime, parseTime } from "../../src/data/time.ts";
 import { parseName } from "../../src/data/variables.ts";
 import { type Grid, regularGrid } from "../../src/grid/grid.ts";
+import { type PrepareOptions, prepare } from "../../src/sets/prepare.ts";
 
 export interface ToyOptions {
   /** Without `orography` they are the two temperatures. */

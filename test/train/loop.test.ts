@@ -14,13 +14,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openSet } from "../../src/data/prepared.ts";
-import { samples } from "../../src/data/samples.ts";
 import type { Gpu } from "../../src/engine/device.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { latitudeWeights } from "../../src/grid/grid.ts";
 import { openCheckpoint } from "../../src/model/checkpoint.ts";
 import { networkOf } from "../../src/model/network.ts";
+import { openSet } from "../../src/sets/prepared.ts";
+import { samples } from "../../src/sets/samples.ts";
 import { trainingFields } from "../../src/train/config.ts";
 import { totalSteps } from "../../src/train/loop.ts";
 import { bestCheckpoint, lastCheckpoint } from "../../src/train/resume.ts";

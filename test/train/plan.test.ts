@@ -1,11 +1,11 @@
 /** The memory plan: what it says is what a run takes. */
 import { expect, test } from "vitest";
-import type { Batch } from "../../src/data/samples.ts";
 import type { Gpu } from "../../src/engine/device.ts";
 import { Pool } from "../../src/engine/pool.ts";
 import { Random } from "../../src/engine/random.ts";
 import { free } from "../../src/engine/tensor.ts";
 import { ModelConfig } from "../../src/model/config.ts";
+import type { Batch } from "../../src/sets/samples.ts";
 import { optimiserFields } from "../../src/train/config.ts";
 import { Learner } from "../../src/train/learner.ts";
 import { type BatchVariables, planMemory, type Rehearsal } from "../../src/train/plan.ts";
