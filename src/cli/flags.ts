@@ -1,7 +1,7 @@
 /** From a zod schema to the flags of a subcommand: names, help lines, and text turned into values. */
-import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** One flag: where its value goes in the config, and what the schema says of it. */
 export interface Flag {

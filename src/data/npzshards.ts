@@ -9,23 +9,14 @@ import { copyBox, elements, hyperslab, type NumericArray } from "../files/hypers
 import { readNpy } from "../files/npy.ts";
 import { inflatedCache, type NpzReader, openNpz } from "../files/npz.ts";
 import { inParallel, type OpenFiles, openFiles } from "./openfiles.ts";
-import { datedShards, parseShardName, type ShardName, shardTimes } from "./shardtimes.ts";
+import { datedShards, parseShardName, type ShardName, shardSplits, shardTimes } from "./shardtimes.ts";
 import { shardUnits } from "./shardunits.ts";
-
-const splits = ["train", "val", "test"];
 
 /** One .npz file with its place in time. */
 interface Shard extends ShardName {
   path: string;
   /** Of each variable. */
   steps: number;
-}
-
-/** Whether a folder with these entries is of such shards, or one of their splits. */
-export function looksLikeNpzShards(names: readonly string[]): boolean {
-  const beside = ["lat.npy", "lon.npy", "normalize_mean.npz", "normalize_std.npz"];
-  const root = names.some((name) => splits.includes(name)) && names.some((name) => beside.includes(name));
-  return root || names.some((name) => parseShardName(name) !== undefined);
 }
 
 /**
@@ -80,7 +71,7 @@ async function findShards(
   absolute: string,
 ): Promise<{ root: string; shards: (ShardName & { path: string })[] }> {
   const entries = await readdir(absolute);
-  const below = splits.filter((split) => entries.includes(split));
+  const below = shardSplits.filter((split) => entries.includes(split));
   const folders = below.length > 0 ? below.map((split) => join(absolute, split)) : [absolute];
   const shards: (ShardName & { path: string })[] = [];
   for (const folder of folders)

@@ -1,16 +1,11 @@
-// Opens what a user names, whatever its format: the list of readers, and what is said of all else.
+// Opens what a user names, whatever its format: the list of readers, each loaded when it is wanted (together they take
+// as long as regridding a small file), and what is said of all else.
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import type { Dataset } from "../files/dataset.ts";
-import { openGrib } from "../files/grib.ts";
-import { openHdf5 } from "../files/hdf5.ts";
 import { isUrl } from "../files/httprequest.ts";
-import { openNetcdf3 } from "../files/netcdf3.ts";
-import { openZarr, zarrDocuments } from "../files/zarr.ts";
-import { folderStore } from "../files/zarrstore.ts";
-import { openWeb } from "../files/zarrweb.ts";
-import { looksLikeNpzShards, openNpzShards } from "./npzshards.ts";
+import { looksLikeNpzShards, looksLikeZarr } from "./storefolders.ts";
 import { looksLikeYearlyCsv, parseYearlyCsv } from "./yearlycsv.ts";
 
 const known = "NetCDF-3 (CDF-1, CDF-2, CDF-5), NetCDF-4 / HDF5, Zarr 2 and 3, and GRIB 1 and 2";
@@ -20,7 +15,7 @@ const known = "NetCDF-3 (CDF-1, CDF-2, CDF-5), NetCDF-4 / HDF5, Zarr 2 and 3, an
  * @throws ClimaxError "data" that says what the file is instead, and how to convert it.
  */
 export async function openDataset(path: string): Promise<Dataset> {
-  if (isUrl(path)) return openWeb(path);
+  if (isUrl(path)) return (await import("../files/zarrweb.ts")).openWeb(path);
   const absolute = resolve(path);
   const info = await stat(absolute).catch((error: NodeJS.ErrnoException) => fail(path, error));
   if (info.isDirectory()) return openFolder(path, absolute);
@@ -44,12 +39,17 @@ export async function openDataset(path: string): Promise<Dataset> {
     const head = Buffer.alloc(Math.min(info.size, 512));
     await handle.read(head, 0, head.length, 0);
     if (head.toString("latin1", 0, 3) === "CDF" && [1, 2, 5].includes(head[3] ?? 0)) {
+      const { openNetcdf3 } = await import("../files/netcdf3.ts");
       const dataset = await openNetcdf3(path, handle, info.size);
       keep = true;
       return dataset;
     }
-    if (await isHdf5(handle, info.size)) return await openHdf5(path, absolute, info.size);
+    if (await isHdf5(handle, info.size)) {
+      const { openHdf5 } = await import("../files/hdf5.ts");
+      return await openHdf5(path, absolute, info.size);
+    }
     if (looksLikeGrib(head)) {
+      const { openGrib } = await import("../files/grib.ts");
       const dataset = await openGrib(path, handle, info.size);
       keep = true;
       return dataset;
@@ -95,10 +95,13 @@ function fail(path: string, error: NodeJS.ErrnoException): never {
 
 async function openFolder(path: string, absolute: string): Promise<Dataset> {
   const names = await readdir(absolute).catch((error: NodeJS.ErrnoException) => fail(path, error));
-  if (looksLikeNpzShards(names)) return openNpzShards(path, absolute);
-  const zarr = names.some((name) => zarrDocuments.includes(name));
-  const store = zarr ? await openZarr(await folderStore(path, absolute)) : undefined;
-  if (store) return store;
+  if (looksLikeNpzShards(names)) return (await import("./npzshards.ts")).openNpzShards(path, absolute);
+  if (looksLikeZarr(names)) {
+    const { openZarr } = await import("../files/zarr.ts");
+    const { folderStore } = await import("../files/zarrstore.ts");
+    const store = await openZarr(await folderStore(path, absolute));
+    if (store) return store;
+  }
   const files = names.filter((name) => /\.(nc4?|cdf|h5|hdf5)$/i.test(name));
   throw new ClimaxError(
     "data",

@@ -3,13 +3,11 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join } from "node:path";
-import { glob } from "tinyglobby";
 import { ClimaxError, nearestNames } from "../errors.ts";
-import { looksLikeNpzShards } from "./npzshards.ts";
+import { looksLikeNpzShards, looksLikeZarr } from "./storefolders.ts";
 
 const url = /^[a-z][a-z0-9+.-]+:\/\//i;
 const magic = /[*?[\]{}]|[!@+]\(/;
-const zarrMarks = [".zgroup", ".zarray", ".zmetadata", "zarr.json"];
 
 /**
  * The inputs that patterns stand for, those of each pattern in natural order ("a2.nc" before "a10.nc"), each once. Names
@@ -31,6 +29,7 @@ async function matches(pattern: string): Promise<string[]> {
   // Where a backslash parts folders, it does not quote.
   const slashed = process.platform === "win32" ? pattern.replaceAll("\\", "/") : pattern;
   const written = slashed.replace(/^(?:\.\/)+/, "");
+  const { glob } = await import("tinyglobby"); // plain names need none
   const all = await glob(written, {
     expandDirectories: false,
     onlyFiles: false,
@@ -67,7 +66,7 @@ async function storeOf(
 
 async function isStore(folder: string): Promise<boolean> {
   const names: string[] = await readdir(folder).catch(() => []); // a file, mostly
-  return zarrMarks.some((mark) => names.includes(mark)) || looksLikeNpzShards(names);
+  return looksLikeZarr(names) || looksLikeNpzShards(names);
 }
 
 async function nothing(pattern: string, folders: number): Promise<ClimaxError> {

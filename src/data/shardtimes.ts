@@ -9,6 +9,9 @@ export interface ShardName {
   index: number;
 }
 
+/** The folders of a root that hold shards. */
+export const shardSplits: readonly string[] = ["train", "val", "test"];
+
 /** "1979_3.npz" and "185001010600-185501010000_3.npz"; undefined for any other, as climatology.npz. */
 export function parseShardName(name: string): ShardName | undefined {
   const [, label, index] = /^(\d{4}|\d{8}(?:\d{4})?-\d{8}(?:\d{4})?)_(\d{1,6})\.npz$/.exec(name) ?? [];

@@ -9,9 +9,6 @@ import { forgetChunks, readNumbers, readTexts, type ZarrArray } from "./zarrchun
 import { type ArrayMetadata, attributesOf, metadataV2, metadataV3, parseJson } from "./zarrmetadata.ts";
 import type { ZarrStore } from "./zarrstore.ts";
 
-/** Files that make a folder a Zarr store, or an array or a group of one. */
-export const zarrDocuments = [".zmetadata", "zarr.json", ".zgroup", ".zarray"];
-
 /** What a store says of itself, by path from its root: "" the root, "t" an array, "g/t" one in a group. */
 interface Contents {
   version: 2 | 3;
