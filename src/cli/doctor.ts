@@ -4,6 +4,7 @@ import { type AdapterEntry, listAdapters } from "../engine/adapters.ts";
 import { openGpu } from "../engine/device.ts";
 import { read, tensor } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
+import { EccodesMissing, loadEccodes } from "../files/eccodes.ts";
 import { matmul } from "../ops/matmul.ts";
 import { command } from "./command.ts";
 import {
@@ -42,7 +43,8 @@ interface Trial {
 }
 
 interface Report {
-  readonly versions: { climax: string; node: string; webgpu: string };
+  /** eccodes: null where it is not installed. */
+  readonly versions: { climax: string; node: string; webgpu: string; eccodes: string | null };
   readonly machine: Machine;
   readonly adapters: readonly AdapterReport[];
   readonly trial: Trial | undefined;
@@ -127,12 +129,27 @@ async function examine(wanted: string | undefined): Promise<Report> {
     });
   }
   return {
-    versions: { climax: version(), node: process.version, webgpu: packageVersion("webgpu") },
+    versions: {
+      climax: version(),
+      node: process.version,
+      webgpu: packageVersion("webgpu"),
+      eccodes: eccodesVersion(),
+    },
     machine,
     adapters: (adapters ?? []).map(reportOf),
     trial,
     problems,
   };
+}
+
+/** GRIB files alone need the library, so its absence is no problem of the machine. */
+function eccodesVersion(): string | null {
+  try {
+    return loadEccodes().version;
+  } catch (error) {
+    if (error instanceof EccodesMissing) return null;
+    throw error;
+  }
 }
 
 /** Multiplies [65, 96] by [96, 70] on the adapter that a run would use, and by hand in float64. */
@@ -190,6 +207,7 @@ function describe({ versions, machine, adapters, trial, problems }: Report): str
         ["climax", versions.climax],
         ["Node", versions.node],
         ["webgpu (Dawn)", versions.webgpu],
+        ["ecCodes", versions.eccodes ?? "not installed; only GRIB files need it (apt install libeccodes0)"],
         ["platform", machine.platform],
         ...(machine.glibc === undefined ? [] : [["glibc", machine.glibc]]),
         ["CPU", `${machine.cpu}, ${machine.cores} cores`],

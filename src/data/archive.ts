@@ -10,6 +10,7 @@ import { interned } from "./interned.ts";
 import { commonGrid, join, Notes, type Part } from "./join.ts";
 import { openDataset } from "./open.ts";
 import { inParallel, type OpenFiles, openFiles } from "./openfiles.ts";
+import { expandPaths } from "./paths.ts";
 import { slabCache } from "./stepreader.ts";
 import type { CfTime } from "./time.ts";
 import { type FieldName, parseName, type VariableInfo } from "./variables.ts";
@@ -72,14 +73,19 @@ const wantedBy = (names: readonly FieldName[] | undefined): Wanted => {
 };
 
 /**
- * Opens files as one archive. Thousands will do: their metadata are kept, the files are opened again when read.
+ * Opens files, folders of Zarr or shards, URLs, and what patterns name (paths.ts) as one archive. Thousands will do:
+ * their metadata are kept, the files are opened again when read.
  * @throws ClimaxError "config" for unknown names; "data" for files that hold nothing known, lack a wanted variable,
  *   have unknown units or times of different calendars; "grid" for grids that are not latitude by longitude or differ.
  */
-export async function openArchive(paths: readonly string[], options: ArchiveOptions = {}): Promise<Archive> {
-  if (paths.length === 0) {
+export async function openArchive(
+  patterns: readonly string[],
+  options: ArchiveOptions = {},
+): Promise<Archive> {
+  if (patterns.length === 0) {
     throw new ClimaxError("config", "no input file was given; at least one is wanted", "name the files");
   }
+  const paths = await expandPaths(patterns);
   const names = options.variables?.map(parseName);
   const files = openFiles(options.open ?? openDataset);
   const close = () => files.close();

@@ -3,6 +3,7 @@ import { doctorCommand } from "../../src/cli/doctor.ts";
 import { bytes, findProblems, inspectMachine, type Machine, packageVersion } from "../../src/cli/machine.ts";
 import { version } from "../../src/cli/version.ts";
 import { softwareMissing } from "../../src/engine/software.ts";
+import { eccodesInstalled } from "../support/eccodes.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -43,6 +44,7 @@ describe.skipIf(missing)(`climax doctor (${missing ? `skipped: ${missing}` : "on
       climax: version(),
       node: process.version,
       webgpu: packageVersion("webgpu"),
+      eccodes: (await eccodesInstalled()) ? expect.stringMatching(/^\d+\.\d+\.\d+$/) : null,
     });
     expect(report.adapters.at(-1)).toMatchObject({
       name: "SwiftShader driver 5.0.0",
