@@ -7,19 +7,12 @@ import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
 import { readNpy, streamNpy } from "../files/npy.ts";
 import { type FieldSums, restoreSums } from "./fieldsums.ts";
-import { momentsSchema, yearSchema } from "./manifest.ts";
+import { momentsSchema, rangeFields, yearSchema } from "./manifest.ts";
 
 const tallySchema = z.strictObject({
   moments: momentsSchema,
   years: z.array(yearSchema),
-  min: z
-    .number()
-    .nullable()
-    .transform((min) => min ?? Infinity),
-  max: z
-    .number()
-    .nullable()
-    .transform((max) => max ?? -Infinity),
+  ...rangeFields,
   missing: z.int().nonnegative(),
   firstMissing: z.string(),
   error: z.number().nonnegative(),

@@ -33,11 +33,8 @@ const splitSchema = z.strictObject({
   shards: z.array(shardSchema).min(1),
 });
 
-/** Moments as statistics.ts has them; JSON has no infinity, which is the range of nothing. */
-export const momentsSchema = z.strictObject({
-  count: z.int().nonnegative(),
-  mean: finite,
-  squares: z.number().nonnegative(),
+/** JSON has no infinity, which is the range of nothing. */
+export const rangeFields = {
   min: z
     .number()
     .nullable()
@@ -46,6 +43,14 @@ export const momentsSchema = z.strictObject({
     .number()
     .nullable()
     .transform((max) => max ?? -Infinity),
+};
+
+/** Moments as statistics.ts has them. */
+export const momentsSchema = z.strictObject({
+  count: z.int().nonnegative(),
+  mean: finite,
+  squares: z.number().nonnegative(),
+  ...rangeFields,
   missing: z.int().nonnegative(),
 });
 export const yearSchema = z.strictObject({ year: z.int(), moments: momentsSchema });

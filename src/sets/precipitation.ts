@@ -45,16 +45,6 @@ export function rainMeaning({
   return method === "mean" ? "mean rate" : "rate, the files do not say of which time";
 }
 
-/** What people should know of rain that is stored as it is. */
-export function rainNotes(
-  variables: readonly Pick<ArchiveVariable, "name" | "info" | "attributes">[],
-): string[] {
-  return variables.flatMap((variable) => {
-    const meaning = rainMeaning(variable);
-    return meaning === undefined ? [] : [`${variable.name}: ${meaning}`];
-  });
-}
-
 /**
  * The archive with total_precipitation in metres over `hours`, in place of the sums over a shorter time or the mean
  * rate that it has: the sum over the steps up to each state. States that lack one of these steps are left out.
