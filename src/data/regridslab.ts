@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import type { DatasetVariable } from "../files/dataset.ts";
 import { packChunk } from "../files/hdf5append.ts";
 import { unpack } from "../files/packing.ts";
-import { type Pieces, readFields } from "../files/pieces.ts";
+import { liesApart, type Pieces, readFields } from "../files/pieces.ts";
 import { type FieldPlan, fieldKernel } from "./regridkernel.ts";
 
 /** Where the fields of a variable are read from; plain data. */
@@ -59,6 +59,15 @@ export function slabRunner(
   const descriptor = pieces ? openSync(pieces.path, "r") : undefined;
   let opened: Promise<OpenVariable> | undefined;
 
+  // One field at a time stays in the processor's cache from the file to the output; its memory is used again.
+  const apart = pieces !== undefined && liesApart(pieces);
+  let memory: Uint8Array<ArrayBuffer> | undefined;
+  function readOne(fields: Int32Array, i: number): Float32Array | Float64Array {
+    const raw = readFields(pieces!, descriptor!, fields.subarray(i, i + 1), plan.rows, memory);
+    memory = new Uint8Array(raw.buffer);
+    return unpack(raw, pieces!.packing);
+  }
+
   async function read(fields: Int32Array): Promise<Float32Array | Float64Array> {
     if (pieces) return unpack(readFields(pieces, descriptor!, fields, plan.rows), pieces.packing);
     const { variable } = await (opened ??= open());
@@ -67,7 +76,8 @@ export function slabRunner(
 
   return {
     async run({ fields, sums }) {
-      const values = await read(fields);
+      const single = apart && !sums;
+      const values = single ? new Float32Array(0) : await read(fields);
       const n = sums ? sums.start.length - 1 : fields.length;
       const length = plan.rows.length * plan.width;
       const field = (i: number) => values.subarray(i * length, (i + 1) * length);
@@ -77,7 +87,7 @@ export function slabRunner(
         const to = out.subarray(i * size, (i + 1) * size);
         const [from, end] = sums ? [sums.start[i]!, sums.start[i + 1]!] : [i, i + 1];
         if (!sums || (end === from + 1 && sums.weight[from] === 1)) {
-          kernel(field(sums ? sums.place[from]! : i), to);
+          kernel(single ? readOne(fields, i) : field(sums ? sums.place[from]! : i), to);
           continue;
         }
         total!.fill(0);

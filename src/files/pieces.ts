@@ -37,6 +37,11 @@ const arrays = {
   float64: Float64Array<ArrayBuffer>,
 } as const;
 
+/** Whether reading one field reads and unpacks no other. */
+export function liesApart({ piece, packed }: Pieces): boolean {
+  return packed === undefined || piece.slice(0, -2).every((n) => n === 1);
+}
+
 /** Types whose stored bytes are those of a typed array. */
 export function isPlain(dtype: Dtype): dtype is keyof typeof arrays {
   return dtype in arrays;
@@ -47,6 +52,7 @@ export function isPlain(dtype: Dtype): dtype is keyof typeof arrays {
  *
  * @param fields  which, counted row-major over the axes before the last two
  * @param rows    which indices of the last axis but one, ascending
+ * @param into    memory of the result, if it is just as long; else new memory is taken
  * @throws ClimaxError "data" when a piece cannot be read or unpacked
  */
 export function readFields(
@@ -54,12 +60,14 @@ export function readFields(
   descriptor: number,
   fields: ArrayLike<number>,
   rows: ArrayLike<number>,
+  into?: Uint8Array<ArrayBuffer>,
 ): NumericArray {
   const { shape, piece, dtype, bigEndian } = pieces;
   const rank = shape.length;
   const width = shape[rank - 1]!;
   const itemBytes = arrays[dtype].BYTES_PER_ELEMENT;
-  const out = new Uint8Array(fields.length * rows.length * width * itemBytes);
+  const bytes = fields.length * rows.length * width * itemBytes;
+  const out = into?.length === bytes ? into : new Uint8Array(bytes);
   const counts = shape.map((n, d) => Math.ceil(n / piece[d]!));
   const [rowPieces, columnPieces] = [counts[rank - 2]!, counts[rank - 1]!];
   const perPiece = elements(piece.slice(-2));
