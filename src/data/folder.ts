@@ -1,6 +1,5 @@
 // Folders made on the way to a file.
-import { statSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
@@ -11,7 +10,10 @@ import { dirname, resolve } from "node:path";
  */
 export async function makeFolder(path: string): Promise<string | undefined> {
   const folder = resolve(path);
-  const there = statSync(folder, { throwIfNoEntry: false });
+  const there = await stat(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
+    return undefined;
+  });
   if (there?.isDirectory()) return undefined;
   if (there) throw new Error(`${folder} is a file, not a folder`);
   const above = await makeFolder(dirname(folder));
