@@ -22,7 +22,9 @@ test("two at once do not trip over each other", async () => {
 
 test("a file in the way is named", async () => {
   writeFileSync(join(root, "file"), "");
-  await expect(makeFolder(join(root, "file", "g"))).rejects.toThrow(`${join(root, "file")} is a file, not a folder`);
+  await expect(makeFolder(join(root, "file", "g"))).rejects.toThrow(
+    `${join(root, "file")} is a file, not a folder`,
+  );
 });
 
 test.skipIf(process.platform !== "linux")(
