@@ -22,6 +22,17 @@ export function shown(url: URL): string {
   return copy.href;
 }
 
+/** What to do when a server is not reached. Where a proxy is set it may be the only way out, and fetch takes none. */
+export function unreachable(otherwise: string, environment: NodeJS.ProcessEnv = process.env): string {
+  const names = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+  const proxy = names.find((name) => environment[name]);
+  if (proxy === undefined) return otherwise;
+  return (
+    `${proxy} is set, but climax does not use proxies: fetch where the network is open, or by a program that takes ` +
+    "them (climax download --plan writes what to fetch)"
+  );
+}
+
 /** Of what fetch throws: a failure in words. */
 export function networkFailure(url: URL, error: unknown, where = ""): HttpFailure {
   const causes: Record<string, string> = {
@@ -38,7 +49,7 @@ export function networkFailure(url: URL, error: unknown, where = ""): HttpFailur
   const text = causes[cause?.code ?? ""] ?? cause?.message ?? String((error as Error).message);
   return new HttpFailure(
     `${shown(url)}: ${text}${where}`,
-    "check the address and the network, or try again later",
+    unreachable("check the address and the network, or try again later"),
     undefined,
     { cause: error },
   );

@@ -2,7 +2,7 @@
 // Everything that may pass by itself is an HttpFailure, which httpretry.ts tries again.
 import { ClimaxError } from "../errors.ts";
 import { readBody } from "./httpbody.ts";
-import { HttpFailure, networkFailure, shown } from "./httpfailure.ts";
+import { HttpFailure, networkFailure, shown, unreachable } from "./httpfailure.ts";
 
 /** Times are milliseconds. */
 export interface HttpOptions {
@@ -140,7 +140,7 @@ async function send(
     if (late) {
       throw new HttpFailure(
         `${shown(url)}: no answer within ${firstByteTime / 1000} s`,
-        "the server is slow or unreachable: check the network, or try again later",
+        unreachable("the server is slow or unreachable: check the network, or try again later"),
       );
     }
     throw networkFailure(url, error);

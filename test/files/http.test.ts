@@ -18,6 +18,7 @@ import { ClimaxError } from "../../src/errors.ts";
 import { get, getIfChanged, getIfThere } from "../../src/files/http.ts";
 import { cacheFolder, openCache } from "../../src/files/httpcache.ts";
 import { download } from "../../src/files/httpdownload.ts";
+import { unreachable } from "../../src/files/httpfailure.ts";
 import { publicUrl } from "../../src/files/httprequest.ts";
 import { serve, type WebServer } from "../support/webserver.ts";
 
@@ -224,6 +225,10 @@ describe("get", () => {
     await gone.close();
     const error = await refusal(get(`${gone.address}/x`, quick));
     expect(error.message).toMatch(/the host refuses connections \(tried 3 times\)/);
+    expect(unreachable("try later", {})).toBe("try later");
+    expect(unreachable("try later", { HTTPS_PROXY: "http://proxy:3128" })).toMatch(
+      /^HTTPS_PROXY is set, but climax does not use proxies: .*climax download --plan /,
+    );
   });
 
   test("absent and unchanged are answers to those who ask for them", async () => {
