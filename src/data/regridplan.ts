@@ -72,14 +72,15 @@ export async function makePlan(coordinates: Coordinates, options: PlanOptions): 
         const part = coveredTarget(regridder);
         if (part !== target) {
           targetEdges = partOfEdges(targetEdges, target, part);
-          regridder = options.weights
-            ? restricted(regridder, part)
-            : await make((target = part), targetEdges);
+          regridder = options.weights ? restricted(regridder, part) : await make(part, targetEdges);
           target = part;
         }
       }
       regridders.set(key, regridder);
-      plan ??= { jobs: [] as unknown as Plan["jobs"], target, targetEdges, latitude, longitude };
+      if (!plan) {
+        plan = { jobs: [{ variable, place, regridder }], target, targetEdges, latitude, longitude };
+        continue;
+      }
     }
     plan!.jobs.push({ variable, place, regridder });
   }

@@ -23,6 +23,8 @@ function halves(): Float32Array {
 }
 
 /** Bits of halves to float32, exactly. They may be the second half of the memory of `out`: it is filled from the front. */
+export function fromHalf(bits: Uint16Array): Float32Array<ArrayBuffer>;
+export function fromHalf(bits: Uint16Array, out: Float32Array): Float32Array;
 export function fromHalf(bits: Uint16Array, out: Float32Array = new Float32Array(bits.length)): Float32Array {
   const values = halves();
   for (let i = 0; i < bits.length; i++) out[i] = values[bits[i]!]!;

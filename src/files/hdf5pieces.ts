@@ -3,9 +3,9 @@
 import { readSync } from "node:fs";
 import { DATATYPE, FILTERS, headerMessages, LAYOUT, type ReadAt } from "./hdf5objects.ts";
 import type { Node } from "./hdf5slab.ts";
-import { elements } from "./hyperslab.ts";
+import { elements, isPlain } from "./hyperslab.ts";
 import type { Packing } from "./packing.ts";
-import { isPlain, type Pieces } from "./pieces.ts";
+import type { Pieces } from "./pieces.ts";
 
 const DEFLATE = 1;
 const SHUFFLE = 2;

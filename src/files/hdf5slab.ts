@@ -3,9 +3,10 @@
 
 import { decode, texts } from "./chartext.ts";
 import type { Dtype } from "./dataset.ts";
+import { fromHalf } from "./half.ts";
 import type { Hdf5Attributes, Hdf5File } from "./hdf5.ts";
 import { Hdf5Failure, type Hdf5Library } from "./hdf5library.ts";
-import { copyBox, elements, type Hyperslab, type NumericArray } from "./hyperslab.ts";
+import { copyBox, elements, type Hyperslab, isPlain, type NumericArray, plainArrays } from "./hyperslab.ts";
 import { defaultFill } from "./packing.ts";
 
 /** A dataset of the root group. */
@@ -191,37 +192,15 @@ function allocate(dtype: Dtype, length: number): NumericArray {
 
 /** Little-endian bytes as numbers; 64-bit integers become float64, half precision float32. */
 export function numbersOf({ buffer }: Uint8Array<ArrayBuffer>, dtype: Dtype): NumericArray {
+  if (isPlain(dtype)) return new plainArrays[dtype](buffer);
   switch (dtype) {
-    case "int8":
-      return new Int8Array(buffer);
-    case "int16":
-      return new Int16Array(buffer);
-    case "uint16":
-      return new Uint16Array(buffer);
-    case "int32":
-      return new Int32Array(buffer);
-    case "uint32":
-      return new Uint32Array(buffer);
     case "int64":
       return Float64Array.from(new BigInt64Array(buffer), Number);
     case "uint64":
       return Float64Array.from(new BigUint64Array(buffer), Number);
     case "float16":
-      return Float32Array.from(new Uint16Array(buffer), half);
-    case "float32":
-      return new Float32Array(buffer);
-    case "float64":
-      return new Float64Array(buffer);
+      return fromHalf(new Uint16Array(buffer));
     default:
       return new Uint8Array(buffer);
   }
-}
-
-/** IEEE 754 half precision, from its bits. */
-function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }

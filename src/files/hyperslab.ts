@@ -11,6 +11,24 @@ export type NumericArray =
   | Float32Array<ArrayBuffer>
   | Float64Array<ArrayBuffer>;
 
+/** Types whose stored bytes are those of a typed array. */
+export const plainArrays = {
+  int8: Int8Array<ArrayBuffer>,
+  uint8: Uint8Array<ArrayBuffer>,
+  int16: Int16Array<ArrayBuffer>,
+  uint16: Uint16Array<ArrayBuffer>,
+  int32: Int32Array<ArrayBuffer>,
+  uint32: Uint32Array<ArrayBuffer>,
+  float32: Float32Array<ArrayBuffer>,
+  float64: Float64Array<ArrayBuffer>,
+} as const;
+
+export type PlainDtype = keyof typeof plainArrays;
+
+export function isPlain(dtype: string): dtype is PlainDtype {
+  return Object.hasOwn(plainArrays, dtype);
+}
+
 export interface Hyperslab {
   start: number[];
   count: number[];

@@ -5,10 +5,9 @@ import { resolve } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import { texts } from "./chartext.ts";
 import type { Dataset, DatasetVariable } from "./dataset.ts";
-import { elements, type Hyperslab, hyperslab, type NumericArray } from "./hyperslab.ts";
+import { elements, type Hyperslab, hyperslab, isPlain, type NumericArray } from "./hyperslab.ts";
 import { corrupt, type Layout, native, padded, readFully, readHeader } from "./netcdf3header.ts";
 import { packingOf, unpack } from "./packing.ts";
-import { isPlain } from "./pieces.ts";
 
 const versions: Record<number, string> = {
   1: "NetCDF classic (CDF-1)",

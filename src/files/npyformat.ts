@@ -3,6 +3,7 @@
 
 import { ClimaxError } from "../errors.ts";
 import { fromHalf } from "./half.ts";
+import { isPlain, plainArrays } from "./hyperslab.ts";
 
 export type NpyDtype =
   | "bool"
@@ -155,24 +156,10 @@ export function decode(buffer: ArrayBuffer, header: NpyHeader, name: string): Np
     else if (width === 32) bytes.swap32();
     else bytes.swap64();
   }
+  if (isPlain(header.dtype)) return new plainArrays[header.dtype](buffer);
   switch (header.dtype) {
     case "bool":
-    case "uint8":
       return new Uint8Array(buffer);
-    case "int8":
-      return new Int8Array(buffer);
-    case "int16":
-      return new Int16Array(buffer);
-    case "uint16":
-      return new Uint16Array(buffer);
-    case "int32":
-      return new Int32Array(buffer);
-    case "uint32":
-      return new Uint32Array(buffer);
-    case "float32":
-      return new Float32Array(buffer);
-    case "float64":
-      return new Float64Array(buffer);
     case "float16":
       return fromHalf(new Uint16Array(buffer));
     case "int64":

@@ -1,7 +1,7 @@
 // From stored numbers to physical ones, by CF-1.11 sections 2.5.1 and 8.1 and the NetCDF User Guide's attribute
 // conventions: scale_factor, add_offset, _FillValue, missing_value, valid_min/max/range, _Unsigned.
 import type { AttributeValue, Dtype } from "./dataset.ts";
-import type { NumericArray } from "./hyperslab.ts";
+import { type NumericArray, plainArrays } from "./hyperslab.ts";
 
 /** How the numbers of one variable are unpacked: compare in stored units first, then stored * scale + offset. */
 export interface Packing {
@@ -184,13 +184,5 @@ function asStored(value: number, stored: Dtype, sameBits: boolean): number | und
 }
 
 function reinterpreted(raw: NumericArray, dtype: NonNullable<Packing["reinterpret"]>): NumericArray {
-  const arrays = {
-    int8: Int8Array,
-    uint8: Uint8Array,
-    int16: Int16Array,
-    uint16: Uint16Array,
-    int32: Int32Array,
-    uint32: Uint32Array,
-  };
-  return new arrays[dtype](raw.buffer, raw.byteOffset, raw.length);
+  return new plainArrays[dtype](raw.buffer, raw.byteOffset, raw.length);
 }

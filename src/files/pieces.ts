@@ -3,8 +3,7 @@
 import { readSync } from "node:fs";
 import { inflateSync } from "node:zlib";
 import { ClimaxError } from "../errors.ts";
-import type { Dtype } from "./dataset.ts";
-import { elements, type NumericArray } from "./hyperslab.ts";
+import { elements, type NumericArray, type PlainDtype, plainArrays } from "./hyperslab.ts";
 import type { Packing } from "./packing.ts";
 
 /** Pieces of equal shape that together hold a variable; plain data. */
@@ -20,31 +19,15 @@ export interface Pieces {
   packed?: Float64Array;
   /** Whether deflate was given the first bytes of all numbers first, then the second ones, and so on. */
   shuffled: boolean;
-  dtype: keyof typeof arrays;
+  dtype: PlainDtype;
   bigEndian: boolean;
   /** How stored numbers become physical ones. */
   packing: Packing;
 }
 
-const arrays = {
-  int8: Int8Array<ArrayBuffer>,
-  uint8: Uint8Array<ArrayBuffer>,
-  int16: Int16Array<ArrayBuffer>,
-  uint16: Uint16Array<ArrayBuffer>,
-  int32: Int32Array<ArrayBuffer>,
-  uint32: Uint32Array<ArrayBuffer>,
-  float32: Float32Array<ArrayBuffer>,
-  float64: Float64Array<ArrayBuffer>,
-} as const;
-
 /** Whether reading one field reads and unpacks no other. */
 export function liesApart({ piece, packed }: Pieces): boolean {
   return packed === undefined || piece.slice(0, -2).every((n) => n === 1);
-}
-
-/** Types whose stored bytes are those of a typed array. */
-export function isPlain(dtype: Dtype): dtype is keyof typeof arrays {
-  return dtype in arrays;
 }
 
 /**
@@ -65,7 +48,7 @@ export function readFields(
   const { shape, piece, dtype, bigEndian } = pieces;
   const rank = shape.length;
   const width = shape[rank - 1]!;
-  const itemBytes = arrays[dtype].BYTES_PER_ELEMENT;
+  const itemBytes = plainArrays[dtype].BYTES_PER_ELEMENT;
   const bytes = fields.length * rows.length * width * itemBytes;
   const out = into?.length === bytes ? into : new Uint8Array(bytes);
   const counts = shape.map((n, d) => Math.ceil(n / piece[d]!));
@@ -115,7 +98,7 @@ export function readFields(
     }
   }
   if (bigEndian && itemBytes > 1) swap(out, itemBytes);
-  return new arrays[dtype](out.buffer);
+  return new plainArrays[dtype](out.buffer);
 }
 
 /** Which pieces hold a field: their number among the leading axes, and the field's number inside them. */

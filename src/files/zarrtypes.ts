@@ -2,7 +2,7 @@
 // those it does not know (booleans, halves and dates are read as the integers that hold their bits).
 import type { Dtype } from "./dataset.ts";
 import { fromHalf, toHalf } from "./half.ts";
-import type { NumericArray } from "./hyperslab.ts";
+import { isPlain, type NumericArray, plainArrays } from "./hyperslab.ts";
 
 export interface ElementType {
   dtype: Dtype;
@@ -166,16 +166,8 @@ export function numbersOf(
 
 /** An array of `length` elements as the readers return them, all `fill`. */
 export function filled(length: number, { dtype }: ElementType, fill: number): NumericArray {
-  const arrays: Partial<Record<Dtype, new (length: number) => NumericArray>> = {
-    int8: Int8Array,
-    uint8: Uint8Array,
-    int16: Int16Array,
-    uint16: Uint16Array,
-    int32: Int32Array,
-    uint32: Uint32Array,
-    float16: Float32Array,
-    float32: Float32Array,
-  };
-  const out = new (arrays[dtype] ?? Float64Array)(length);
+  const stored = dtype === "float16" ? "float32" : dtype;
+  const Elements = isPlain(stored) ? plainArrays[stored] : plainArrays.float64;
+  const out: NumericArray = new Elements(new ArrayBuffer(length * Elements.BYTES_PER_ELEMENT));
   return fill === 0 ? out : out.fill(fill);
 }
