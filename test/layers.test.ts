@@ -44,6 +44,13 @@ const packages: Record<string, readonly string[]> = {
   zarrita: ["files"],
   "@zarrita/storage": ["files"],
   koffi: ["files"],
+  "@napi-rs/canvas": ["plot"],
+  "@fontsource/dejavu-sans": ["plot"],
+  "d3-geo": ["plot"],
+  "d3-geo-projection": ["plot"],
+  "d3-scale-chromatic": ["plot"],
+  "topojson-client": ["plot"],
+  "world-atlas": ["plot"],
 };
 
 const sources = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) =>
@@ -62,7 +69,7 @@ function trespasses(file: string, code: string): string[] {
   const here = layer(file);
   return imports(code).filter((path) => {
     if (path.startsWith("../")) return !allowed[here]!.includes(layer(path.replace(/^(\.\.\/)+/, "")));
-    const name = path.startsWith("@") ? path : path.split("/")[0]!;
+    const name = path.split("/", path.startsWith("@") ? 2 : 1).join("/");
     return packages[name] !== undefined && !packages[name].includes(here);
   });
 }

@@ -95,6 +95,21 @@ export const commandGroups: readonly { title: string; commands: readonly Command
     ],
   },
   {
+    title: "Pictures",
+    commands: [
+      {
+        name: "plot",
+        summary: "draw maps of forecasts, errors and states, and curves of scores, as PNG, SVG or GIF",
+        load: async () => (await import("./plot.ts")).plotCommand,
+      },
+      {
+        name: "view",
+        summary: "look at forecasts in a browser, beside the truth: maps, leads, values",
+        load: async () => (await import("./view.ts")).viewCommand,
+      },
+    ],
+  },
+  {
     title: "Machine",
     commands: [
       {

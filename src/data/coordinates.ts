@@ -147,18 +147,23 @@ export function isBounds(dataset: Dataset, name: string): boolean {
   );
 }
 
-/** A coordinate without a dimension of this variable: named by its `coordinates`, or else any scalar of the file. */
+/**
+ * A coordinate without a dimension of this variable: named by its `coordinates`, or else any scalar of the file. An axis
+ * of one element is a scalar only where it is named: other variables lie on that level, this one does not.
+ */
 function scalarOf(
   { all, dataset }: Coordinates,
   variable: DatasetVariable,
   kinds: CoordinateKind[],
 ): Coordinate | undefined {
   const listed = [variable.attributes, dataset.attributes].map((from) => text(from, "coordinates")).join(" ");
-  const names = text(variable.attributes, "coordinates") === "" ? [...all.keys()] : listed.split(/\s+/);
+  const named = text(variable.attributes, "coordinates") !== "";
+  const names = named ? listed.split(/\s+/) : [...all.keys()];
   for (const kind of kinds) {
+    const isLevel = kind === "pressure" || kind === "height";
     for (const name of names) {
       const found = all.get(name);
-      if (found?.kind !== kind) continue;
+      if (found?.kind !== kind || (isLevel && !named && found.variable.shape.length > 0)) continue;
       const single = found.variable.shape.every((n) => n === 1);
       if (single && !found.variable.dimensions.some((d) => variable.dimensions.includes(d))) return found;
     }

@@ -238,7 +238,7 @@ const named = (use: Sharing["use"], name: string): UseVariable => {
 };
 
 /** Without units, the numbers must at least be possible in those assumed. */
-function checkPlausible(
+export function checkPlausible(
   field: Float32Array,
   variable: DatasetVariable,
   info: VariableInfo,

@@ -2,7 +2,7 @@
 import { parseName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import type { BaselineName } from "./baselines.ts";
-import { ensembleMetrics, type MetricName } from "./metrics.ts";
+import { ensembleMetrics, metricInfo } from "./metrics.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
 import type { BenchUnits } from "./view.ts";
@@ -14,10 +14,16 @@ export interface Bench {
   /** The definition unless another is asked for, and why that one. */
   readonly definition: "climax" | "weatherbench1" | "weatherbench2";
   readonly reason: string;
-  /** The test period of the published rows; a run scores the dates of its forecast file, whichever they are. */
+  /** The test period of the published rows, "2017..2018" or "2020"; a run scores the dates of its files, whichever. */
   readonly period: string;
+  /** Leads of the published rows, hours; undefined: there are none, or any. A run scores the leads of its files. */
+  readonly leads: readonly number[] | undefined;
+  /** Hours of the day that its forecasts begin at; undefined: any. */
+  readonly initialHours: readonly number[] | undefined;
   /** Unless others are asked for; ensembles get theirs as well. */
-  readonly metrics: readonly MetricName[];
+  readonly metrics: readonly string[];
+  /** Of ensembles, where terciles are given. */
+  readonly tercileMetrics: readonly string[];
   /** Unless others are asked for. */
   readonly baselines: readonly BaselineName[];
   /** Whether a forecast may be of its own initial time: the answer to a state or a year, not to a later one. */
@@ -34,6 +40,9 @@ const weather = {
   definition: "climax",
   reason: "the published ClimaX rows were made with it",
   period: "2017..2018",
+  leads: undefined,
+  initialHours: undefined,
+  tercileMetrics: [],
   leadZero: false,
   averageHours: undefined,
   units: new Map<string, BenchUnits>(),
@@ -43,19 +52,50 @@ const weather = {
 /** ClimateBench counts precipitation in mm a day. */
 const daily: BenchUnits = { units: "kg m-2 day-1", scale: 86400 };
 
+/** Every 6 h to 15 days, the longest forecasts of WeatherBench 2. */
+const sixHourly = Array.from({ length: 60 }, (_, i) => 6 * (i + 1));
+
 export const benches: readonly Bench[] = [
   {
     ...weather,
     name: "weatherbench",
     variables: ["geopotential_500", "temperature_850", "2m_temperature", "10m_u_component_of_wind"],
+    leads: [6, 24, 72, 120, 168, 336, 720],
     metrics: ["rmse", "mae", "bias", "acc"],
     baselines: ["persistence", "climatology"],
   },
   {
     ...weather,
+    name: "weatherbench2",
+    // Its headline scores, and the components of its winds.
+    variables: [
+      "geopotential_500",
+      "temperature_850",
+      "specific_humidity_700",
+      "u_component_of_wind_850",
+      "v_component_of_wind_850",
+      "2m_temperature",
+      "10m_u_component_of_wind",
+      "10m_v_component_of_wind",
+      "10m_wind_speed",
+      "mean_sea_level_pressure",
+      "total_precipitation_24hr",
+    ],
+    definition: "weatherbench2",
+    reason: "it is that benchmark's own",
+    period: "2020",
+    leads: sixHourly,
+    initialHours: [0, 12],
+    metrics: ["rmse", "bias", "acc", "wind_vector_rmse", "seeps"],
+    baselines: ["persistence", "climatology-dayofyear"],
+  },
+  {
+    ...weather,
     name: "s2s",
     variables: ["temperature_850", "2m_temperature", "10m_u_component_of_wind", "10m_v_component_of_wind"],
+    leads: [336, 672],
     metrics: ["rmse"],
+    tercileMetrics: ["rpss"],
     baselines: ["persistence", "climatology"],
     averageHours: 336,
   },
@@ -96,14 +136,46 @@ export function bench(name: string): Bench {
   return benches.find((bench) => bench.name === name) ?? unknownName("bench", name, names);
 }
 
-/** The metrics to score by: those asked for, or those of the bench, with those of ensembles where there are members. */
+export interface MetricChoice {
+  /** ClimaX names of what is scored; metrics that apply to none of them are left out. */
+  readonly variables: readonly string[];
+  /** Whether `--terciles` was given. */
+  readonly terciles: boolean;
+  /** Whether the climate of precipitation is to be had; undefined: not looked for yet. */
+  readonly seeps?: boolean;
+}
+
+/**
+ * The metrics to score by: those asked for, or those of the bench that its variables have, with those of ensembles where
+ * there are members.
+ */
 export function chooseMetrics(
-  asked: readonly MetricName[] | undefined,
-  { metrics }: Bench,
+  asked: readonly string[] | undefined,
+  { metrics, tercileMetrics }: Bench,
   systems: readonly Pick<ForecastSystem, "members">[],
-): readonly MetricName[] {
+  choice: MetricChoice,
+): readonly string[] {
   if (asked) return asked;
-  return systems.some(({ members }) => members > 1) ? [...metrics, ...ensembleMetrics] : metrics;
+  const ensemble = systems.some(({ members }) => members > 1);
+  const more = ensemble ? [...ensembleMetrics, ...(choice.terciles ? tercileMetrics : [])] : [];
+  return [...metrics, ...more].filter((name) => {
+    const { applies, needs } = metricInfo(name);
+    if (choice.seeps === false && needs.includes("seeps")) return false;
+    return applies === undefined || choice.variables.some(applies);
+  });
+}
+
+/** Where the S2S AI challenge scores: land north of 60 S. */
+export const challengeRegion = "-60..90/0..360-land";
+
+/** The regions to score in: those asked for, or all that the forecasts cover; for rpss, where land is known, the challenge's too. */
+export function chooseRegions(
+  asked: readonly string[] | undefined,
+  metrics: readonly string[],
+  landIsKnown: boolean,
+): readonly string[] {
+  if (asked) return asked;
+  return metrics.includes("rpss") && landIsKnown ? ["global", challengeRegion] : ["global"];
 }
 
 /**

@@ -100,8 +100,8 @@ export interface MetricContext {
 export interface MetricInfo {
   /** As the heading of a table, "RMSE". */
   readonly title: string;
-  /** Its unit: that of the variable, its square, or none. */
-  readonly unit: "variable" | "squared" | "none";
+  /** Its unit: that of the variable, its square, metres times its square (energy along a circle), or none. */
+  readonly unit: "variable" | "squared" | "energy" | "none";
   /** Which of two scores is the better one; "zero": the nearer to zero; undefined: neither, as of a spread. */
   readonly better: "low" | "high" | "zero" | undefined;
   readonly needs: readonly Need[];

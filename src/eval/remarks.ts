@@ -1,6 +1,8 @@
 /** What a reader must know beside the numbers: simulated weather, days that are not held out, forecasts left out. */
 import type { BaselineName, Climatology } from "./baselines.ts";
+import type { Bench } from "./benches.ts";
 import type { Definition } from "./definitions.ts";
+import { departures } from "./departures.ts";
 import type { Samples } from "./samples.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
@@ -10,6 +12,7 @@ export interface Circumstances {
   readonly systems: readonly ForecastSystem[];
   readonly samples: Samples;
   readonly definition: Definition;
+  readonly bench: Bench;
   /** What anomalies are taken from, if they are. */
   readonly anomalies: Climatology | undefined;
   readonly baselines: readonly BaselineName[];
@@ -17,7 +20,7 @@ export interface Circumstances {
 
 /** One sentence for each. */
 export function remarks(circumstances: Circumstances): string[] {
-  const { truth, systems, samples, definition, anomalies, baselines } = circumstances;
+  const { truth, systems, samples, definition, bench, anomalies, baselines } = circumstances;
   const said: string[] = [];
   const synthetic = [
     ...(truth.synthetic ? ["the truth"] : []),
@@ -28,6 +31,8 @@ export function remarks(circumstances: Circumstances): string[] {
       `synthetic: ${synthetic.join(" and ")} ${synthetic.length > 1 ? "come" : "comes"} from simulated weather`,
     );
   }
+  // Of simulated weather nothing published compares, whatever its dates.
+  if (synthetic.length === 0) said.push(...departures(bench, samples, definition));
   for (const name of ["train", "val"] as const) {
     const inside = samples.validSteps.filter((step) => truth.splitOf(step) === name).length;
     if (inside === 0) continue;
@@ -36,6 +41,11 @@ export function remarks(circumstances: Circumstances): string[] {
   if (samples.skipped > 0) said.push(`${samples.skipped} forecast fields have no truth and were skipped`);
   if (samples.unshared > 0) {
     said.push(`${samples.unshared} forecast fields are not in all systems and were left out`);
+  }
+  if (samples.absent > 0) {
+    said.push(
+      `${samples.absent} forecast fields are in no system, though their initial times have other leads: leads that are missing`,
+    );
   }
   if (definition.name === "weatherbench2" && anomalies) {
     said.push(

@@ -32,6 +32,8 @@ export interface Samples {
   readonly skipped: number;
   /** Forecasts of some systems only, which are not scored. */
   readonly unshared: number;
+  /** Forecasts that no system has, at initial times and leads that they have of others: leads that are missing. */
+  readonly absent: number;
 }
 
 export interface SampleOptions {
@@ -44,12 +46,15 @@ export interface SampleOptions {
   readonly baselines: readonly BaselineName[];
   /** What to do with a forecast whose truth is missing. */
   readonly missing: "error" | "skip";
+  /** What to do with forecasts that no system has, at initial times that they have of other leads; "skip" unless given. */
+  readonly absent?: "error" | "skip";
 }
 
 /**
  * Finds the samples.
  *
- * @throws ClimaxError "config" for a lead that no forecast has; "data" when the truth of a forecast is missing
+ * @throws ClimaxError "config" for a lead that no forecast has; "data" when the truth of a forecast is missing, or a
+ *         forecast itself
  */
 export function findSamples(options: SampleOptions): Samples {
   const { systems, truth, variables } = options;
@@ -62,6 +67,7 @@ export function findSamples(options: SampleOptions): Samples {
   const validSteps = new Set<number>();
   const used: Sample[] = [];
   let [skipped, unshared] = [0, 0];
+  const absent: Absent[] = [];
 
   const byVariable = variables.map((variable) => {
     const samples: Sample[] = [];
@@ -69,7 +75,8 @@ export function findSamples(options: SampleOptions): Samples {
       for (const leadHours of leads) {
         const having = systems.filter((system) => system.has(variable, initial, leadHours)).length;
         if (having < systems.length) {
-          unshared += having > 0 ? 1 : 0;
+          if (having > 0) unshared++;
+          else absent.push({ variable, initial, leadHours });
           continue;
         }
         const valid = addHours(initial, leadHours);
@@ -77,9 +84,9 @@ export function findSamples(options: SampleOptions): Samples {
         const { inside, missing } = first === undefined ? { inside: [], missing: valid } : statesOf(first);
         const initialStep = steps.get(initial.seconds);
         const wantsInitial = options.baselines.includes("persistence") && initialStep === undefined;
-        const absent = [...(wantsInitial ? [initial] : []), ...(missing ? [missing] : [])];
-        if (absent.length > 0) {
-          for (const time of absent) lacking.set(time.seconds, time);
+        const without = [...(wantsInitial ? [initial] : []), ...(missing ? [missing] : [])];
+        if (without.length > 0) {
+          for (const time of without) lacking.set(time.seconds, time);
           skipped++;
           continue;
         }
@@ -96,6 +103,7 @@ export function findSamples(options: SampleOptions): Samples {
     refuseMissing(truth, [...lacking.values()], skipped, used.length);
   }
   if (used.length === 0) refuseUnshared(systems);
+  if (absent.length > 0 && options.absent === "error") refuseAbsent(systems, absent);
   const initial = used.map((sample) => sample.initial);
   const valid = [...validSteps].map((step) => truth.times[step]!);
   return {
@@ -105,11 +113,18 @@ export function findSamples(options: SampleOptions): Samples {
     validSteps: [...validSteps].toSorted((a, b) => a - b),
     skipped,
     unshared,
+    absent: absent.length,
   };
 }
 
+interface Absent {
+  readonly variable: string;
+  readonly initial: CfTime;
+  readonly leadHours: number;
+}
+
 /** The two names of the calendar in use mean the same after 1582. */
-function checkCalendars(systems: readonly ForecastSystem[], truth: Truth): void {
+export function checkCalendars(systems: readonly ForecastSystem[], truth: Truth): void {
   const plain = (calendar: string | undefined) => calendar?.replace("proleptic_gregorian", "standard");
   for (const { name, calendar } of systems) {
     if (plain(calendar) === plain(truth.calendar)) continue;
@@ -136,22 +151,27 @@ function sharedAverage(systems: readonly ForecastSystem[]): number | undefined {
 }
 
 /** Some states of the truth, or the first time that is missing among them. */
-interface Inside {
+export interface Inside {
   readonly inside: readonly number[];
   readonly missing: CfTime | undefined;
+}
+
+/** The step between states of the truth that occurs most often, seconds; Infinity for less than two states. */
+export function usualStep(times: readonly CfTime[]): number {
+  const counts = new Map<number, number>();
+  for (const [i, { seconds }] of times.slice(1).entries()) {
+    const gap = seconds - times[i]!.seconds;
+    counts.set(gap, (counts.get(gap) ?? 0) + 1);
+  }
+  return [...counts].toSorted(([a, m], [b, n]) => n - m || a - b)[0]?.[0] ?? Infinity;
 }
 
 /**
  * The steps of the truth from a step on for so many hours, the end not included, and that step itself for no hours.
  * What is missing among them is told by the truth's usual step.
  */
-function statesInside({ times }: Truth, hours: number): (first: number) => Inside {
-  const counts = new Map<number, number>();
-  for (const [i, { seconds }] of times.slice(1).entries()) {
-    const gap = seconds - times[i]!.seconds;
-    counts.set(gap, (counts.get(gap) ?? 0) + 1);
-  }
-  const usual = [...counts].toSorted(([a, m], [b, n]) => n - m || a - b)[0]?.[0] ?? Infinity;
+export function statesInside({ times }: Truth, hours: number): (first: number) => Inside {
+  const usual = usualStep(times);
   const slack = 1e-3; // seconds: times are whole milliseconds
   return (first) => {
     const end = times[first]!.seconds + hours * 3600;
@@ -213,6 +233,20 @@ function refuseMissing(truth: Truth, lacking: CfTime[], forecasts: number, left:
     `the truth ${truth.path} lacks ${lacking.length} ${lacking.length === 1 ? "time" : "times"} ` +
       `of ${forecasts} forecast fields, first ${first}, last ${last}; ${span}`,
     "give a truth that covers the initial and the valid times, or score the others only with --missing skip",
+  );
+}
+
+function refuseAbsent(systems: readonly ForecastSystem[], absent: readonly Absent[]): never {
+  const [{ variable, initial, leadHours }] = absent as [Absent];
+  const others =
+    absent.length > 1
+      ? `, nor ${absent.length - 1} other forecast ${absent.length > 2 ? "fields" : "field"}`
+      : "";
+  throw new ClimaxError(
+    "data",
+    `${systems.map(({ name }) => name).join(", ")} ${systems.length > 1 ? "have" : "has"} no ${variable} from ` +
+      `${formatTime(initial)} for ${leadHours} h${others}: a lead that other initial times have`,
+    "give the files that are lacking, choose leads that every initial time has with --leads, or score what is there with --gaps skip",
   );
 }
 

@@ -108,7 +108,8 @@ export interface Provenance {
   readonly created: string;
   /** The machine and the runtime: "linux x64, Node 20.20.2". */
   readonly machine: string;
-  readonly files: readonly { path: string; bytes: number; sha256: string | null }[];
+  /** null: no file, such as a Zarr store; or not read twice for its checksum. */
+  readonly files: readonly { path: string; bytes: number | null; sha256: string | null }[];
 }
 
 export interface ScoreDocument {

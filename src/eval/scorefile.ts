@@ -7,9 +7,9 @@ import { ClimaxError } from "../errors.ts";
 const partialOf = (path: string) => `${path}.partial-${process.pid}`;
 
 /** Writes beside the target and renames. Throws a `data` error when that cannot be done, and leaves nothing behind. */
-export async function writeWhole(path: string, text: string): Promise<void> {
+export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   await guarded(path, async (partial) => {
-    await writeFile(partial, text);
+    await writeFile(partial, content);
     await rename(partial, path);
   });
 }
@@ -49,18 +49,23 @@ async function guarded(path: string, work: (partial: string) => Promise<void>): 
   }
 }
 
-/** Size, and SHA-256 where wanted, of files. */
+/** Size, and SHA-256 where wanted, of files; null for what is no file: a folder, a store that is far away. */
 export async function fileRecords(
   paths: readonly string[],
   hash: boolean,
-): Promise<{ path: string; bytes: number; sha256: string | null }[]> {
-  return Promise.all(
-    paths.map(async (path) => ({
+): Promise<{ path: string; bytes: number | null; sha256: string | null }[]> {
+  const records = [];
+  // One after the other: a run may have thousands of them.
+  for (const path of paths) {
+    const info = await stat(path).catch(() => undefined);
+    const isFile = info?.isFile() ?? false;
+    records.push({
       path,
-      bytes: (await stat(path)).size,
-      sha256: hash ? await checksum(path) : null,
-    })),
-  );
+      bytes: isFile ? info!.size : null,
+      sha256: isFile && hash ? await checksum(path) : null,
+    });
+  }
+  return records;
 }
 
 async function checksum(path: string): Promise<string> {

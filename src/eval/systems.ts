@@ -1,10 +1,15 @@
 /** Forecast systems: the files of each joined, so that a forecast is found by variable, initial time and lead. */
 import { basename, extname } from "node:path";
+import { expandFolders } from "../data/folderfiles.ts";
+import { Notes } from "../data/join.ts";
+import { inParallel, type OpenFiles, openFiles } from "../data/openfiles.ts";
 import { type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
 import { baselineNames } from "./baselines.ts";
+import { type FileFacts, factsTaker } from "./filefacts.ts";
 import { type ForecastFile, openForecastFile } from "./forecastfile.ts";
+import { type ForecastIndex, forecastIndex } from "./forecastindex.ts";
 
 export interface ForecastSystem {
   readonly name: string;
@@ -40,18 +45,24 @@ export interface Systems {
   close(): Promise<void>;
 }
 
+/** Files whose metadata are read at once: enough to wait for several disks or servers, and to hold few in memory. */
+const atOnce = 8;
+
 /**
- * Opens forecast files and joins those of one system: files of one given name, or, without names, files that say
- * the same system (or none) and do not hold the same forecast twice.
+ * Opens forecast files, stores, folders of them and what patterns name, and joins those of one system: files of one given
+ * name, or, without names, files that say the same system (or none) and do not hold the same forecast twice. Thousands of
+ * files will do: their metadata are kept, and the files are opened again when read.
  *
- * @param names    one for all files, or one for each
- * @param leadZero take files without a lead as forecasts of lead 0
+ * @param names       one for all files, or one for each path
+ * @param leadZero    take files without a lead as forecasts of lead 0
+ * @param timeIsValid a plain time beside a lead is the valid one (WeatherBench 2's by_init=False)
  * @throws ClimaxError "config" when names and files do not match or name a baseline; "data" when a forecast is there twice
  */
 export async function openSystems(
   paths: readonly string[],
   names?: readonly string[],
   leadZero = false,
+  timeIsValid = false,
 ): Promise<Systems> {
   if (names && names.length !== 1 && names.length !== paths.length) {
     throw new ClimaxError(
@@ -60,17 +71,18 @@ export async function openSystems(
       "give --name once, or once for each file in their order",
     );
   }
-  const files: ForecastFile[] = [];
-  const close = async () => {
-    for (const file of files) await file.close();
-  };
+  const inputs: { path: string; name: string | undefined }[] = [];
+  for (const [i, path] of paths.entries()) {
+    const name = names && (names.length === 1 ? names[0]! : names[i]!);
+    inputs.push(...(await expandFolders([path])).map((path) => ({ path, name })));
+  }
+  const open = openFiles((path) => openForecastFile(path, leadZero, timeIsValid));
   try {
-    for (const path of paths) files.push(await openForecastFile(path, leadZero));
-    const groups = names
-      ? byName(files.map((file, i) => [names.length === 1 ? names[0]! : names[i]!, file]))
-      : byContent(files);
-    const systems = groups.map(({ name, files }) => joinFiles(name, files));
-    const notes = files.flatMap((file) => file.notes);
+    const facts = factsTaker();
+    const files = await inParallel(inputs, atOnce, ({ path }) => open.use(path, async (file) => facts(file)));
+    const groups = names ? byName(files.map((file, i) => [inputs[i]!.name!, file])) : byContent(files);
+    const systems = groups.map(({ name, files }) => joinFiles(name, files, open));
+    const notes = notesOf(files);
     for (const { name, files } of groups) {
       if (!names && files.length > 1) {
         notes.push(
@@ -78,11 +90,21 @@ export async function openSystems(
         );
       }
     }
-    return { systems, notes, close };
+    return { systems, notes, close: () => open.close() };
   } catch (error) {
-    await close();
+    await open.close();
     throw error;
   }
+}
+
+/** Once each, with how many files they are about. */
+function notesOf(files: readonly FileFacts[]): string[] {
+  const notes = new Notes();
+  for (const { path, notes: own } of files) {
+    for (const note of own)
+      notes.add(note.startsWith(`${path}: `) ? note.slice(path.length + 2) : note, path);
+  }
+  return notes.lines();
 }
 
 /**
@@ -114,11 +136,11 @@ export const controlName = ({ name }: Pick<ForecastSystem, "name">) => `${name} 
 
 interface Group {
   name: string;
-  files: ForecastFile[];
+  files: FileFacts[];
 }
 
-function byName(named: readonly (readonly [string, ForecastFile])[]): Group[] {
-  const groups = new Map<string, ForecastFile[]>();
+function byName(named: readonly (readonly [string, FileFacts])[]): Group[] {
+  const groups = new Map<string, FileFacts[]>();
   for (const [name, file] of named) {
     if ((baselineNames as readonly string[]).includes(name)) {
       throw new ClimaxError(
@@ -132,16 +154,16 @@ function byName(named: readonly (readonly [string, ForecastFile])[]): Group[] {
   return [...groups].map(([name, files]) => ({ name, files }));
 }
 
-function byContent(files: readonly ForecastFile[]): Group[] {
-  const groups: { says: string | undefined; files: ForecastFile[] }[] = [];
+function byContent(files: readonly FileFacts[]): Group[] {
+  const groups: { says: string | undefined; files: FileFacts[]; index: ForecastIndex }[] = [];
   for (const file of files) {
-    const fitting = groups.find(
-      (group) => group.says === file.system && !group.files.some((other) => sharedForecast(file, other)),
-    );
-    if (fitting) fitting.files.push(file);
-    else groups.push({ says: file.system, files: [file] });
+    const fitting = groups.find((group) => group.says === file.system && !group.index.clash(file));
+    const group = fitting ?? { says: file.system, files: [], index: forecastIndex() };
+    if (!fitting) groups.push(group);
+    group.files.push(file);
+    group.index.add(file);
   }
-  const stem = ({ path }: ForecastFile) => basename(path, extname(path));
+  const stem = ({ path }: FileFacts) => basename(path, extname(path));
   const unique = (name: string | undefined) => groups.filter(({ says }) => says === name).length === 1;
   const named = groups.map(({ says, files }) => ({
     name: says !== undefined && unique(says) ? says : stem(files[0]!),
@@ -152,34 +174,26 @@ function byContent(files: readonly ForecastFile[]): Group[] {
   return named.map(({ name, files }) => ({ name: clash ? files[0]!.path : name, files }));
 }
 
-/** A forecast that two files both hold, in words. */
-function sharedForecast(a: ForecastFile, b: ForecastFile): string | undefined {
-  const variable = [...a.fields.keys()].find((name) => b.fields.has(name));
-  const initial = a.initial.find((time) => b.initial.some(({ seconds }) => seconds === time.seconds));
-  const lead = a.leads.find((hours) => b.leads.includes(hours));
-  if (variable === undefined || initial === undefined || lead === undefined) return undefined;
-  return `${variable} from ${formatTime(initial)} for ${lead} h`;
-}
-
-function joinFiles(name: string, files: readonly ForecastFile[]): ForecastSystem {
-  const [first] = files as [ForecastFile];
-  for (const [i, file] of files.entries()) {
-    if (!sameGrid(file.grid, first.grid)) {
+function joinFiles(name: string, files: readonly FileFacts[], open: OpenFiles<ForecastFile>): ForecastSystem {
+  const [first] = files as [FileFacts];
+  const index = forecastIndex();
+  for (const file of files) {
+    if (file.grid !== first.grid && !sameGrid(file.grid, first.grid)) {
       throw new ClimaxError(
         "grid",
         `${file.path} is on ${describeGrid(file.grid)}, ${first.path} of the same system ${name} on ${describeGrid(first.grid)}`,
         "put both on one grid first: climax regrid IN --res ... -o OUT",
       );
     }
-    for (const other of files.slice(0, i)) {
-      const twice = sharedForecast(file, other);
-      if (twice === undefined) continue;
+    const twice = index.clash(file);
+    if (twice) {
       throw new ClimaxError(
         "data",
-        `the forecast of ${twice} is in ${other.path} and again in ${file.path}, both of ${name}`,
+        `the forecast of ${twice.forecast} is in ${twice.other.path} and again in ${file.path}, both of ${name}`,
         "give two systems two names with --name, or leave one of the files out",
       );
     }
+    index.add(file);
   }
   const members = oneAnswer(name, files, "members", (file) =>
     [...file.fields].map(([field, { members }]) => [`${field} in ${file.path}`, members]),
@@ -187,15 +201,6 @@ function joinFiles(name: string, files: readonly ForecastFile[]): ForecastSystem
   const averageHours = oneAnswer(name, files, "hours that a field is the mean of", (file) => [
     [file.path, file.averageHours],
   ]);
-  const places = files.map((file) => ({
-    file,
-    initial: new Map(file.initial.map(({ seconds }, i) => [seconds, i])),
-    lead: new Map(file.leads.map((hours, i) => [hours, i])),
-  }));
-  const find = (variable: string, { seconds }: CfTime, leadHours: number) =>
-    places.find(
-      ({ file, initial, lead }) => file.fields.has(variable) && initial.has(seconds) && lead.has(leadHours),
-    );
   const initialTimes = new Map(
     files.flatMap((file) => file.initial.map((time) => [time.seconds, time] as const)),
   );
@@ -213,13 +218,21 @@ function joinFiles(name: string, files: readonly ForecastFile[]): ForecastSystem
     members: members ?? 1,
     averageHours,
     region: first.region,
-    has: (variable, initial, leadHours) => find(variable, initial, leadHours) !== undefined,
-    read: (variable, time, leadHours, member) => {
-      const place = find(variable, time, leadHours);
+    has: (variable, initial, leadHours) => index.find(variable, initial, leadHours) !== undefined,
+    read: async (variable, time, leadHours, member) => {
+      const place = index.find(variable, time, leadHours);
       if (!place)
         throw new RangeError(`${name} has no ${variable} from ${formatTime(time)} for ${leadHours} h`);
-      const { file, initial, lead } = place;
-      return file.fields.get(variable)!.read(initial.get(time.seconds)!, lead.get(leadHours)!, member);
+      const { file, initialIndex, leadIndex } = place;
+      return open.use(file.path, ({ fields }) => {
+        const field = fields.get(variable);
+        if (field) return field.read(initialIndex, leadIndex, member);
+        throw new ClimaxError(
+          "data",
+          `${file.path} had ${variable} when it was opened first, and has it no more`,
+          "start again, and leave the file alone meanwhile",
+        );
+      });
     },
   };
 }
@@ -227,9 +240,9 @@ function joinFiles(name: string, files: readonly ForecastFile[]): ForecastSystem
 /** What all files of a system must agree on. */
 function oneAnswer<T>(
   name: string,
-  files: readonly ForecastFile[],
+  files: readonly FileFacts[],
   what: string,
-  ofFile: (file: ForecastFile) => (readonly [string, T])[],
+  ofFile: (file: FileFacts) => (readonly [string, T])[],
 ): T | undefined {
   const answers = files.flatMap(ofFile);
   const other = answers.find(([, value]) => value !== answers[0]![1]);

@@ -40,6 +40,8 @@ export interface DatasetVariable {
   read(start?: readonly number[], count?: readonly number[]): Promise<NumericArray>;
   /** The same, unpacked by the CF rules of packing.ts; missing values are NaN. */
   readUnpacked(start?: readonly number[], count?: readonly number[]): Promise<Float32Array | Float64Array>;
+  /** Of formats of single fields (GRIB): whether the file has the one that begins at these indices; absent where all are there. */
+  holds?(start: readonly number[]): boolean;
   /** Where the numbers lie in a file, for those who read them on threads of their own; undefined if only the reader can. */
   pieces?(): Promise<Pieces | undefined>;
   /** Strings of a "string" variable, or of a "char" variable along its last dimension; row-major. */

@@ -100,6 +100,7 @@ function makeVariable(
   const shape = [...outer, ...grid.shape];
   // Packed in up to 24 bits, a number is a float32 (as CDO has it).
   const double = cube.slots.some((index) => index >= 0 && fields[index]!.bits > 24);
+  const slotAt = (start: readonly number[]) => outer.reduce((slot, n, d) => slot * n + start[d]!, 0);
   const read = async (
     start?: readonly number[],
     count?: readonly number[],
@@ -144,6 +145,7 @@ function makeVariable(
     dtype: double ? "float64" : "float32",
     attributes: gribAttributes(cube, grid, first.edition, first.packing, others),
     chunks: [...outer.map(() => 1), ...grid.shape],
+    ...(cube.slots.includes(-1) && { holds: (start: readonly number[]) => cube.slots[slotAt(start)]! >= 0 }),
     read,
     readUnpacked: read,
     readText: noText(path, name),

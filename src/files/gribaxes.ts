@@ -97,6 +97,20 @@ export function gribAxes(): GribAxes {
     });
     return name;
   };
+  /** The initial time of each step along valid times. */
+  const beside = (time: string, references: number[]): string => {
+    const key = `references ${time} ${references.join()}`;
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    const name = unused("forecast_reference_time");
+    known.set(key, name);
+    coordinates.set(name, {
+      ...{ name, dimensions: [time], shape: [references.length] },
+      attributes: new Map(Object.entries(referenceAttributes)),
+      values: async () => Float64Array.from(references),
+    });
+    return name;
+  };
   const unused = (base: string): string => {
     let name = base;
     for (let i = 2; dimensions.has(name) || coordinates.has(name); i++) name = `${base}_${i}`;
@@ -185,7 +199,9 @@ export function gribAxes(): GribAxes {
         units: "hours",
       };
       if (cube.layout === "valid") {
-        dims.push(line("time", cube.times, timeAttributes));
+        const time = line("time", cube.times, timeAttributes);
+        dims.push(time);
+        if (cube.references) others.push(beside(time, cube.references));
         if (cube.reference !== undefined) {
           others.push(
             line("forecast_reference_time", [cube.reference], referenceAttributes, { scalar: true }),

@@ -27,6 +27,12 @@ export interface GribCube {
   steps: number[];
   /** Initial time of all fields, where they share one and go beyond it. */
   reference: number | undefined;
+  /** Initial time of each valid one, where those differ and each valid time has one; else undefined. */
+  references: number[] | undefined;
+  /** What all fields are sums, means or extremes over: "6h", "" of a moment; undefined where they differ. */
+  interval: string | undefined;
+  /** Whether all of several intervals begin with the forecast. */
+  sinceStart: boolean;
   numbers: number[];
   /** In the order of the file; [] for what has none. */
   levels: GribLevel[];
@@ -108,6 +114,9 @@ const traits: ((record: Placed) => string)[] = [
   ({ keys }) => intervalOf(keys.stepRange),
 ];
 
+/** Whether an interval "0-72" begins with the forecast. */
+const fromStart = (stepRange: string) => /^0[a-z]?-/.test(stepRange);
+
 /** "6h" of "66-72"; "" of a single step. Newer libraries write the unit behind a number. */
 export function intervalOf(stepRange: string): string {
   const match = /^(\d+)([a-z]?)-(\d+)([a-z]?)$/.exec(stepRange);
@@ -180,6 +189,9 @@ function box(list: Placed[], layout: GribCube["layout"], marks: string[]): GribC
   const levelKeys = [...new Set(ordered.map(({ levelKey }) => levelKey))];
   const size = times.length * steps.length * numbers.length * levels.length;
   const references = rising(list.map(({ reference }) => reference));
+  // A sum of no time at all, the first of a forecast, tells nothing of the others.
+  const stepped = list.filter((record) => record.valid !== record.reference);
+  const intervals = [...new Set(stepped.map(({ keys }) => intervalOf(keys.stepRange)))];
   const cube: GribCube = {
     keys: ordered[0]!.keys,
     grid: ordered[0]!.grid,
@@ -188,6 +200,9 @@ function box(list: Placed[], layout: GribCube["layout"], marks: string[]): GribC
     steps,
     reference:
       references.length === 1 && list.some((r) => r.valid !== r.reference) ? references[0] : undefined,
+    references: valid && references.length > 1 ? referencesOf(ordered, times) : undefined,
+    interval: intervals.length === 1 ? intervals[0] : undefined,
+    sinceStart: intervals.length > 1 && stepped.every(({ keys }) => fromStart(keys.stepRange)),
     numbers,
     levels,
     slots: new Int32Array(size <= list.length * emptiest + 1024 ? size : 0).fill(-1),
@@ -222,4 +237,15 @@ function box(list: Placed[], layout: GribCube["layout"], marks: string[]): GribC
     cube.notes.push(`forecasts from ${references.length} initial times are put together by valid time`);
   }
   return cube;
+}
+
+/** The initial time of each valid time; undefined where one has several, or all are analyses. */
+function referencesOf(list: readonly Placed[], times: readonly number[]): number[] | undefined {
+  const found = new Map<number, number>();
+  for (const { valid, reference } of list) {
+    if ((found.get(valid) ?? reference) !== reference) return undefined;
+    found.set(valid, reference);
+  }
+  if (list.every(({ valid, reference }) => valid === reference)) return undefined;
+  return times.map((time) => found.get(time)!);
 }

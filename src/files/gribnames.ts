@@ -2,7 +2,7 @@
 // that ECMWF's tools give them (t2m, u10, msl), CF standard names, cell methods.
 import type { AttributeValue } from "./dataset.ts";
 import type { GribKeys } from "./eccodes.ts";
-import { type GribCube, intervalOf, levelType } from "./gribcube.ts";
+import { type GribCube, levelType } from "./gribcube.ts";
 import type { GribGrid } from "./gribgrid.ts";
 
 /**
@@ -135,8 +135,9 @@ export function gribAttributes(
   // ecCodes calls NCEP's maxima instantaneous.
   const stepType = /^t(max|min)$/.exec(keys.shortName)?.[1] ?? keys.stepType;
   const method = methods[stepType];
-  const interval = intervalOf(keys.stepRange);
-  set("cell_methods", method && `time: ${method}${interval ? ` (interval of ${interval})` : ""}`);
+  const interval = cube.interval ? ` (interval of ${cube.interval})` : "";
+  const over = cube.sinceStart ? " (comment: since the initial time)" : interval;
+  set("cell_methods", method && `time: ${method}${over}`);
   set("coordinates", others.join(" "));
   set("GRIB_edition", edition);
   set("GRIB_paramId", keys.paramId);

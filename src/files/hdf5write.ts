@@ -148,6 +148,27 @@ export function createVariable(file: OpenFile, name: string, layout: StoredLayou
   if (chunk) resize(file, name, shape);
 }
 
+/**
+ * Makes a dataset of texts of any length, row-major: NetCDF-C's `string`.
+ * @throws RangeError unless they fill the shape
+ */
+export function createText(
+  { library, id }: OpenFile,
+  name: string,
+  shape: readonly number[],
+  texts: readonly string[],
+): void {
+  if (elements(shape) !== texts.length)
+    throw new RangeError(`${texts.length} texts do not fit "${name}" [${shape}]`);
+  const lengths = shape.map(BigInt);
+  const metadata = {
+    ...{ type: 3, size: 4, signed: false, vlen: true, littleEndian: true, cset: 1 }, // UTF-8
+    ...{ shape: lengths, maxshape: lengths, chunks: null, compression: 0, compression_opts: [] },
+    track_order: true,
+  };
+  library.call((h5) => h5.create_vlen_str_dataset(id, `/${name}`, [...texts], metadata as never));
+}
+
 export function resize({ library, id }: OpenFile, name: string, shape: readonly number[]): void {
   library.call((h5) => h5.resize_dataset(id, `/${name}`, shape.map(BigInt)));
 }

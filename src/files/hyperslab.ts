@@ -97,3 +97,16 @@ export function copyBox(
   };
   visit(0, 0, 0);
 }
+
+/** All index vectors below `shape`, row-major; one empty vector for no axes. */
+export function* indices(shape: readonly number[]): Generator<number[]> {
+  const total = elements(shape);
+  const index = shape.map(() => 0);
+  for (let n = 0; n < total; n++) {
+    yield [...index];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      if (++index[axis]! < shape[axis]!) break;
+      index[axis] = 0;
+    }
+  }
+}

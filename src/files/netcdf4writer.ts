@@ -4,6 +4,7 @@ import { type Hdf5Library, hdf5Library } from "./hdf5library.ts";
 import {
   bytesOf,
   chunkFor,
+  createText,
   createVariable,
   type OpenFile,
   resize,
@@ -14,7 +15,7 @@ import {
   writeAttributes,
   writeBox,
 } from "./hdf5write.ts";
-import { elements } from "./hyperslab.ts";
+import { elements, indices } from "./hyperslab.ts";
 import { OutputFile } from "./outputfile.ts";
 import { defaultFill } from "./packing.ts";
 
@@ -36,11 +37,22 @@ export interface WrittenVariable {
   packed?: readonly number[];
 }
 
+/** A variable of texts, NetCDF-4's `string`: names along a dimension. xarray reads them as they are, CDO and ncview do not. */
+export interface WrittenText {
+  name: string;
+  /** None of them unlimited. */
+  dimensions: readonly string[];
+  /** All of them, row-major. */
+  text: readonly string[];
+  attributes?: WrittenAttributes;
+}
+
 export interface NetcdfContents {
   /** Lengths; null is unlimited. Dimensions without a variable of their name are allowed. */
   dimensions: Record<string, number | null>;
   attributes?: WrittenAttributes;
   variables: readonly WrittenVariable[];
+  texts?: readonly WrittenText[];
 }
 
 export interface NetcdfWriter {
@@ -217,7 +229,8 @@ class Writer implements NetcdfWriter {
     this.#abandon();
   }
 
-  #define({ dimensions, variables }: NetcdfContents): void {
+  #define({ dimensions, variables: numbers, texts = [] }: NetcdfContents): void {
+    const variables = [...numbers, ...texts];
     for (const [name, length] of Object.entries(dimensions)) {
       const coordinate = variables.find((variable) => variable.name === name);
       if (coordinate && (coordinate.dimensions.length !== 1 || coordinate.dimensions[0] !== name)) {
@@ -240,12 +253,18 @@ class Writer implements NetcdfWriter {
     }
   }
 
-  #create(variable: WrittenVariable, dimensions: NetcdfContents["dimensions"]): void {
-    const { name, dtype, attributes = {}, data } = variable;
+  #create(variable: WrittenVariable | WrittenText, dimensions: NetcdfContents["dimensions"]): void {
     for (const dimension of variable.dimensions) {
       if (!(dimension in dimensions))
-        throw new RangeError(`"${name}": no dimension "${dimension}" is defined`);
+        throw new RangeError(`"${variable.name}": no dimension "${dimension}" is defined`);
     }
+    if ("text" in variable) {
+      const lengths = variable.dimensions.map((dimension) => dimensions[dimension] ?? 0);
+      createText(this.#file, variable.name, lengths, variable.text);
+      writeAttributes(this.#file, `/${variable.name}`, variable.attributes ?? {});
+      return;
+    }
+    const { name, dtype, attributes = {}, data } = variable;
     const growing = variable.dimensions.map((dimension) => dimensions[dimension] === null);
     const shape = variable.dimensions.map((dimension) => dimensions[dimension] ?? 0);
     const rank = shape.length;
@@ -378,17 +397,4 @@ function boxFor(track: Track, start: readonly number[], length: number): number[
     rest /= Math.max(1, box[axis]!);
   }
   return box;
-}
-
-/** All index vectors below `shape`, row-major; one empty vector for no axes. */
-function* indices(shape: readonly number[]): Generator<number[]> {
-  const total = elements(shape);
-  const index = shape.map(() => 0);
-  for (let n = 0; n < total; n++) {
-    yield [...index];
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      if (++index[axis]! < shape[axis]!) break;
-      index[axis] = 0;
-    }
-  }
 }

@@ -22,6 +22,8 @@ export interface BarChart {
   readonly digits?: number;
   /** A level line, such as 1 for the reference of ratios. */
   readonly reference?: { readonly value: number; readonly label: string };
+  /** What the chart shows, for who does not see it. */
+  readonly description?: string;
   /** px; 720 x 450 unless given. */
   readonly width?: number;
   readonly height?: number;
@@ -100,16 +102,17 @@ export function barChart(chart: BarChart): string {
         text(box.right, box.top - 6, `- - ${reference.label}`, { size: fontSize.tick, anchor: "end" }),
       ]
     : [];
-  return document(width, height, title, [
-    hatches(series.length),
+  const svg = [
+    series.length > 1 ? hatches(series.length) : "",
     ...top.svg,
     ...names.svg,
     ...uprightAxis(axis, y, box, 6),
-    ...level,
     ...bars,
+    ...level,
     edges({ ...box, bottom: zero }),
     ...beneath,
-  ]);
+  ];
+  return document(width, height, title, svg, chart.description);
 }
 
 /** A number of so many significant digits, without a power of ten. */

@@ -11,7 +11,7 @@ import {
   uprightAxis,
 } from "./frame.ts";
 import { type Axis, makeScale } from "./scale.ts";
-import { document, element, escapeText, marker, palette, px } from "./svg.ts";
+import { document, element, escapeText, ink, marker, palette, px } from "./svg.ts";
 
 export interface Point {
   readonly x: number;
@@ -27,6 +27,16 @@ export interface Series {
   readonly marker?: boolean;
   /** Where the line runs if not through the points, such as a fit. */
   readonly curve?: readonly Point[];
+  /** Confidence limits, by ascending x; shaded. */
+  readonly band?: readonly BandPoint[];
+  /** Index of its colour, mark and dash; its place in the list unless given. */
+  readonly style?: number;
+}
+
+export interface BandPoint {
+  readonly x: number;
+  readonly low: number;
+  readonly high: number;
 }
 
 export interface LineChart {
@@ -37,6 +47,10 @@ export interface LineChart {
   readonly y: Axis;
   /** Told apart by colour, mark and dash; from the eleventh on by dash alone. */
   readonly series: readonly Series[];
+  /** Whether names stand above the data; where there are several unless given. */
+  readonly legend?: boolean;
+  /** What the chart shows, for who does not see it. */
+  readonly description?: string;
   /** px; 720 x 450 unless given. */
   readonly width?: number;
   readonly height?: number;
@@ -49,8 +63,9 @@ export interface LineChart {
  */
 export function lineChart(chart: LineChart): string {
   const { width = 720, height = 450 } = chart;
-  const svg = draw(chart, { left: 0, top: 0, right: width, bottom: height }, chart.series.length > 1);
-  return document(width, height, chart.title, svg);
+  const named = chart.legend ?? chart.series.length > 1;
+  const svg = draw(chart, { left: 0, top: 0, right: width, bottom: height }, named);
+  return document(width, height, chart.title, svg, chart.description);
 }
 
 export interface Panels {
@@ -84,7 +99,14 @@ export function panels({ title, subtitle, charts, columns, width = 360, height =
 
 /** Draws into a part of the picture. */
 function draw(chart: LineChart, outer: Box, withLegend: boolean): string[] {
-  const all = chart.series.flatMap(({ points, curve = [] }) => [...points, ...curve]);
+  const all = chart.series.flatMap(({ points, curve = [], band = [] }) => [
+    ...points,
+    ...curve,
+    ...band.flatMap(({ x, low, high }) => [
+      { x, y: low },
+      { x, y: high },
+    ]),
+  ]);
   const ys = all.map(({ y }) => y);
   const left = outer.left + 10 + marginOf(chart.y, ys);
   const right = outer.right - 18;
@@ -102,12 +124,35 @@ function draw(chart: LineChart, outer: Box, withLegend: boolean): string[] {
   const y = makeScale(ys, chart.y, box.bottom, box.top);
   const at = (points: readonly Point[]) =>
     points.map((point) => ({ ...point, px: x.at(point.x), py: y.at(point.y) }));
-  const lines = chart.series.flatMap(({ points, curve = points, line = "solid" }, i) => {
+  const bands = chart.series.flatMap(({ band = [], style }, i) => {
+    if (band.length < 2) return [];
+    const edge = (key: "low" | "high") => at(band.map((point) => ({ x: point.x, y: point[key] })));
+    const corners = [...edge("low"), ...edge("high").toReversed()].map(
+      (point) => `${px(point.px)},${px(point.py)}`,
+    );
+    const fill = palette[(style ?? i) % palette.length]!;
+    return [element("polygon", { points: corners.join(" "), fill, "fill-opacity": "0.16" })];
+  });
+  // Where numbers of both signs stand, the line between them is more than one of the grid.
+  const nought =
+    !chart.y.log && y.low < 0 && y.high > 0
+      ? [
+          element("line", {
+            x1: box.left,
+            y1: y.at(0),
+            x2: box.right,
+            y2: y.at(0),
+            stroke: ink,
+            "stroke-width": 0.8,
+          }),
+        ]
+      : [];
+  const lines = chart.series.flatMap(({ points, curve = points, line = "solid", style }, i) => {
     if (line === "none" || curve.length < 2) return [];
     const path = at(curve).map((point) => `${px(point.px)},${px(point.py)}`);
-    return [element("polyline", { points: path.join(" "), fill: "none", ...strokeOf(i, line) })];
+    return [element("polyline", { points: path.join(" "), fill: "none", ...strokeOf(style ?? i, line) })];
   });
-  const marks = chart.series.flatMap(({ name, points, marker: marked = true }, i) =>
+  const marks = chart.series.flatMap(({ name, points, marker: marked = true, style }, i) =>
     marked
       ? at(points).map((point) =>
           // The numbers, for whoever points at the mark.
@@ -115,7 +160,7 @@ function draw(chart: LineChart, outer: Box, withLegend: boolean): string[] {
             "g",
             {},
             element("title", {}, escapeText(`${name}: ${point.x}, ${Number(point.y.toPrecision(4))}`)) +
-              marker(i, point.px, point.py, palette[i % palette.length]!),
+              marker(style ?? i, point.px, point.py, palette[(style ?? i) % palette.length]!),
           ),
         )
       : [],
@@ -126,11 +171,13 @@ function draw(chart: LineChart, outer: Box, withLegend: boolean): string[] {
     ...uprightAxis(chart.y, y, box, outer.left + 6),
     ...levelAxis(chart.x, x, box),
     edges(box),
+    ...nought,
+    ...bands,
     ...lines,
     ...marks,
   ];
 }
 
-function entryOf({ name, line = "solid", marker: marked = true }: Series, style: number): LegendEntry {
-  return { name, style, line, marker: marked };
+function entryOf({ name, line = "solid", marker: marked = true, style }: Series, i: number): LegendEntry {
+  return { name, style: style ?? i, line, marker: marked };
 }

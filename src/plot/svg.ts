@@ -141,8 +141,18 @@ export function marker(index: number, x: number, y: number, colour: string, size
   return element("polygon", { points: places.join(" "), ...paint });
 }
 
-/** A whole file: no script, no style sheet, nothing fetched. */
-export function document(width: number, height: number, title: string, content: readonly string[]): string {
+/**
+ * A whole file: no script, no style sheet, nothing fetched.
+ *
+ * @param description what a reader who does not see it is told; the title unless given
+ */
+export function document(
+  width: number,
+  height: number,
+  title: string,
+  content: readonly string[],
+  description?: string,
+): string {
   return `${element(
     "svg",
     {
@@ -151,6 +161,7 @@ export function document(width: number, height: number, title: string, content: 
       height,
       viewBox: `0 0 ${px(width)} ${px(height)}`,
       role: "img",
+      "aria-label": description,
       "font-family": fonts,
     },
     [

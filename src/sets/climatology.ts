@@ -53,14 +53,23 @@ export async function makeClimatology(
   kind: ClimatologyKind,
   variable: string,
 ): Promise<SeasonalClimatology> {
-  const names = set.variables.map(({ name }) => name);
-  if (!names.includes(variable)) return unknownName("variable", variable, names);
   let ofSet = made.get(set);
   if (!ofSet) made.set(set, (ofSet = new Map()));
   const key = `${kind} ${variable}`;
   let climatology = ofSet.get(key);
-  if (!climatology) ofSet.set(key, (climatology = makers[kind](set, variable)));
+  if (!climatology) ofSet.set(key, (climatology = makeClimatologyAnew(set, kind, variable)));
   return climatology;
+}
+
+/** The same, for those who keep it themselves, or only for a while. */
+export async function makeClimatologyAnew(
+  set: PreparedSet,
+  kind: ClimatologyKind,
+  variable: string,
+): Promise<SeasonalClimatology> {
+  const names = set.variables.map(({ name }) => name);
+  if (!names.includes(variable)) return unknownName("variable", variable, names);
+  return makers[kind](set, variable);
 }
 
 const makers: Record<ClimatologyKind, (set: PreparedSet, variable: string) => Promise<SeasonalClimatology>> =

@@ -1,58 +1,88 @@
-/** Scores of ensembles: cases worked by hand, and nine real ERA5 members against the tenth. */
-import { existsSync, readFileSync } from "node:fs";
+/** Scores of ensembles, worked by hand on two cells. */
 import { describe, expect, test } from "vitest";
-import type { Field, Metric } from "../../src/eval/accumulator.ts";
-import { cellWeights, definition } from "../../src/eval/definitions.ts";
-import { crps, ensembleMean, spread, spreadSkill } from "../../src/eval/ensemble.ts";
-import { rmse } from "../../src/eval/metrics.ts";
+import { definition } from "../../src/eval/definitions.ts";
+import type { FieldPair, MetricInfo } from "../../src/eval/metric.ts";
+import { metricTable } from "../../src/eval/metrics.ts";
 import { makeGrid } from "../../src/grid/grid.ts";
-import { readGrib1 } from "../support/grib1.ts";
+import { allCells, curves, ensemblePair, score as scoreOf, someCells } from "./scored.ts";
 
-const climax = definition("climax");
 // Rows at -60 and 0 degrees weigh 2/3 and 4/3.
-const weights = cellWeights(makeGrid([-60, 0], [0]), climax);
+const grid = makeGrid([-60, 0], [0]);
+const {
+  crps,
+  crps_skill: skill,
+  crps_spread: differences,
+  spread,
+  spread_skill: spreadSkill,
+  debiased_mse: debiasedMse,
+  rank_histogram: rankHistogram,
+} = metricTable as Record<string, MetricInfo> as Readonly<
+  Record<
+    "crps" | "crps_skill" | "crps_spread" | "spread" | "spread_skill" | "debiased_mse" | "rank_histogram",
+    MetricInfo
+  >
+>;
 
-function score(metric: Metric, rows: readonly [members: number[][], truth: number[]][]): number {
-  const accumulator = metric(weights, climax);
-  for (const [fields, truth] of rows) {
-    const members: Field[] = fields.map((field) => Float64Array.from(field));
-    const forecast = ensembleMean(members);
-    accumulator.add({
-      forecast,
-      truth: Float64Array.from(truth),
-      ...(members.length > 1 && { members }),
-    });
-  }
-  return accumulator.value();
-}
+type Row = [members: number[][], truth: number[]];
+const pairOf = ([members, truth]: Row): FieldPair =>
+  ensemblePair(
+    members.map((member) => Float64Array.from(member)),
+    Float64Array.from(truth),
+  );
+const score = (info: MetricInfo, rows: Row[]) => scoreOf(info, rows.map(pairOf), { grid });
 
-describe("by hand", () => {
-  // First cell: members 3, 0, 1, truth 2: mean |X - y| = (1 + 2 + 1) / 3, pairs 3 + 2 + 1 = 6 of 3 * 2.
-  // Second: members 5, 5, 5, truth 4: mean |X - y| = 1, no pairs.
-  const members = [
-    [3, 5],
-    [0, 5],
-    [1, 5],
-  ];
+// First cell: members 3, 0, 1, truth 2: mean |X - y| = (1 + 2 + 1) / 3, pairs 3 + 2 + 1 = 6 of 3 * 2.
+// Second: members 5, 5, 5, truth 4: mean |X - y| = 1, no pairs.
+const members = [
+  [3, 5],
+  [0, 5],
+  [1, 5],
+];
 
-  test("CRPS, fair, whatever the order of members", () => {
-    const expected = (1 * (4 / 3 - 1) + 2 * 1) / 3;
+describe("CRPS", () => {
+  const expected = (1 * (4 / 3 - 1) + 2 * 1) / 3;
+
+  test("is fair, and the same whatever the order of members", () => {
     expect(score(crps, [[members, [2, 4]]])).toBeCloseTo(expected, 14);
     expect(score(crps, [[members.toReversed(), [2, 4]]])).toBeCloseTo(expected, 14);
-    // And the mean over forecasts.
-    expect(
-      score(crps, [
-        [members, [2, 4]],
-        [members, [Number.NaN, 5]],
-      ]),
-    ).toBeCloseTo(expected / 2, 14);
   });
 
-  test("CRPS of a single forecast is its absolute error", () => {
-    expect(score(crps, [[[[1, 2]], [4, 0]]])).toBeCloseTo((1 * 3 + 2 * 2) / 3, 14);
+  test("is the mean over forecasts, cells without truth left out", () => {
+    const rows: Row[] = [
+      [members, [2, 4]],
+      [members, [Number.NaN, 5]],
+      [members, [Number.NaN, Number.NaN]],
+    ];
+    expect(score(crps, rows)).toBeCloseTo(expected / 2, 14);
   });
 
-  test("spread is the root of the mean variance with one degree of freedom less; one member has none", () => {
+  test("has two parts, E|X - y| and half of E|X - X'|", () => {
+    expect(score(skill, [[members, [2, 4]]])).toBeCloseTo((4 / 3 + 2 * 1) / 3, 14);
+    expect(score(differences, [[members, [2, 4]]])).toBeCloseTo(2 / 3, 14);
+  });
+
+  test("of a single forecast is its absolute error; E|X - X'| has no value then", () => {
+    const single: Row = [[[1, 2]], [4, 0]];
+    expect(score(crps, [single])).toBeCloseTo((1 * 3 + 2 * 2) / 3, 14);
+    expect(score(skill, [single])).toBeCloseTo((1 * 3 + 2 * 2) / 3, 14);
+    expect(score(differences, [single])).toBeNaN();
+  });
+
+  test.for([63, 64, 65, 200])("of %i members, sorted or not, is what all pairs give", (M) => {
+    const many = Array.from({ length: M }, (_, m) => [2e5 + ((m * 37) % M) ** 1.5, 2e5 + (m % 7)]);
+    let pairs = 0;
+    let errors = 0;
+    for (const [a, b] of many) {
+      errors += Math.abs(a! - 2e5 - 30) + 2 * Math.abs(b! - 2e5 - 3);
+      for (const [c, d] of many) pairs += Math.abs(a! - c!) + 2 * Math.abs(b! - d!);
+    }
+    const expected = (errors / M - pairs / (2 * M * (M - 1))) / 3;
+    expect(score(crps, [[many, [2e5 + 30, 2e5 + 3]]]) / expected).toBeCloseTo(1, 12);
+  });
+});
+
+describe("spread", () => {
+  test("is the root of the mean variance with one degree of freedom less; one member has none", () => {
     // Variances (25 + 16 + 1) / 9 / 2 = 7/3 and 0.
     expect(score(spread, [[members, [2, 4]]])).toBeCloseTo(Math.sqrt(7 / 9), 14);
     // Of two forecasts, the mean of the variances 7/9 and 8/3 before the root.
@@ -69,46 +99,55 @@ describe("by hand", () => {
     expect(score(spread, [[[[1, 2]], [4, 0]]])).toBeNaN();
   });
 
-  test("spread over skill: the error is that of the mean", () => {
+  test("over skill: the error is that of the mean", () => {
     // Mean 4/3 and 5, errors 2/3 and 1: (4/9 + 2) / 3.
     expect(score(spreadSkill, [[members, [2, 4]]])).toBeCloseTo(Math.sqrt(7 / 9 / ((4 / 9 + 2) / 3)), 14);
     expect(score(spreadSkill, [[[[1, 2]], [4, 0]]])).toBeNaN();
   });
+
+  test("is taken off the squared error of the mean, a member's share of it", () => {
+    expect(score(debiasedMse, [[members, [2, 4]]])).toBeCloseTo((4 / 9 + 2) / 3 - 7 / 9 / 3, 14);
+    expect(score(debiasedMse, [[members, [4 / 3, 5]]])).toBeCloseTo(-7 / 27, 14);
+    expect(score(debiasedMse, [[[[1, 2]], [4, 0]]])).toBeNaN();
+  });
+
+  test("of members that are alike is nothing, however large they are", () => {
+    const alike = Array.from({ length: 9 }, () => [101325.7, 287.3]);
+    expect(score(spread, [[alike, [101300.1, 280.9]]])).toBe(0);
+    expect(score(spreadSkill, [[alike, [101300.1, 280.9]]])).toBe(0);
+  });
 });
 
-const grib = "../shared/data/era5-ensemble-grib/era5-levels-members.grib";
-const reference = "../shared/data/reference-cdo/era5_eda_reference_metrics.json";
-const skipped = !existsSync(grib) || !existsSync(reference);
+describe("rank histogram", () => {
+  const histogram = (rows: Row[], cells = allCells(grid, definition("climax"))) =>
+    curves(rankHistogram, rows.map(pairOf), { grid, cells });
+  const close = (values: number[]) => values.map((value) => expect.closeTo(value, 14));
 
-describe.skipIf(skipped)("ERA5 members 1 to 9 against member 0 (needs ../shared/data)", () => {
-  test.for([
-    ["z500", 129, 500],
-    ["t850", 130, 850],
-  ] as const)("%s", ([short, parameter, level]) => {
-    const fields = readGrib1(grib).filter((field) => field.parameter === parameter && field.level === level);
-    const [{ lat, columns }] = fields as [(typeof fields)[0]];
-    const grid = makeGrid(
-      lat.toReversed(),
-      Float64Array.from({ length: columns }, (_, i) => (i * 360) / columns),
-    );
-    // Rows run from north to south here; their weights are the same from either end.
-    const by = definition("weatherbench2");
-    const cells = cellWeights(grid, by);
-    const scores = [crps, spread, spreadSkill, rmse].map((metric) => metric(cells, by));
-    for (const date of new Set(fields.map((field) => field.date))) {
-      const [truth, ...members] = fields
-        .filter((field) => field.date === date)
-        .toSorted((a, b) => a.member - b.member)
-        .map(({ values }) => values);
-      for (const each of scores) each.add({ forecast: ensembleMean(members), members, truth: truth! });
-    }
-    const wanted = JSON.parse(readFileSync(reference, "utf8"))[`${short} ensemble members1-9 vs member0`];
-    const deviation = wanted["ens std sqrt(mean var ddof1)"];
-    const error = wanted["ens mean RMSE (sqrt of time-mean)"];
-    // Both in f64; what is left is the order of sums of 3e5 numbers near 5e4, of which the 10 above remains.
-    const expected = [wanted["CRPS fair (WB2)"], deviation, deviation / error, error];
-    for (const [i, value] of scores.map((each) => each.value()).entries()) {
-      expect(Math.abs(value / expected[i] - 1)).toBeLessThanOrEqual(1e-11);
-    }
+  test("counts the members below the truth, by weight", () => {
+    // 2 is above 0 and 1; 4 is below all.
+    const made = histogram([[members, [2, 4]]])!;
+    expect(made.axis).toEqual({ name: "rank", values: [0, 1, 2, 3] });
+    expect(made.values).toEqual(close([2 / 3, 0, 1 / 3, 0]));
+    expect(made.truth).toEqual(close([1 / 4, 1 / 4, 1 / 4, 1 / 4]));
+  });
+
+  test("shares a truth that equals members out among the ranks it may have", () => {
+    // 1 equals one member and is above 0: ranks 1 and 2. 5 equals all three: all ranks.
+    const made = histogram([[members, [1, 5]]])!;
+    expect(made.values).toEqual(close([2 / 12, 2 / 12 + 1 / 6, 2 / 12 + 1 / 6, 2 / 12]));
+  });
+
+  test("is the mean over forecasts; cells without truth do not count", () => {
+    const made = histogram([
+      [members, [2, 4]],
+      [members, [9, Number.NaN]],
+    ])!;
+    expect(made.values).toEqual(close([1 / 3, 0, 1 / 6, 1 / 2]));
+    const second = someCells(allCells(grid, definition("climax")), [1]);
+    expect(histogram([[members, [2, 4]]], second)!.values).toEqual(close([1, 0, 0, 0]));
+  });
+
+  test("a single forecast has none", () => {
+    expect(histogram([[[[1, 2]], [4, 0]]])).toBeUndefined();
   });
 });

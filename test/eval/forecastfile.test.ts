@@ -1,9 +1,11 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openArchive } from "../../src/data/archive.ts";
 import { formatTime } from "../../src/data/time.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";
-import { createNetcdf, type WrittenVariable } from "../../src/files/netcdf4writer.ts";
+import type { WrittenVariable } from "../../src/files/netcdf4writer.ts";
+import { along, axis, scalar, since, writeCounting } from "./forecastwriter.ts";
 import { tinyFolder } from "./tinyfiles.ts";
 
 let folder: string;
@@ -12,56 +14,10 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const axis = (name: string, data: number[], attributes: Record<string, string>): WrittenVariable => ({
-  name,
-  dimensions: [name],
-  dtype: "float64",
-  attributes,
-  data,
-});
-const scalar = (name: string, value: number, attributes: Record<string, string>): WrittenVariable => ({
-  name,
-  dimensions: [],
-  dtype: "float64",
-  attributes,
-  data: [value],
-});
-const since = { units: "hours since 2018-01-01", calendar: "standard" };
-
-/** Writes variables whose values count up from 0 in the file's own order. */
-async function write(
+const write = (
   name: string,
-  coordinates: WrittenVariable[],
-  fields: {
-    name: string;
-    dimensions: string[];
-    units?: string;
-    attributes?: Record<string, string>;
-    shift?: number;
-  }[],
-  attributes: Record<string, string> = {},
-): Promise<string> {
-  const path = join(folder, name);
-  const lengths = new Map(
-    coordinates
-      .filter(({ dimensions }) => dimensions.length === 1)
-      .map(({ name, data }) => [name, data!.length]),
-  );
-  const file = await createNetcdf(path, {
-    dimensions: Object.fromEntries(lengths),
-    attributes,
-    variables: [
-      ...coordinates,
-      ...fields.map(({ name, dimensions, units = "K", attributes = {}, shift = 0 }): WrittenVariable => {
-        const size = dimensions.reduce((product, dimension) => product * lengths.get(dimension)!, 1);
-        const data = Float32Array.from({ length: size }, (_, i) => i + shift);
-        return { name, dimensions, dtype: "float32", attributes: { units, ...attributes }, data };
-      }),
-    ],
-  });
-  await file.close();
-  return path;
-}
+  ...rest: Parameters<typeof writeCounting> extends [string, ...infer R] ? R : never
+) => writeCounting(join(folder, name), ...rest);
 
 const lat = axis("latitude", [-45, 0, 45], { units: "degrees_north" });
 const lon = axis("longitude", [0, 180], { units: "degrees_east" });
@@ -171,6 +127,204 @@ describe("the forms of forecast files", () => {
   });
 });
 
+describe("levels", () => {
+  const times = [axis("time", [0, 6], since), axis("step", [6, 12], { units: "hours" })];
+  const plain = ["time", "step", "latitude", "longitude"];
+  const aloft = ["time", "step", "level", "latitude", "longitude"];
+
+  test("an axis of one level is that of the variables along it only", async () => {
+    const path = await write(
+      "onelevel.nc",
+      [...times, axis("level", [500], { units: "hPa" }), lat, lon],
+      [
+        { name: "geopotential", dimensions: aloft, units: "m2 s-2" },
+        { name: "t", dimensions: aloft },
+        { name: "2m_temperature", dimensions: plain },
+        { name: "10m_u_component_of_wind", dimensions: plain, units: "m s-1" },
+        { name: "msl", dimensions: plain, units: "Pa" },
+      ],
+    );
+    const file = await openForecastFile(path);
+    expect([...file.fields.keys()].toSorted()).toEqual([
+      "10m_u_component_of_wind",
+      "2m_temperature",
+      "geopotential_500",
+      "mean_sea_level_pressure",
+      "temperature_500",
+    ]);
+    expect(file.notes).toEqual([]);
+    await file.close();
+  });
+
+  test("one that coordinates name is its level, and so is a scalar", async () => {
+    for (const level of [axis("level", [850], { units: "hPa" }), scalar("level", 850, { units: "hPa" })]) {
+      const path = await write(
+        "scalarlevel.nc",
+        [...times, level, lat, lon],
+        [
+          { name: "t", dimensions: plain, attributes: { coordinates: "level" } },
+          { name: "t2m", dimensions: plain },
+        ],
+      );
+      const file = await openForecastFile(path);
+      expect([...file.fields.keys()]).toEqual(["temperature_850", "2m_temperature"]);
+      await file.close();
+    }
+  });
+
+  test("and in an archive", async () => {
+    const path = await write(
+      "archivelevel.nc",
+      [times[0]!, axis("level", [500], { units: "hPa" }), lat, lon],
+      [
+        { name: "z", dimensions: ["time", "level", "latitude", "longitude"], units: "m2 s-2" },
+        { name: "t", dimensions: ["time", "level", "latitude", "longitude"] },
+        {
+          name: "air",
+          dimensions: ["time", "latitude", "longitude"],
+          attributes: { standard_name: "air_temperature" },
+        },
+        { name: "t2m", dimensions: ["time", "latitude", "longitude"] },
+      ],
+    );
+    const archive = await openArchive([path]);
+    // "air" lies on no level that it names: it is not the temperature at 500 hPa.
+    expect([...archive.variables.keys()]).toEqual(["geopotential_500", "temperature_500", "2m_temperature"]);
+    expect(archive.unrecognised.map(({ name }) => name)).toEqual(["air"]);
+    await archive.close();
+  });
+});
+
+describe("cells of a mesh", () => {
+  /** Points spread evenly on the sphere, along a spiral. */
+  const points = Array.from({ length: 1000 }, (_, i) => ({
+    lat: (Math.asin(1 - (2 * i + 1) / 1000) * 180) / Math.PI,
+    lon: (i * 137.50776405) % 360,
+  }));
+  const mesh = (kept: typeof points) => [
+    axis("time", [0], since),
+    axis("step", [6, 12], { units: "hours" }),
+    along(
+      "cell",
+      "clat",
+      kept.map(({ lat }) => lat),
+      { units: "degrees_north" },
+    ),
+    along(
+      "cell",
+      "clon",
+      kept.map(({ lon }) => lon),
+      { units: "degrees_east" },
+    ),
+  ];
+  const values = (kept: typeof points) =>
+    [0, 1].flatMap((step) =>
+      kept.map(
+        ({ lat, lon }) => step + Math.sin((lat * Math.PI) / 180) + 0.1 * Math.cos((lon * Math.PI) / 180),
+      ),
+    );
+
+  test("round the globe: regridded to latitudes by longitudes about as fine, and said", async () => {
+    const path = await write("mesh.nc", mesh(points), [
+      {
+        name: "t2m",
+        dimensions: ["time", "step", "cell"],
+        data: values(points),
+        attributes: { coordinates: "clat clon" },
+      },
+    ]);
+    const file = await openForecastFile(path);
+    expect(file.notes).toEqual([
+      `${path}: regridded from 1000 cells, unstructured to 28 x 56, 6.42857 degrees, distance-weighted`,
+    ]);
+    const field = await file.fields.get("2m_temperature")!.read(0, 1);
+    const { lat, lon } = file.grid;
+    const apart = field.map((value, i) => {
+      const [y, x] = [(lat[Math.floor(i / 56)]! * Math.PI) / 180, (lon[i % 56]! * Math.PI) / 180];
+      return Math.abs(value - (1 + Math.sin(y) + 0.1 * Math.cos(x)));
+    });
+    // A slope of 1 per radian, and cells 6.4 degrees apart: nowhere off by more than from one to the next.
+    expect(Math.max(...apart)).toBeLessThan(0.112);
+    expect(apart.reduce((a, b) => a + b) / apart.length).toBeLessThan(0.02);
+    await file.close();
+  });
+
+  test("of a region: refused, with the mend", async () => {
+    const north = points.filter(({ lat }) => lat > 30);
+    const path = await write("region.nc", mesh(north), [
+      { name: "t2m", dimensions: ["time", "step", "cell"], data: values(north) },
+    ]);
+    await expect(openForecastFile(path)).rejects.toMatchObject({
+      kind: "grid",
+      message: `t2m(time, step, cell) in ${path} lies on an unstructured grid of ${north.length} cells: clat(cell), clon(cell); wanted latitudes and longitudes of one dimension each`,
+      hint: `regrid it first: climax regrid ${path} --res 5.625 --method distance-weighted -o out.nc`,
+    });
+  });
+});
+
+describe("rain", () => {
+  const hours = [6, 12, 18, 24];
+  const times = [axis("time", [0], since), axis("step", hours, { units: "hours" })];
+  const dimensions = ["time", "step", "latitude", "longitude"];
+  const sums = hours.flatMap((hour) => [0, 1, 2, 3, 4, 5].map((cell) => (hour * cell) / 1024));
+  const rain = (name: string, data: number[], attributes: Record<string, string> = {}) =>
+    write(name, [...times, lat, lon], [{ name: "tp", dimensions, units: "m", data, attributes }]);
+
+  test("summed since the initial time, told by its numbers: differences between leads", async () => {
+    const path = await rain("rainsince.nc", sums);
+    const file = await openForecastFile(path);
+    expect(file.notes).toEqual([
+      `${path}: tp is summed since the initial time, by its numbers, which never fall from lead to lead; differences ` +
+        "between leads give total_precipitation_6hr, total_precipitation_12hr, total_precipitation_24hr",
+    ]);
+    expect([...file.fields.keys()]).toEqual([6, 12, 24].map((h) => `total_precipitation_${h}hr`));
+    const six = file.fields.get("total_precipitation_6hr")!;
+    for (const lead of hours.keys()) {
+      expect(six.has(0, lead)).toBe(true);
+      expect([...(await six.read(0, lead))]).toEqual([0, 1, 2, 3, 4, 5].map((cell) => (6 * cell) / 1024));
+    }
+    const day = file.fields.get("total_precipitation_24hr")!;
+    expect(hours.map((_, j) => day.has(0, j))).toEqual([false, false, false, true]);
+    expect((await day.read(0, 3))[5]).toBe((24 * 5) / 1024);
+    await file.close();
+  });
+
+  test("by what the file says: an interval is its name, and others are left out", async () => {
+    const falling = sums.toReversed();
+    const said = async (cellMethods: string) => {
+      const file = await openForecastFile(await rain("rainsaid.nc", falling, { cell_methods: cellMethods }));
+      await file.close();
+      return [[...file.fields.keys()], file.notes.map((note) => note.slice(note.indexOf(": ") + 2))];
+    };
+    expect(await said("time: sum (interval: 6 hours)")).toEqual([
+      ["total_precipitation_6hr"],
+      ["tp is what falls in 6 h: taken as total_precipitation_6hr"],
+    ]);
+    expect(await said("step: sum (interval: 1 day)")).toEqual([
+      ["total_precipitation_24hr"],
+      ["tp is what falls in 24 h: taken as total_precipitation_24hr"],
+    ]);
+    expect(await said("time: sum (interval: 1 hour)")).toEqual([["total_precipitation"], []]);
+    expect(await said("time: sum (interval: 3 hours)")).toEqual([
+      [],
+      ["tp left out: it is what falls in 3 h; only 1, 6, 12 and 24 h have a name"],
+    ]);
+    expect((await said("time: sum (comment: since the initial time)"))[1]).toEqual([
+      "tp is summed since the initial time; differences between leads give total_precipitation_6hr, total_precipitation_12hr, total_precipitation_24hr",
+    ]);
+  });
+
+  test("that does not say is taken as ERA5's hour, and said", async () => {
+    const path = await rain("rainunknown.nc", sums.toReversed());
+    const file = await openForecastFile(path);
+    expect([...file.fields.keys()]).toEqual(["total_precipitation"]);
+    expect(file.notes).toEqual([
+      `${path}: tp does not say over how many hours it is summed; taken as one, as ERA5's total_precipitation`,
+    ]);
+    await file.close();
+  });
+});
+
 describe("members of an ensemble", () => {
   const times = [axis("time", [0, 6], since), axis("step", [6, 12], { units: "hours" })];
 
@@ -269,6 +423,58 @@ describe("files that are refused", () => {
     await expect(openForecastFile(path)).rejects.toThrow(
       `the lead step in ${path} has no units; wanted hours, days or another unit of time`,
     );
+    const metres = await write(
+      "metres.nc",
+      [times[0]!, axis("step", [6, 12], { units: "m" }), lat, lon],
+      [{ name: "t2m", dimensions }],
+    );
+    await expect(openForecastFile(metres)).rejects.toMatchObject({
+      message: `the lead step in ${metres} has the units "m"; wanted hours, days or another unit of time`,
+      hint: `set them: ncatted -a units,step,o,c,hours ${metres}`,
+    });
+    const undated = await write(
+      "undated.nc",
+      [axis("time", [0, 6], {}), times[1]!, lat, lon],
+      [{ name: "t2m", dimensions }],
+    );
+    await expect(openForecastFile(undated)).rejects.toMatchObject({
+      message: `time in ${undated} has no units, so that its times cannot be told`,
+      hint: `set them: ncatted -a units,time,o,c,"hours since 1970-01-01" ${undated}`,
+    });
+  });
+
+  test("variables on two grids, a lead without an initial time, an initial time without a lead", async () => {
+    const coarse = [
+      axis("lat", [-60, 60], { units: "degrees_north" }),
+      axis("lon", [0, 180], { units: "degrees_east" }),
+    ];
+    const two = await write(
+      "twogrids.nc",
+      [...times, lat, lon, ...coarse],
+      [
+        { name: "t2m", dimensions },
+        { name: "msl", dimensions: ["time", "step", "lat", "lon"], units: "Pa" },
+      ],
+    );
+    await expect(openForecastFile(two)).rejects.toMatchObject({
+      kind: "grid",
+      message: `msl of ${two} is on 2 x 2, 120 x 180 degrees, -60..60N 0..180E, the variables before it on 3 x 2, 45 x 180 degrees, -45..45N 0..180E`,
+    });
+    const noInitial = await write(
+      "noinitial.nc",
+      [times[1]!, lat, lon],
+      [{ name: "t2m", dimensions: dimensions.slice(1) }],
+    );
+    await expect(openForecastFile(noInitial)).rejects.toThrow(
+      `${noInitial} has no initial time; its dimensions are`,
+    );
+    const reference = { ...since, standard_name: "forecast_reference_time" };
+    const noLead = await write(
+      "nolead.nc",
+      [axis("time", [0, 6], reference), lat, lon],
+      [{ name: "t2m", dimensions: ["time", "latitude", "longitude"] }],
+    );
+    await expect(openForecastFile(noLead)).rejects.toThrow(`${noLead} has no lead; its dimensions are`);
   });
 
   test("valid times that are not initial time plus lead", async () => {

@@ -1,37 +1,49 @@
+/** Scores of single forecasts, worked by hand on grids of a few cells, and the table of all metrics. */
 import { describe, expect, test } from "vitest";
-import type { Metric } from "../../src/eval/accumulator.ts";
 import { cellWeights, type Definition, definition } from "../../src/eval/definitions.ts";
-import { acc, bias, checkMetrics, mae, rmse } from "../../src/eval/metrics.ts";
-import { meanBias, pearson, projectionScores, weightedMse } from "../../src/eval/reference.ts";
+import type { FieldPair, MetricInfo } from "../../src/eval/metric.ts";
+import {
+  checkMetrics,
+  ensembleMetrics,
+  metricInfo,
+  metricNames,
+  metricTable,
+} from "../../src/eval/metrics.ts";
+import { allCells, score as scoreOf, someCells } from "./scored.ts";
 
 // cos 60 = 1/2 and cos 0 = 1, so the rows weigh 2/3 and 4/3.
 const grid = { lat: Float64Array.of(-60, 0), lon: Float64Array.of(0, 180) };
 const climax = definition("climax");
 const wb1 = definition("weatherbench1");
 const wb2 = definition("weatherbench2");
-const weights = cellWeights(grid, climax);
+const {
+  rmse,
+  mse,
+  mae,
+  bias,
+  acc,
+  pearson,
+  mean_bias: meanBias,
+} = metricTable as Record<string, MetricInfo> & {
+  [name in "rmse" | "mse" | "mae" | "bias" | "acc" | "pearson" | "mean_bias"]: MetricInfo;
+};
 
-/** The score of rows of [forecast, truth, climatology], each [H * W]. Hand-worked values are exact to rounding in f64. */
-function score(
-  metric: Metric,
-  by: Definition,
-  rows: [number[], number[], number[]?][],
-  cells = weights,
-): number {
-  const accumulator = metric(cells, by);
-  for (const [forecast, truth, climatology = [0, 0, 0, 0]] of rows) {
-    accumulator.add({
-      forecast: Float64Array.from(forecast),
-      truth: Float64Array.from(truth),
-      climatology: Float64Array.from(climatology),
-    });
-  }
-  return accumulator.value();
-}
+type Row = [forecast: number[], truth: number[], climatology?: number[]];
+const pairOf = ([forecast, truth, climatology = [0, 0, 0, 0]]: Row): FieldPair => ({
+  forecast: Float64Array.from(forecast),
+  truth: Float64Array.from(truth),
+  climatology: Float64Array.from(climatology),
+});
+
+/** The score of rows of fields [H * W]. Hand-worked values are exact to rounding in f64. */
+const score = (info: MetricInfo, by: Definition, rows: Row[], cells = allCells(grid, climax)): number =>
+  scoreOf(info, rows.map(pairOf), { grid, by, cells });
 
 describe("weights", () => {
   test("cos(latitude) over its mean, for each cell", () => {
-    expect([...weights]).toEqual([2 / 3, 2 / 3, 4 / 3, 4 / 3].map((w) => expect.closeTo(w, 14)));
+    expect([...cellWeights(grid, climax)]).toEqual(
+      [2 / 3, 2 / 3, 4 / 3, 4 / 3].map((w) => expect.closeTo(w, 14)),
+    );
   });
 
   test("cell areas under weatherbench2: borders half way, the first and the last at the poles", () => {
@@ -76,7 +88,7 @@ describe("rmse", () => {
             [one, zero],
             [three, zero],
           ],
-          cellWeights(grid, by),
+          allCells(grid, by),
         ),
       ).toBeCloseTo(Math.sqrt(5), 14);
     }
@@ -186,9 +198,9 @@ describe("acc", () => {
   });
 
   test("per forecast: nothing is taken away, then the mean over forecasts", () => {
-    const equal = Float64Array.of(1, 1, 1, 1);
+    const equal = { ...allCells(grid, climax), weights: Float64Array.of(1, 1, 1, 1) };
     // First: a = b, so 1. Second: a = (1, 1, 0, 0), b = (1, 0, 0, 0): 1 / sqrt(2). A shift of both is not removed.
-    const rows: [number[], number[]][] = [
+    const rows: Row[] = [
       [
         [5, 5, 5, 5],
         [3, 3, 3, 3],
@@ -201,6 +213,13 @@ describe("acc", () => {
     expect(score(acc, wb2, rows, equal)).toBeCloseTo((1 + Math.SQRT1_2) / 2, 14);
   });
 
+  test("per forecast: one without an anomaly does not count", () => {
+    const c = [1, 2, 3, 4];
+    const half: Row = [[2, 3, 3, 4], [2, 2, 3, 4], c];
+    // a = (1, 1, 0, 0), b = (1, 0, 0, 0), equal weights in their row: 1 / sqrt 2.
+    expect(score(acc, wb2, [half, [c, [2, 3, 1, 4], c]])).toBeCloseTo(Math.SQRT1_2, 14);
+  });
+
   test("has no value without anomalies", () => {
     const c = [1, 2, 3, 4];
     expect(score(acc, climax, [[c, [2, 3, 1, 4], c]])).toBeNaN();
@@ -209,11 +228,14 @@ describe("acc", () => {
 });
 
 test("scores do not depend on the order of the forecasts", () => {
-  const rows: [number[], number[], number[]][] = Array.from({ length: 9 }, (_, n) => [
-    [n, 2 - n, (n * 7) % 5, 1],
-    [1, n % 3, 2, n % 4],
-    [0.5, 1, 1.5, 2],
-  ]);
+  const rows = Array.from(
+    { length: 9 },
+    (_, n): Row => [
+      [n, 2 - n, (n * 7) % 5, 1],
+      [1, n % 3, 2, n % 4],
+      [0.5, 1, 1.5, 2],
+    ],
+  );
   for (const by of [climax, wb1, wb2]) {
     for (const metric of [rmse, mae, bias, acc]) {
       expect(score(metric, by, rows.toReversed())).toBeCloseTo(score(metric, by, rows), 13);
@@ -221,50 +243,219 @@ test("scores do not depend on the order of the forecasts", () => {
   }
 });
 
-describe("scores of the ClimaX code base", () => {
-  const f = Float64Array.of(3, 1, 2, 0);
-  const y = Float64Array.of(0, 0, 0, 0);
+describe("regions", () => {
+  const corner = someCells(allCells(grid, climax), [1, 2]);
 
-  test("weighted MSE divides by the kept cells, not by their weight", () => {
-    const plain = weightedMse(weights);
-    plain.add(f, y);
-    expect(plain.value()).toBeCloseTo(((2 / 3) * 10 + (4 / 3) * 4) / 4, 14);
-    const masked = weightedMse(weights);
-    masked.add(f, y, Float64Array.of(1, 0, 1, 0));
-    expect(masked.value()).toBeCloseTo(((2 / 3) * 9 + (4 / 3) * 4) / 2, 14);
+  test("only the cells inside count, with their weights", () => {
+    const rows: Row[] = [
+      [
+        [99, 3, 6, 99],
+        [0, 0, 3, 0],
+        [0, 1, 0, 0],
+      ],
+    ];
+    // Errors 3 and 3; 2/3 9 + 4/3 9 over 2.
+    expect(score(rmse, wb2, rows, corner)).toBeCloseTo(3, 14);
+    expect(score(mse, wb2, rows, corner)).toBeCloseTo(9, 14);
+    expect(score(mae, wb2, rows, corner)).toBeCloseTo(3, 14);
+    expect(
+      score(
+        bias,
+        wb2,
+        [
+          [
+            [99, 3, 0, 99],
+            [0, 0, 3, 0],
+          ],
+        ],
+        corner,
+      ),
+    ).toBeCloseTo((2 - 4) / 2, 14);
+    // a = (2, 6), b = (-1, 3): (2/3 (-2) + 4/3 18) / sqrt((2/3 4 + 4/3 36) (2/3 1 + 4/3 9)).
+    expect(score(acc, wb2, rows, corner)).toBeCloseTo(68 / Math.sqrt(152 * 38), 14);
   });
 
-  test("projection scores: the error of the time mean, and of the global mean", () => {
-    const scores = projectionScores(weights, 2);
-    // Errors +3 and -1 everywhere: the time mean is off by 1, the global mean by 3 and 1.
-    scores.add(Float64Array.of(3, 3, 3, 3), y);
-    scores.add(Float64Array.of(-1, -1, -1, -1), y);
-    const { spatial, global, total } = scores.value();
-    expect(spatial).toBeCloseTo(1 / 2, 14);
-    expect(global).toBeCloseTo(Math.sqrt(5) / 2, 14);
-    expect(total).toBeCloseTo(1 / 2 + (5 * Math.sqrt(5)) / 2, 14);
+  test("the unweighted mean anomaly is that of the region", () => {
+    // a = (2, 6), mean 4; b = (-1, 3), mean 1: both deviate by -2 and 2, so they agree.
+    const rows: Row[] = [
+      [
+        [99, 3, 6, 99],
+        [0, 0, 3, 0],
+        [0, 1, 0, 0],
+      ],
+    ];
+    expect(score(acc, climax, rows, corner)).toBeCloseTo(1, 14);
   });
 
-  test("projection scores are normalised by the truth's global mean by default", () => {
-    const scores = projectionScores(weights);
-    scores.add(Float64Array.of(5, 5, 5, 5), Float64Array.of(4, 4, 4, 4));
-    expect(scores.value().spatial).toBeCloseTo(1 / 4, 14);
-  });
-
-  test("pearson and mean bias are unweighted", () => {
-    const correlation = pearson();
-    const difference = meanBias();
-    for (const accumulator of [correlation, difference]) {
-      accumulator.add({ forecast: Float64Array.of(1, 2), truth: Float64Array.of(1, 3) });
-      accumulator.add({ forecast: Float64Array.of(3, Number.NaN), truth: Float64Array.of(2, Number.NaN) });
-    }
-    // (1, 2, 3) with (1, 3, 2): covariance 1, variances 2 and 2.
-    expect(correlation.value()).toBeCloseTo(0.5, 14);
-    expect(difference.value()).toBeCloseTo(0, 14);
+  test("so does what is unweighted", () => {
+    const rows: Row[] = [
+      [
+        [99, 3, 6, 99],
+        [0, 0, 4, 0],
+      ],
+      [
+        [99, 1, 2, 99],
+        [0, 0, 1, 0],
+      ],
+    ];
+    expect(score(meanBias, climax, rows, corner)).toBeCloseTo((3 + 2 + 1 + 1) / 4, 14);
+    // f = 3 6 1 2, mean 3; y = 0 4 0 1, mean 5/4: covariance 26 - 15, variances 50 - 36 and 17 - 25/4.
+    expect(score(pearson, climax, rows, corner)).toBeCloseTo(11 / Math.sqrt(14 * (43 / 4)), 14);
   });
 });
 
-test("an unknown name is refused with the nearest one", () => {
-  expect(() => definition("weatherbench3")).toThrow('unknown definition "weatherbench3"');
-  expect(() => checkMetrics(["rmse", "rsme"])).toThrow('unknown metric "rsme"');
+describe("scores of the downscaling task", () => {
+  const rows: Row[] = [
+    [
+      [1, 2, 7, 7],
+      [1, 3, Number.NaN, Number.NaN],
+    ],
+    [
+      [3, Number.NaN, 7, 7],
+      [2, Number.NaN, Number.NaN, Number.NaN],
+    ],
+  ];
+
+  test("are unweighted", () => {
+    // (1, 2, 3) with (1, 3, 2): covariance 1, variances 2 and 2.
+    expect(score(pearson, climax, rows)).toBeCloseTo(0.5, 14);
+    expect(score(meanBias, climax, rows)).toBeCloseTo(0, 14);
+  });
+
+  test("Pearson keeps its digits where the mean is large", () => {
+    const far = rows.map(([f, y]): Row => [f.map((x) => 2e5 + 10 * x), y.map((x) => 2e5 + 10 * x)]);
+    // Within a forecast nothing is lost; between forecasts squares of 2e5 leave 1e-16 (2e5 / 10)^2 of the variance.
+    expect(score(pearson, climax, far)).toBeCloseTo(0.5, 6);
+    expect(score(pearson, climax, far.slice(0, 1))).toBeCloseTo(1, 7);
+  });
+
+  test("a constant field has no correlation, however large it is", () => {
+    const constant = Array<number>(4).fill(101325.7);
+    expect(score(pearson, climax, [[constant, [1, 2, 3, 4]]])).toBeNaN();
+    expect(
+      score(pearson, climax, [
+        [[1, 2, 3, 4], constant],
+        [[4, 1, 2, 2], constant],
+      ]),
+    ).toBeNaN();
+  });
+});
+
+test("wind vector RMSE: the squared errors of both components add up", () => {
+  const info = metricTable.wind_vector_rmse!;
+  const pair: FieldPair = {
+    ...pairOf([
+      [3, 1, 0, 5],
+      [0, 1, 0, 0],
+    ]),
+    other: pairOf([
+      [4, 0, 1, 5],
+      [0, 0, 0, Number.NaN],
+    ]),
+  };
+  // |error|^2 = 25, 0, 1 and none where v is not known: (2/3 25 + 4/3) / (2/3 + 2/3 + 4/3).
+  const expected = (2 / 3) * 25 + 4 / 3;
+  for (const by of [climax, wb1]) {
+    expect(scoreOf(info, [pair], { grid, by })).toBeCloseTo(Math.sqrt(expected / (8 / 3)), 14);
+  }
+  // Errors of length 5 and 0: the mean of the roots is 5/2, the root of the mean 5 / sqrt 2.
+  const still: FieldPair = {
+    ...pairOf([
+      [0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ]),
+    other: pairOf([
+      [0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ]),
+  };
+  const wind: FieldPair = {
+    ...still,
+    forecast: new Float64Array(4).fill(3),
+    other: pairOf([
+      [4, 4, 4, 4],
+      [0, 0, 0, 0],
+    ]),
+  };
+  expect(scoreOf(info, [still, wind], { grid, by: climax })).toBeCloseTo(5 / 2, 14);
+  expect(scoreOf(info, [still, wind], { grid, by: wb1 })).toBeCloseTo(5 / Math.SQRT2, 14);
+  expect(
+    ["u_component_of_wind_500", "10m_u_component_of_wind", "v_component_of_wind_500", "2m_temperature"].map(
+      (name) => info.applies!(name) && info.rowVariable!(name),
+    ),
+  ).toEqual(["wind_500", "10m_wind", false, false]);
+});
+
+describe("activity", () => {
+  const { activity, activity_ratio: ratio } = metricTable as Record<
+    "activity" | "activity_ratio",
+    MetricInfo
+  >;
+  // Anomalies 3, 1, 0, 2 and 1, 1, 0, 0; their weighted means (8/3 + 8/3) / 4 = 4/3 and (4/3) / 4 = 1/3.
+  const rows: Row[] = [
+    [
+      [4, 2, 5, 7],
+      [2, 2, 5, 5],
+      [1, 1, 5, 5],
+    ],
+  ];
+
+  test("about the mean over cells, as at ECMWF", () => {
+    // (2/3 (9 + 1) + 4/3 (0 + 4)) / 4 - 16/9 = 11/9 and (2/3 2) / 4 - 1/9 = 2/9.
+    expect(score(activity, climax, rows)).toBeCloseTo(Math.sqrt(11 / 9), 14);
+    expect(score(ratio, climax, rows)).toBeCloseTo(Math.sqrt(11 / 2), 13);
+  });
+
+  test("about zero, as in WeatherBench-X", () => {
+    expect(score(activity, wb2, rows)).toBeCloseTo(Math.sqrt(3), 14);
+    expect(score(ratio, wb2, rows)).toBeCloseTo(3, 14);
+  });
+
+  test("of several forecasts, the root of the mean variance; climatology has none", () => {
+    const usual: Row = [
+      [1, 1, 5, 5],
+      [2, 2, 5, 5],
+      [1, 1, 5, 5],
+    ];
+    expect(score(activity, climax, [...rows, usual])).toBeCloseTo(Math.sqrt(11 / 18), 14);
+    expect(score(activity, climax, [usual])).toBe(0);
+    expect(score(ratio, climax, [usual])).toBe(0);
+  });
+});
+
+describe("the table", () => {
+  test("an unknown name is refused with the nearest one", () => {
+    expect(() => definition("weatherbench3")).toThrow('unknown definition "weatherbench3"');
+    expect(() => checkMetrics(["rmse", "rsme"])).toThrow('unknown metric "rsme"');
+    expect(() => metricInfo("toString")).toThrow('unknown metric "toString"');
+    try {
+      metricInfo("biass");
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toMatchObject({
+        kind: "config",
+        hint: expect.stringContaining('did you mean "bias"? Known: rmse, mse'),
+      });
+      expect(error).toMatchObject({ hint: expect.stringContaining("brier(VARIABLE>NUMBER)") });
+    }
+  });
+
+  test("names are kept once, in their order", () => {
+    expect(checkMetrics(["mae", "rmse", "mae"])).toEqual(["mae", "rmse"]);
+    expect(checkMetrics(metricNames)).toEqual(metricNames);
+    expect(metricNames).toEqual(expect.arrayContaining([...ensembleMetrics]));
+  });
+
+  test("each title stands for one metric", () => {
+    const titles = metricNames.map((name) => metricTable[name]!.title);
+    expect(new Set(titles).size).toBe(titles.length);
+  });
+
+  test("what follows from other scores names them", () => {
+    const context = { definition: climax, grid, members: 1, variable: "2m_temperature" };
+    for (const name of metricNames) {
+      const metric = metricTable[name]!.make(context);
+      if (metric.kind === "derived") expect(metricNames).toEqual(expect.arrayContaining([...metric.from]));
+    }
+  });
 });

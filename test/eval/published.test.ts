@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { default48, parseName } from "../../src/data/variables.ts";
 import { metricNames } from "../../src/eval/metrics.ts";
 import { publishedOf, publishedRows } from "../../src/eval/published.ts";
-import { publishedBeside, type ReportRow } from "../../src/eval/report.ts";
+import { publishedBeside } from "../../src/eval/report.ts";
+import type { ReportRow } from "../../src/eval/scoredocument.ts";
 
 test("published rows: known variables, a source each, no row twice, plausible values", () => {
   const keys = publishedRows.map(({ system, metric, variable, leadHours }) =>
@@ -53,6 +54,7 @@ test("a published row without a lead stands at every lead that was measured", ()
       variable: "geopotential_500",
       lead_hours,
       region: "global",
+      season: "all",
       value: 1,
       low: null,
       high: null,

@@ -277,3 +277,32 @@ test.skipIf(!hasNcdump)("ncdump reads it as its own (skipped where ncdump is not
   expect(cdl).toContain("time = 0, 24, 48 ;");
   expect(cdl).toContain("bnds = 2 ;");
 });
+
+describe("texts", () => {
+  const contents = (text: string[]) => ({
+    dimensions: { system: 2 },
+    variables: [{ name: "score", dimensions: ["system"], dtype: "float64" as const, data: [1, 2] }],
+    texts: [{ name: "system", dimensions: ["system"], text, attributes: { long_name: "who" } }],
+  });
+
+  test("of any length are the coordinates of a dimension", async () => {
+    const path = join(folder, "texts.nc");
+    await (await createNetcdf(path, contents(["Zürich, a longer name", ""]))).close();
+    const dataset = await openDataset(path);
+    const system = dataset.variables.get("system")!;
+    expect([system.dtype, system.dimensions, await system.readText()]).toEqual([
+      "string",
+      ["system"],
+      ["Zürich, a longer name", ""],
+    ]);
+    expect(system.attributes.get("long_name")).toBe("who");
+    expect(dataset.variables.get("score")!.dimensions).toEqual(["system"]);
+    await dataset.close();
+  });
+
+  test("that do not fill their dimensions are refused, and nothing is left behind", async () => {
+    const path = join(folder, "wrong.nc");
+    await expect(createNetcdf(path, contents(["one"]))).rejects.toThrow('1 texts do not fit "system" [2]');
+    expect(readdirSync(folder).filter((name) => name.startsWith("wrong"))).toEqual([]);
+  });
+});

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { ClimaxError } from "../../src/errors.ts";
 import { barChart } from "../../src/plot/bars.ts";
 import { type LineChart, lineChart, panels } from "../../src/plot/chart.ts";
+import { dotChart } from "../../src/plot/dots.ts";
 import { linearTicks, logTicks, makeScale, tickLabels } from "../../src/plot/scale.ts";
 import { marker, palette, wrapText } from "../../src/plot/svg.ts";
 
@@ -75,6 +76,95 @@ test("a fitted curve takes the place of the line through the points", () => {
   expect(others).toEqual([]);
   const [start, end] = line!.attributes.points!.split(" ").map((place) => place.split(",").map(Number));
   expect(start![1]).toBe(end![1]);
+});
+
+describe("a band", () => {
+  const band = [
+    { x: 1e4, low: 2, high: 4 },
+    { x: 1e6, low: 0, high: 2 },
+  ];
+  const svg = lineChart({
+    ...chart,
+    series: [{ ...chart.series[0]!, band, style: 3 }],
+    description: "a to b",
+  });
+  const found = parse(svg);
+
+  test("reaches from its low to its high limit, and the axis holds it", () => {
+    const shade = found.find(({ attributes }) => attributes["fill-opacity"])!;
+    const corners = shade.attributes.points!.split(" ").map((place) => place.split(",").map(Number));
+    expect(corners).toHaveLength(4); // along the low limits, and back along the high ones
+    const [a, b, c, d] = corners as [number[], number[], number[], number[]];
+    expect([a[0], b[0]]).toEqual([d[0], c[0]]);
+    expect(a[1]! - d[1]!).toBeCloseTo(b[1]! - c[1]!, 1); // both 2 high
+    const [first] = found
+      .filter(({ name }) => name === "circle" || name === "polygon")
+      .filter((one) => one !== shade);
+    expect(first).toBeDefined();
+    const frame = found.find(({ attributes }) => attributes.d?.startsWith("M"))!.attributes.d!;
+    const [, , top, bottom] = /^M([\d.]+) ([\d.]+)V([\d.]+)/.exec(frame)!.map(Number) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    for (const [, y] of corners) expect(y! > top - 1e-9 && y! < bottom + 1e-9).toBe(true);
+  });
+
+  test("has the colour that was asked for, as line and mark have, and lies beneath them", () => {
+    const colour = palette[3];
+    const kinds = found.filter(
+      ({ attributes }) => attributes.fill === colour || attributes.stroke === colour,
+    );
+    expect(kinds.map(({ name }) => name)).toEqual(["polygon", "polyline", "polygon", "polygon", "polygon"]);
+    expect(kinds[0]!.attributes["fill-opacity"]).toBe("0.16");
+  });
+
+  test("of one point is none; what the chart shows is said", () => {
+    const single = lineChart({ ...chart, series: [{ ...chart.series[0]!, band: band.slice(0, 1) }] });
+    expect(parse(single).some(({ attributes }) => attributes["fill-opacity"])).toBe(false);
+    expect(found[0]!.attributes).toMatchObject({ role: "img", "aria-label": "a to b" });
+    expect(parse(single)[0]!.attributes).not.toHaveProperty("aria-label");
+  });
+});
+
+test("between numbers of both signs runs a line at nought", () => {
+  const dark = (low: number) =>
+    parse(
+      lineChart({
+        ...chart,
+        series: [{ name: "a", points: [0, 1].map((x) => ({ x: x + 1, y: low + 2 * x })) }],
+      }),
+    ).filter(({ name, attributes }) => name === "line" && attributes.stroke === "#222222");
+  expect(dark(-1)).toHaveLength(1);
+  expect(dark(-1)[0]!.attributes.y1).toBe(dark(-1)[0]!.attributes.y2);
+  expect(dark(1)).toHaveLength(0);
+});
+
+test("names can be left to the page around the chart", () => {
+  expect(words(lineChart({ ...chart, legend: false }))).not.toContain("half");
+});
+
+test("marks of single scores stand at their value, between their limits, a name beside each", () => {
+  const svg = dotChart({
+    title: "T850, 72 h",
+    x: { label: "RMSE [K]" },
+    dots: [
+      { name: "ours", value: 2, limits: [1, 3], style: 0 },
+      { name: "theirs", value: 4, style: 1, quoted: true },
+    ],
+    description: "ours 2; theirs 4",
+  });
+  const found = parse(svg);
+  expect(words(svg)).toEqual(expect.arrayContaining(["T850, 72 h", "ours", "theirs", "RMSE [K]"]));
+  const disc = found.find(({ name }) => name === "circle")!.attributes;
+  const whisker = found.find(({ name, attributes }) => name === "path" && attributes.d!.includes("v8"))!;
+  const [from, to] = [...whisker.attributes.d!.matchAll(/M([\d.]+) /g)]
+    .map(([, x]) => Number(x))
+    .filter((_, i) => i !== 1);
+  expect((from! + to!) / 2).toBeCloseTo(Number(disc.cx), 1);
+  expect(found.filter(({ attributes }) => attributes["stroke-dasharray"])).toHaveLength(1);
+  expect(found[0]!.attributes["aria-label"]).toBe("ours 2; theirs 4");
 });
 
 test("title, labels with units and names are there; nothing is fetched or run", () => {

@@ -19,6 +19,10 @@ export interface GribSketch {
   date?: [number, number, number, number];
   /** Hours. */
   step?: number;
+  /** Of a sum, in place of a step: first and last hour. GRIB 1 only. */
+  sum?: [number, number];
+  /** Type of level by table 3: 100 pressure, 1 the surface. GRIB 1 only. */
+  levelType?: number;
   /** hPa */
   level?: number;
   /** Number within its table: GRIB 1 by ECMWF's table 128, GRIB 2 [category, number] of discipline 0. */
@@ -62,14 +66,17 @@ export function grib1(sketch: GribSketch): Buffer {
     parameter = 130,
     member,
     type = 11,
+    sum,
+    levelType = 100,
   } = sketch;
+  const times = sum ? [...sum, 4] : [step, 0, 0];
   const { data, bitmap } = pack(values);
   const ensemble = member === undefined ? [] : [1, 1, type, 4, 11, 0x30, 0x30, 0x30, 0x31, member, 50, 0]; // ECMWF's local definition 1
   const product = section1(
     join(
-      Buffer.from([128, 98, 1, 255, 0x80 | (bitmap ? 0x40 : 0), parameter as number, 100]),
+      Buffer.from([128, 98, 1, 255, 0x80 | (bitmap ? 0x40 : 0), parameter as number, levelType]),
       bytes(2, level),
-      Buffer.from([date[0] % 100 || 100, date[1], date[2], date[3], 0, 1, step, 0, 0]),
+      Buffer.from([date[0] % 100 || 100, date[1], date[2], date[3], 0, 1, ...times]),
       Buffer.from([0, 0, 0, Math.ceil(date[0] / 100), 0, 0, 0]),
       Buffer.from(ensemble.length > 0 ? [...Array<number>(12).fill(0), ...ensemble] : []),
     ),

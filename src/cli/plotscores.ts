@@ -1,0 +1,75 @@
+/** Scores as curves by lead: what `climax plot` makes of the JSON of `climax evaluate`. */
+import { readFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { ClimaxError } from "../errors.ts";
+import type { ScoreDocument } from "../eval/scoredocument.ts";
+import { checkOutput, writeWhole } from "../eval/scorefile.ts";
+import { svgPng } from "../plot/scenecanvas.ts";
+import { scoreCurves } from "../plot/scorecurves.ts";
+import type { Context } from "./command.ts";
+import type { PlotConfig } from "./plotconfig.ts";
+
+/** Whether the paths are scores. @throws ClimaxError "config" for scores beside other files */
+export function isScores(paths: readonly string[]): boolean {
+  const scores = paths.filter((path) => extname(path).toLowerCase() === ".json");
+  if (scores.length === 0) return false;
+  if (paths.length === 1) return true;
+  throw new ClimaxError(
+    "config",
+    `found ${scores[0]} beside other files; wanted one file of scores`,
+    "draw each by itself; climax evaluate scores several systems in one file",
+  );
+}
+
+/** Flags that are about fields. */
+const ofFields = [
+  "time",
+  "lead",
+  "member",
+  "truth",
+  "climatology",
+  "what",
+  "name",
+  "projection",
+  "range",
+] as const;
+
+/** @throws ClimaxError "config" for flags that are about fields, "data" for a file that holds no scores */
+export async function plotScores(path: string, given: PlotConfig, { info }: Context): Promise<void> {
+  const flag = ofFields.find((name) => given[name] !== undefined) ?? (given.animate ? "animate" : undefined);
+  if (flag) {
+    throw new ClimaxError(
+      "config",
+      `found --${flag}, but ${path} holds scores, not fields`,
+      "leave it out; --metric, --variable, --region and --season choose scores",
+    );
+  }
+  for (const output of given.output) await checkOutput(output);
+  const svg = scoreCurves(await readDocument(path), {
+    metrics: given.metric,
+    variables: given.variable,
+    ...{ region: given.region, season: given.season, title: given.title },
+    ...{ columns: given.columns, width: given.width },
+  });
+  for (const output of given.output) {
+    await writeWhole(output, extname(output).toLowerCase() === ".svg" ? svg : await svgPng(svg, 2));
+    info(output);
+  }
+}
+
+async function readDocument(path: string): Promise<ScoreDocument> {
+  const wrong = (what: string) =>
+    new ClimaxError("data", `${path} ${what}`, "give the file that climax evaluate --json writes");
+  let found: unknown;
+  try {
+    found = JSON.parse(await readFile(path, "utf8"));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw wrong("is no JSON");
+    throw error;
+  }
+  const { format, version, rows } = (found ?? {}) as Partial<ScoreDocument>;
+  if (format !== "climax-scores" || !Array.isArray(rows)) throw wrong("holds no scores");
+  if (version !== 2) throw wrong(`holds scores of version ${String(version)}; wanted 2`);
+  if (rows.length === 0) throw wrong("holds no row of scores");
+  return found as ScoreDocument;
+}

@@ -1,0 +1,85 @@
+/** From a run to its scores: the document that all outputs show, and the maps that go with it. */
+import { unknownName } from "../errors.ts";
+import { describeGrid } from "../grid/grid.ts";
+import { baselineNames } from "./baselines.ts";
+import { definition } from "./definitions.ts";
+import { type BootstrapOptions, reduce, type Season } from "./reduce.ts";
+import { type NamedCells, regionCells } from "./regioncells.ts";
+import type { Run } from "./run.ts";
+import type { Provenance, ReportRow, Scores } from "./scoredocument.ts";
+
+export interface FinishOptions {
+  readonly seasons: readonly Season[];
+  /** What differences are taken from; undefined: a climatology, else persistence, else the last system. */
+  readonly versus: string | undefined;
+  /** undefined: no confidence limits. */
+  readonly bootstrap: BootstrapOptions | undefined;
+  /** The published rows to show beside these measured ones. */
+  readonly published: (measured: readonly ReportRow[]) => readonly ReportRow[];
+  readonly provenance: Omit<Provenance, "files">;
+}
+
+/**
+ * Makes the scores of a run.
+ *
+ * @throws ClimaxError "config" for a `versus` that was not scored
+ */
+export function finish({ facts, statistics, notes }: Run, options: FinishOptions): Scores {
+  const by = definition(facts.definition);
+  const versus = chooseVersus(statistics.systems, options.versus);
+  const reduced = reduce(statistics, {
+    definition: by,
+    members: new Map(facts.systems.map(({ name, members }) => [name, members])),
+    units: new Map(Object.entries(facts.units)),
+    regions: cellsOf(facts, statistics.grid),
+    seasons: options.seasons,
+    versus,
+    bootstrap: options.bootstrap,
+    synthetic: facts.synthetic,
+  });
+  return {
+    document: {
+      format: "climax-scores",
+      version: 2,
+      bench: facts.bench,
+      definition: { name: by.name, description: by.description, source: by.source },
+      anomalies: facts.anomalies,
+      climatology: facts.climatology,
+      average_hours: facts.averageHours,
+      initial_times: facts.initialTimes,
+      valid_times: facts.validTimes,
+      grid: describeGrid(statistics.grid),
+      systems: facts.systems,
+      truth: facts.truth,
+      versus: versus ?? null,
+      intervals: reduced.intervals,
+      synthetic: facts.synthetic,
+      notes: [...notes, ...reduced.notes],
+      provenance: { ...options.provenance, files: facts.files },
+      rows: [...reduced.rows, ...options.published(reduced.rows)],
+      differences: reduced.differences,
+      profiles: reduced.profiles,
+    },
+    maps: reduced.maps,
+  };
+}
+
+/** The regions of a run as cells, under the names of its statistics. */
+export function cellsOf(
+  { definition: by, regions, whole, land }: Pick<Run["facts"], "definition" | "regions" | "whole" | "land">,
+  grid: Run["statistics"]["grid"],
+): NamedCells[] {
+  return regionCells(regions, grid, definition(by), land ? Float64Array.from(land) : undefined).map(
+    (region) => (region.name === "global" ? { ...region, name: whole } : region),
+  );
+}
+
+/** A climatology is the usual zero of a skill; persistence where there is none. */
+function chooseVersus(systems: readonly string[], asked: string | undefined): string | undefined {
+  if (asked !== undefined) return systems.includes(asked) ? asked : unknownName("system", asked, systems);
+  const baselines = ["climatology-dayofyear", "climatology-weekly", "climatology", "persistence"];
+  const baseline = baselines.find((name) => systems.includes(name));
+  if (baseline !== undefined) return baseline;
+  const forecasts = systems.filter((name) => !(baselineNames as readonly string[]).includes(name));
+  return forecasts.length > 1 ? forecasts.at(-1) : undefined;
+}

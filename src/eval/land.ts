@@ -1,0 +1,57 @@
+/** The fraction of land in each cell, for scores over land or sea. */
+import { openArchive } from "../data/archive.ts";
+import { expandFolders } from "../data/folderfiles.ts";
+import { ClimaxError } from "../errors.ts";
+import { openSet } from "../sets/prepared.ts";
+import type { Field } from "./metric.ts";
+import { isPreparedSet, type LandMask, landOfArchive, landOfSet, type Truth } from "./truth.ts";
+import type { Viewed } from "./view.ts";
+
+/**
+ * The fraction of land [H * W] on the grid that is scored: from the truth, which may have none (undefined), or from the
+ * files or the prepared set at a path.
+ *
+ * @param say takes a sentence when the mask had to be regridded
+ * @throws ClimaxError "data" for a path without a land mask; "grid" where it does not cover what is scored
+ */
+export async function landFraction(
+  source: Pick<Truth, "path" | "land"> | string,
+  toView: Viewed["toView"],
+  say?: (note: string) => void,
+): Promise<Field | undefined> {
+  if (typeof source !== "string") {
+    return source.land && onView(source.land, `the land mask of ${source.path}`, toView, say);
+  }
+  const what = `the land mask ${source}`;
+  if (isPreparedSet(source)) {
+    const set = await openSet(source);
+    try {
+      const land = landOfSet(set);
+      if (land) return await onView(land, what, toView, say);
+      throw new ClimaxError(
+        "data",
+        `${source} has no land_sea_mask; it has ${set.variables.map(({ name }) => name).join(", ")}`,
+        "give a file that holds the mask (lsm, sftlf): --land FILE",
+      );
+    } finally {
+      await set.close();
+    }
+  }
+  const archive = await openArchive(await expandFolders([source]), { variables: ["land_sea_mask"] });
+  try {
+    return await onView(landOfArchive(archive)!, what, toView, say);
+  } finally {
+    await archive.close();
+  }
+}
+
+async function onView(
+  land: LandMask,
+  what: string,
+  toView: Viewed["toView"],
+  say: ((note: string) => void) | undefined,
+): Promise<Field> {
+  const view = toView(land.grid, what);
+  if (view.note !== undefined) say?.(view.note);
+  return view.apply("land_sea_mask", await land.read());
+}
