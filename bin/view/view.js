@@ -168,10 +168,12 @@ function makeControls() {
     ...regions.map(({ name, title }) => ({ value: name, title: `${name} (${title})` })),
   ]);
   controls.initial.max = String(initial.length - 1);
-  controls.initial.disabled = initial.length < 2;
+  byId("initial-slider").hidden = initial.length < 2;
   byId("date-label").hidden = initial.length < 3;
   controls.date.placeholder = timeText(initial[0]);
-  controls.play.disabled = catalogue.leads.length < 2 && initial.length < 2;
+  byId("lead-slider").hidden = catalogue.leads.length < 2;
+  byId("player").hidden = catalogue.leads.length < 2 && initial.length < 2;
+  byId("time").hidden = byId("player").hidden;
 }
 
 /** Puts the state into the controls. */
@@ -342,6 +344,7 @@ async function show() {
 /** The map of each panel, made anew only when other panels are shown: focus and marks stay. */
 function makeHolders(panels) {
   const maps = byId("maps");
+  maps.dataset.projection = state.projection;
   const sides = panels.map(({ side }) => side).join(" ");
   if (maps.dataset.sides !== sides || maps.childElementCount === 0) {
     maps.dataset.sides = sides;

@@ -88,12 +88,13 @@ export async function measureRun(
         definition: by,
         samples,
         baselines,
+        baselinesAsked: config.baselines !== undefined,
       }),
     );
     for (const note of climatology.notes) context.info(note);
     const anomalies = needed(metrics, "climatology") ? climatology.anomalies : undefined;
     const said = remarks({ truth, systems, samples, definition: by, bench: chosen, anomalies, baselines });
-    if (baselines.includes("climatology") && !climatology.baselines.has("climatology")) {
+    if (baselines.some((name) => name !== "persistence" && !climatology.baselines.has(name))) {
       said.push("no climatology baseline: the truth is no prepared set, and no --climatology was given");
     }
     for (const text of said) context.warn(text);

@@ -224,7 +224,9 @@ async function writeAnimation(
   async function* frames() {
     for (const at of instants) yield await draw([at]);
   }
-  const gif = await encodeGif(frames(), seconds);
+  // The title of the longest lead has the most lines.
+  const longest = instants.reduce((a, b) => (b.leadHours > a.leadHours ? b : a));
+  const gif = await encodeGif(frames(), await draw([longest]), seconds);
   for (const path of output) {
     await writeWhole(path, gif);
     info(`${path}: ${instants.length} frames of ${seconds} s`);

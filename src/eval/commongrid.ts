@@ -23,7 +23,7 @@ const all = (n: number) => Array.from({ length: n }, (_, i) => i);
 export function findWay(from: Grid, base: Grid, choice: RegridChoice): Way | undefined {
   const [rows, columns] = [all(base.lat.length), all(base.lon.length)];
   if (sameGrid(from, base)) return { how: "as it is", rows, columns };
-  const part = sharedPart(from, base);
+  const part = sharedPart(from, base) ?? (coveredPart(from) < 1 ? scatteredPart(from, base) : undefined);
   if (part) return { how: "cut", ...part };
   if (choice === "none") return undefined;
   const how = choice === "auto" ? (isFiner(from, base) ? "conservative" : "bilinear") : choice;
@@ -49,14 +49,20 @@ export function ontoGrid(
 ): OntoGrid {
   if (sameGrid(from, to)) return (field) => field;
   if (how === "as it is" || how === "cut") return cropper(from, to)!;
-  // Cells of a part are those of the whole, whose neighbours are beyond the part's border.
+  // Cells of a part are those of the whole, whose neighbours are beyond the part's border; of rows, all between the first
+  // and the last, since they share their edges.
   const [lat, lon] = [latitudeEdges(base), longitudeEdges(base)];
+  const [first, last] = [rows[0]!, rows.at(-1)!];
+  const between = { rows: all(last - first + 1).map((i) => first + i), columns };
+  const target = partOf(base, between);
   const targetEdges = {
-    lat: Float64Array.of(...rows.map((row) => lat[row]!), lat[rows.at(-1)! + 1]!),
+    lat: lat.slice(first, last + 2),
     lon: Float64Array.from(columns.flatMap((column) => [lon[2 * column]!, lon[2 * column + 1]!])),
   };
-  const regridder = makeRegridder(from, to, how, { targetEdges });
-  return (field) => regridder.apply(field);
+  const regridder = makeRegridder(from, target, how, { targetEdges });
+  if (rows.length === between.rows.length) return (field) => regridder.apply(field);
+  const cut = cropper(target, to)!;
+  return (field) => cut(regridder.apply(field));
 }
 
 /** The points of some rows and columns. */
@@ -105,6 +111,14 @@ function sharedPart(from: Grid, base: Grid): Pick<Way, "rows" | "columns"> | und
   const within = (lon: number) => periodic || eastOf(lon) <= width + 2 * tolerance;
   const columns = onePiece(from.lon, base.lon, within, true);
   return rows && columns && { rows, columns };
+}
+
+/** Rows and columns of `base` that are the points of a regional `from`, though `base` has others between them. */
+function scatteredPart(from: Grid, base: Grid): Pick<Way, "rows" | "columns"> | undefined {
+  const places = (points: Float64Array, axis: Float64Array) =>
+    Array.from(points, (x) => axis.findIndex((y) => Math.abs(x - y) <= tolerance));
+  const [rows, columns] = [places(from.lat, base.lat), places(from.lon, base.lon)];
+  return rows.includes(-1) || columns.includes(-1) ? undefined : { rows, columns };
 }
 
 function onePiece(

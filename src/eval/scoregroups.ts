@@ -128,11 +128,11 @@ function groupVariable(
       const winner = verdicts.get(keyOf(row));
       return {
         row,
-        text: row.value === null ? "-" : measured ? row.value.toFixed(places) : String(row.value),
+        text: row.value === null ? "-" : measured ? fixed(row.value, places) : String(row.value),
         limits:
           row.low === null || row.high === null
             ? undefined
-            : [row.low.toFixed(places), row.high.toFixed(places)],
+            : [fixed(row.low, places), fixed(row.high, places)],
         best: measured && row.value !== null && row.value === best.get(lead),
         verdict:
           !measured || (winner !== "system" && winner !== "versus")
@@ -144,6 +144,9 @@ function groupVariable(
     },
   };
 }
+
+/** Without the sign of a zero. */
+const fixed = (value: number, places: number) => value.toFixed(places).replace(/^-(?=[0.]+$)/, "");
 
 function bestOf(values: readonly number[], better: NonNullable<MetricInfo["better"]>): number {
   if (better === "low") return Math.min(...values);

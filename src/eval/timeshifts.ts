@@ -5,6 +5,9 @@ import { type Sample, usualStep } from "./samples.ts";
 import type { Truth } from "./truth.ts";
 import type { Doubt } from "./unitdoubts.ts";
 
+/** What so many forecasts of one lead have in common is no chance. */
+const several = 4;
+
 type Timed = Pick<Truth, "times" | "read">;
 
 /** Forecasts held against the truth at other times than the valid one. */
@@ -36,15 +39,17 @@ export class TimeShifts {
   }
 
   /**
-   * The shortest leads are asked first, for the longest resemble nothing: all up to the first that raises no doubt. A
-   * weak forecast lags behind: it resembles the state that it began from, and may those on the way more still. One that
-   * is at other times by mistake is as far from its beginning as from its end.
+   * The shortest leads, up to the first that raises no doubt, speak for one another; later ones, which resemble little, do
+   * only by several forecasts. A weak forecast lags behind: it resembles the state that it began from, and may those on
+   * the way more still. One that is at other times by mistake is as far from its beginning as from its end.
    */
   judge(): Doubt | undefined {
     const [found, initial]: [Shifted[], Shifted[]] = [[], []];
+    let fromTheFirst = true;
     for (const [leadHours, likeness] of [...this.#leads].toSorted(([a], [b]) => a - b)) {
       const best = likeness.best();
-      if (!best) break;
+      fromTheFirst &&= best !== undefined;
+      if (!best || (!fromTheFirst && best.forecasts < several)) continue;
       found.push({ ...best, leadHours });
       const start = likeness.to(-leadHours * 3600);
       if (start) initial.push({ ...start, leadHours });

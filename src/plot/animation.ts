@@ -6,19 +6,22 @@ import { canvasLibrary } from "./scenecanvas.ts";
  * A GIF that repeats for ever, of as many colours as GIF has (256 in each frame). Frames are drawn when their turn
  * comes, so that one at a time is in memory.
  *
- * @param frames  all of one size
- * @param seconds each frame is shown for; GIF counts hundredths
+ * @param size     px; a frame that is less high, because its title has fewer lines, has white beneath
+ * @param seconds  each frame is shown for; GIF counts hundredths
  */
-export async function encodeGif(frames: AsyncIterable<Picture>, seconds: number): Promise<Buffer> {
+export async function encodeGif(
+  frames: AsyncIterable<Picture>,
+  { width, height }: { readonly width: number; readonly height: number },
+  seconds: number,
+): Promise<Buffer> {
   const { GifEncoder } = canvasLibrary();
-  let encoder: InstanceType<typeof GifEncoder> | undefined;
+  // Of all pixels: of a sample, colours that only the bar has get lost.
+  const encoder = new GifEncoder(width, height, { repeat: 0, quality: 1 });
   for await (const frame of frames) {
-    const { width, height } = frame;
-    encoder ??= new GifEncoder(width, height, { repeat: 0, quality: 1 });
-    const pixels = frame.rgba();
-    const bytes = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength);
-    encoder.addFrame(bytes, width, height, { delay: Math.round(1000 * seconds) });
+    if (frame.width !== width) throw new RangeError(`a frame of ${frame.width} px in a GIF of ${width}`);
+    const pixels = new Uint8Array(4 * width * height).fill(255);
+    pixels.set(frame.rgba().subarray(0, pixels.length));
+    encoder.addFrame(pixels, width, height, { delay: Math.round(1000 * seconds) });
   }
-  if (!encoder) throw new RangeError("an animation of no frames");
   return encoder.finish();
 }

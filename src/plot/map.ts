@@ -3,7 +3,7 @@ import { ClimaxError } from "../errors.ts";
 import type { Grid } from "../grid/grid.ts";
 import { colourBar } from "./colourbar.ts";
 import type { Colours } from "./colours.ts";
-import { breakLines } from "./lettering.ts";
+import { breakLines, lineWidth } from "./lettering.ts";
 import { fieldRaster, sampler } from "./mapraster.ts";
 import { extentOf, fittingWidth, type Label, type MapView, makeMapView, type Projection } from "./mapview.ts";
 import { type Item, type Scene, sceneSvg } from "./scene.ts";
@@ -181,7 +181,7 @@ function drawPanel(panel: MapPanel, options: MapOptions, width: number, factor: 
     { kind: "path", d: view.coast, stroke: "rgba(255,255,255,0.45)", width: Math.max(1.9, 2 * factor) },
     { kind: "path", d: view.coast, stroke: "#111111", width: Math.max(0.9, 0.95 * factor) },
     { kind: "path", d: view.outline, stroke: ink, width: 1.2 * factor },
-    ...view.labels.map((label) => degreeLabel(label, size)),
+    ...view.labels.map((label) => degreeLabel(label, size, view.width + (width - left - room) - 2)),
   ];
   const inset = left + Math.round((room - view.width) / 2);
   const map: Item[] = [{ kind: "group", x: inset, y: upper, items }];
@@ -200,15 +200,18 @@ function drawPanel(panel: MapPanel, options: MapOptions, width: number, factor: 
   };
 }
 
-function degreeLabel({ words, x, y, away }: Label, size: number): Item {
+/** @param end  where the panel ends, px from the left edge of its map */
+function degreeLabel({ words, x, y, away }: Label, size: number, end: number): Item {
   const common = { kind: "text", words, size } as const;
   if (!away) return { ...common, x, y: y + 0.36 * size, anchor: "middle", fill: ink, halo: true };
   const [right, down] = away;
+  const middle = Math.abs(right) <= 0.2;
   return {
     ...common,
-    x: x + 0.5 * size * right,
+    // Beneath the right corner there is less room than half of the words may take.
+    x: middle ? Math.min(x, end - lineWidth(words, size) / 2) : x + 0.5 * size * right,
     y: y + 0.45 * size * down + 0.36 * size * (1 + down),
-    anchor: right < -0.2 ? "end" : right > 0.2 ? "start" : "middle",
+    anchor: middle ? "middle" : right < 0 ? "end" : "start",
     fill: "#444444",
   };
 }

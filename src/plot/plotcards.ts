@@ -211,13 +211,17 @@ function subtitleOf(instants: readonly Instant[], source: PlotSource, choice: Ca
     system === undefined || fileNames(paths).startsWith(`${system}.`) ? "" : system,
     source.kind === "forecast" && from ? `from ${momentTitle(from)}` : "",
     ensemble,
-    choice.region ? `${choice.region.name} (${describeRegion(choice.region)})` : "",
+    choice.region ? regionTitle(choice.region) : "",
     source.truth ? `RMSE as ${choice.definition.name} defines it` : "",
     fileNames(paths),
   ]
     .filter((part) => part !== "")
     .join("; ");
 }
+
+/** "wb2-europe (35..75N 347.5..42.5E)"; a box has no other name. */
+const regionTitle = (region: Region) =>
+  region.name.includes("..") ? describeRegion(region) : `${region.name} (${describeRegion(region)})`;
 
 const fileNames = (paths: readonly string[]): string => {
   const [first] = paths.map((path) => path.replace(/\/+$/, "").split("/").at(-1)!);

@@ -1,5 +1,6 @@
 /** A folder with a report: a page that opens anywhere, and its numbers as JSON and CSV. */
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import { toCsv, toJson } from "../eval/report.ts";
@@ -30,9 +31,8 @@ export async function writeReport(dir: string, scores: Scores): Promise<void> {
   await checkReportFolder(dir);
   await guarded(dir, async (partial) => {
     for (const [name, text] of Object.entries(contents)) await writeFile(join(partial, name), text);
-    await mkdir(dirname(resolve(dir)), { recursive: true });
-    if (await isEmptyOrMissing(dir)) {
-      await rmdir(dir).catch(() => undefined);
+    if (!existsSync(dir)) {
+      await mkdir(dirname(resolve(dir)), { recursive: true });
       await rename(partial, dir);
       return;
     }
@@ -61,18 +61,16 @@ export async function checkReportFolder(dir: string): Promise<void> {
   await guarded(dir, async () => undefined);
 }
 
-async function isEmptyOrMissing(dir: string): Promise<boolean> {
-  const names = await readdir(dir).catch(() => []);
-  return names.length === 0;
-}
-
-/** Works in a folder beside the target, which is gone afterwards. */
+/** Works in a folder on the disk of the target, which is gone afterwards. */
 async function guarded(dir: string, work: (partial: string) => Promise<void>): Promise<void> {
   const target = resolve(dir);
-  const partial = join(dirname(target), `${basename(target)}.partial-${process.pid}`);
+  // Inside a folder that is there: it may be a link to another disk, and what is around it may be read-only.
+  let above = target;
+  while (!existsSync(above)) above = dirname(above);
+  const partial = join(above, `.${basename(target)}.partial-${process.pid}`);
   try {
     await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
+    await mkdir(partial);
     await work(partial);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -2,6 +2,7 @@
 import type { ScoreDocument, Scores } from "../eval/scoredocument.ts";
 import { details, escaped, type Html, paragraph, prose, scrolling, tag } from "./html.ts";
 import { type Line, lineLegend, linesOf, scoreChart } from "./reportcurves.ts";
+import { glossary } from "./reportglossary.ts";
 import { mapFigures } from "./reportmaps.ts";
 import { profileFigures } from "./reportprofiles.ts";
 import { provenanceSection } from "./reportprovenance.ts";
@@ -33,7 +34,7 @@ export async function reportPage({ document, maps }: Scores): Promise<string> {
   const found = verdict(document);
   const lines = linesOf(index);
   const sections: Section[] = [
-    { id: "words", title: "The verdict in detail", content: inDetail(found, document) },
+    { id: "words", title: "The verdict in detail", content: inDetail(found, document) + glossary(index) },
     { id: "cards", title: "Score cards", content: cardSection(document, index, focus, found) },
     {
       id: "curves",

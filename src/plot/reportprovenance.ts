@@ -4,7 +4,7 @@ import { escaped, type Html, paragraph, scrolling, tag } from "./html.ts";
 import { counted, percentWords } from "./reportwords.ts";
 
 export function provenanceSection(document: ScoreDocument): Html {
-  const { definition, intervals, provenance, notes } = document;
+  const { definition, intervals, provenance } = document;
   const [[initialFrom, initialTo], [validFrom, validTo]] = [document.initial_times, document.valid_times];
   const facts: [string, Html | undefined][] = [
     ["Definition", escaped(`${definition.name}: ${definition.description}`)],
@@ -40,17 +40,7 @@ export function provenanceSection(document: ScoreDocument): Html {
   const list = facts.flatMap(([name, value]) =>
     value === undefined ? [] : [tag("dt", {}, escaped(name)), tag("dd", {}, value)],
   );
-  return [
-    tag("dl", {}, ...list),
-    ...(notes.length === 0
-      ? []
-      : [
-          tag("h3", {}, "Notes of the run"),
-          tag("ul", {}, ...notes.map((note) => tag("li", {}, escaped(note)))),
-        ]),
-    filesTable(document),
-    citations(document),
-  ].join("");
+  return [tag("dl", {}, ...list), filesTable(document), citations(document)].join("");
 }
 
 const paths = (names: readonly string[]): Html =>

@@ -15,7 +15,7 @@ export const reportStyle = `
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,"Segoe UI",Roboto,Helvetica,Arial,"DejaVu Sans",sans-serif}
 header,main,footer{max-width:1180px;margin:0 auto;padding:0 20px}
 header{padding-top:18px}
-h1{font-size:clamp(1.35rem,2.6vw,1.9rem);line-height:1.22;margin:.15em 0 .4em;text-wrap:balance;overflow-wrap:anywhere}
+h1{font-size:clamp(1.35rem,2.6vw,1.9rem);line-height:1.22;margin:.15em 0 .4em;text-wrap:pretty;overflow-wrap:anywhere}
 h2{font-size:1.3rem;margin:2em 0 .5em;padding-top:.5em;border-top:1px solid var(--rule)}
 h3{font-size:1.05rem;margin:1.5em 0 .4em}
 .glance h2{border:0;margin:.3em 0;padding:0;font-size:1.05rem}
@@ -63,7 +63,8 @@ figure svg{display:block;width:100%;height:auto}
 th[scope=row]{position:sticky;left:0;background:var(--ground)}
 details{border:1px solid var(--rule);border-radius:4px;margin:.5em 0;padding:.1em .8em}
 summary{cursor:pointer;padding:.35em 0;font-weight:600}
-dt{font-weight:600;margin-top:.5em}
+@media (min-width:760px){dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.35em 1.4em}}
+dt{font-weight:600}
 dd{margin:0}
 code{font:.875em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere;unicode-bidi:isolate}
 .files td code{overflow-wrap:normal}

@@ -117,13 +117,13 @@ function scoreCell(row: ReportRow | undefined, best: boolean, format: (value: nu
   return tag("td", best ? { class: "best" } : {}, `${escaped(value)}${best ? "*" : ""} `, limits);
 }
 
-/** The differences that the document tests, part by part, all folded away but the first. */
+/** The differences that the document tests, part by part, folded away. */
 export function differenceTables(document: ScoreDocument, index: ScoreIndex): Html {
   const level = percentWords(document.intervals?.level ?? 0.95);
   let room = mostDifferences;
   let left = 0;
-  const blocks = index.parts.flatMap((part) =>
-    index.metrics.flatMap((metric) => {
+  const blocks = index.parts.map((part) => {
+    const tables = index.metrics.flatMap((metric) => {
       const rows = document.differences.filter((row) => row.metric === metric && isOf(row, part));
       if (rows.length === 0) return [];
       if (rows.length > room) {
@@ -131,10 +131,10 @@ export function differenceTables(document: ScoreDocument, index: ScoreIndex): Ht
         return [];
       }
       room -= rows.length;
-      const caption = `${metricTitle(metric)}, ${partWords(part)}: differences`;
-      return [details(caption, false, differenceTable(rows, caption, level))];
-    }),
-  );
+      return [differenceTable(rows, `${metricTitle(metric)}, ${partWords(part)}: differences`, level)];
+    });
+    return tables.length === 0 ? "" : details(`Differences, ${partWords(part)}`, false, ...tables);
+  });
   const rest =
     left > 0 ? paragraph(`${left} more differences have no room here: scores.json has them all.`) : "";
   return blocks.join("") + rest;

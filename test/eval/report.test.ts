@@ -46,6 +46,8 @@ describe("decimals", () => {
       row("a", "mse", 15227.6, { units: "K2" }),
     ];
     expect(tables(rows).map((table) => table.rows[1]![2])).toEqual(["0.0", "123.4", "15228"]);
+    const negative = [row("a", "bias", -0.0123), row("a", "rmse", 123.4)];
+    expect(tables(negative)[0]!.rows[1]![2]).toBe("0.0");
   });
 
   test("normalised errors: three decimals, and three digits where all of them are small", () => {

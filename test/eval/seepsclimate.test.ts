@@ -194,24 +194,58 @@ const judge = (() => {
   }
 })();
 
-test.skipIf(!judge)("weighted quantiles are xarray's (skipped without python3 and xarray)", () => {
-  const random = generator();
-  const pairs = Array.from({ length: 200 }, () => [
-    Math.fround(random() ** 4 / 50 + 1e-4),
-    Math.ceil(random() * 30) / 30,
-  ]);
-  const code =
-    "import sys,json,numpy as np,xarray as xr;p=np.array(json.load(sys.stdin));" +
-    "print(float(xr.DataArray(p[:,0],dims='x').weighted(xr.DataArray(p[:,1],dims='x')).quantile(2/3,dim='x')))";
-  const out = execFileSync("/usr/bin/python3", ["-c", code], {
-    encoding: "utf8",
-    input: JSON.stringify(pairs),
-  });
-  const own = weightedQuantile(
-    Float32Array.from(pairs, ([x]) => x!),
-    Float64Array.from(pairs, ([, w]) => w!),
-    pairs.length,
-    2 / 3,
-  );
-  expect(Math.abs(own - Number(out))).toBeLessThan(1e-12);
-});
+// WeatherBench 2's way: years side by side, day 366 filled from day 365, a window of 61 days round the year, of which the
+// border takes xarray's weighted quantile and the dry fraction a plain mean, then the mean over days and hours.
+const weatherbench2 = `
+import json, sys, warnings, numpy as np, xarray as xr, pandas as pd
+warnings.simplefilter("ignore")
+time = pd.date_range("2015-01-01", "2017-12-31T12", freq="12h")
+x = np.array(json.load(sys.stdin), "f4")
+rain = xr.DataArray(x, dims=("time", "cell"), coords={"time": time})
+weights = np.concatenate([np.linspace(0, 1, 31), np.linspace(1, 0, 31)[1:]])
+dryness, borders = [], []
+for hour in (0, 12):
+    of = rain.isel(time=(rain.time.dt.hour == hour).values)
+    years = [of.sel(time=str(year)) for year in (2015, 2016, 2017)]
+    years = [y.assign_coords(time=y.time.dt.dayofyear.values).rename(time="day") for y in years]
+    all = xr.concat(years, dim="year")
+    all = all.fillna(all.sel(day=365)).pad(day=30, mode="wrap")
+    window = all.rolling(day=61, center=True).construct("window").isel(day=slice(30, -30))
+    dry = window < np.float32(0.25e-3)
+    dryness.append(dry.mean(("window", "year")).mean("day").values)
+    wet = window.where(~dry).isel(day=[0, 58, 199, 365])
+    border = wet.weighted(xr.DataArray(weights, dims="window")).quantile(2 / 3, dim=("window", "year"))
+    borders.append(border.transpose("day", "cell").values.tolist())
+print(json.dumps([np.mean(dryness, axis=0).tolist(), borders]))
+`;
+
+test.skipIf(!judge)(
+  "of a training period as WeatherBench 2 (skipped without python3 and xarray)",
+  async () => {
+    const random = generator();
+    const rain = Array.from({ length: 2 * 1096 }, () =>
+      [0.4, 0.6].map((dry) =>
+        random() < dry ? 0.1e-3 * random() : Math.fround(random() ** 4 / 50 + 0.2e-3),
+      ),
+    );
+    const out = execFileSync("/usr/bin/python3", ["-c", weatherbench2], {
+      encoding: "utf8",
+      input: JSON.stringify(rain),
+    });
+    const [dryness, borders] = JSON.parse(out) as [number[], number[][][]];
+    const truth = truthOf("2015-01-01", 12, rain.length, (_, i) => rain[i]!);
+    const field = (await (await chooseSeepsClimate({ asked: undefined, truth, toView }))!.climate.field(tp))!;
+    const dates = ["2020-01-01", "2020-02-28", "2020-07-18", "2020-12-31"]; // days 1, 59, 200, 366
+    for (const [h, hour] of [0, 12].entries()) {
+      for (const [d, date] of dates.entries()) {
+        const { dryFraction, heavy } = await field(addHours(at(date), hour));
+        expect([...dryFraction]).toEqual(dryness.map((x) => expect.closeTo(x, 12)));
+        // Borders are kept as float32.
+        for (const [i, x] of borders[h]![d]!.entries()) {
+          const off = Math.abs(heavy[i]! / x - 1);
+          expect(off, `${date} ${hour} h, cell ${i}`).toBeLessThan(2 ** -23);
+        }
+      }
+    }
+  },
+);

@@ -96,6 +96,16 @@ describe("grids that fit", () => {
     );
   });
 
+  test("every second point of a region: all is cut to those, and what is regridded is had there", async () => {
+    const region = part(coarse, [3, 5, 6], [2, 4, 6]);
+    const viewed = viewAll(truthOn(coarse), [systemOn(region), systemOn(fine, "fine")], none);
+    expect(await viewed.truth.read(name, 0)).toEqual(fieldOn(region, wave));
+    expect(await forecastOf(viewed.systems[0]!)).toEqual(fieldOn(region, wave));
+    const whole = makeRegridder(fine, coarse, "conservative").apply(fieldOn(fine, wave));
+    const there = [3, 5, 6].flatMap((row) => [2, 4, 6].map((column) => whole[row * 16 + column]!));
+    expect(await forecastOf(viewed.systems[1]!)).toEqual(Float32Array.from(there));
+  });
+
   test("a regional truth: a global forecast is cut to it; regions that overlap, to what they share", async () => {
     const region = part(coarse, [4, 5, 6], range(2, 7));
     const cut = viewAll(truthOn(region), [systemOn(coarse)], none);

@@ -343,8 +343,10 @@ test("a GIF has a frame for each picture, of their size", async () => {
   async function* frames() {
     for (const lon of [0, 60, 120]) yield mapOf(spot(globe, 30, lon), options);
   }
-  const gif = await encodeGif(frames(), 0.25);
-  const { width, height } = mapOf(spot(globe, 30, 0), options);
+  // Higher than the frames: what is beneath them is white.
+  const { width, height: drawn } = mapOf(spot(globe, 30, 0), options);
+  const height = drawn + 20;
+  const gif = await encodeGif(frames(), { width, height }, 0.25);
   expect(gif.subarray(0, 6).toString("latin1")).toBe("GIF89a");
   expect([gif.readUInt16LE(6), gif.readUInt16LE(8)]).toEqual([width, height]);
   // A graphic control extension stands before each frame: 21 F9 04, flags, the delay in hundredths.
@@ -353,6 +355,10 @@ test("a GIF has a frame for each picture, of their size", async () => {
     if (gif[i + 7] === 0) delays.push(gif.readUInt16LE(i + 4));
   }
   expect(delays).toEqual([25, 25, 25]);
+  const { createCanvas, loadImage } = canvasLibrary();
+  const context = createCanvas(width, height).getContext("2d");
+  context.drawImage(await loadImage(gif), 0, 0);
+  expect([...context.getImageData(width / 2, height - 10, 1, 1).data]).toEqual([255, 255, 255, 255]);
 });
 
 describe("refusals", () => {

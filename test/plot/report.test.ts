@@ -1,5 +1,14 @@
 /** The report as its readers have it: one page that needs nothing else, read by eye, by ear and on paper. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -132,6 +141,11 @@ describe("the page", () => {
       const text = [...cells].find((cell) => cell.startsWith(value!.toFixed(4).replace("-", "−")));
       expect(text, `${value} (${low} to ${high})`).toBeDefined();
     }
+  });
+
+  test("says what its words mean", () => {
+    const terms = named("dt").map(({ text }) => text);
+    expect(terms.slice(0, 6)).toEqual(["RMSE", "ACC", "Bias", "CRPS, fair", "persistence", "climatology"]);
   });
 
   test("provenance: definition, dates, files with their checksums, how limits were made, where quotes come from", () => {
@@ -394,6 +408,15 @@ describe("the folder", () => {
     expect(readFileSync(join(dir, "index.html"), "utf8")).toBe(await reportPage(scores));
     expect(readFileSync(join(dir, "mine.txt"), "utf8")).toBe("keep");
     expect(readdirSync(dir)).toHaveLength(4);
+  });
+
+  test("is not made by a check alone; one that is a link is written where it leads", async () => {
+    await checkReportFolder(join(folder, "not", "yet"));
+    expect(existsSync(join(folder, "not"))).toBe(false);
+    mkdirSync(join(folder, "elsewhere"));
+    symlinkSync(join(folder, "elsewhere"), join(folder, "link"));
+    await writeReport(join(folder, "link"), scores);
+    expect(readdirSync(join(folder, "elsewhere"))).toHaveLength(3);
   });
 
   test("with somebody else's page is refused before any work, and left as it was", async () => {

@@ -137,6 +137,19 @@ describe("what is neither", () => {
     ["all three", ["system", "versus", "tie", "tie"], "of 4 cases ours wins 1 and theirs 1, and 2 are ties"],
   ])("%s", (_, outcomes, headline) => expect(verdict(handmade(hands(outcomes))).headline).toBe(headline));
 
+  test("no more decided than chance would decide is no win", () => {
+    const ties = (count: number) => Array.from({ length: count }, () => "tie" as const);
+    expect(verdict(handmade(hands(["system", ...ties(19)]))).headline).toBe(
+      "ours and theirs cannot be told apart: of 20 cases 1 is decided, no more than chance would decide",
+    );
+    expect(verdict(handmade(hands(["system", "system", ...ties(18)]))).headline).toBe(
+      "ours beats theirs in 2 of 20 cases and ties in the other 18",
+    );
+    expect(verdict(handmade(hands(["versus", "system", ...ties(38)]))).headline).toBe(
+      "ours and theirs cannot be told apart: of 40 cases 2 are decided, no more than chance would decide",
+    );
+  });
+
   test("the leads of each outcome are named, runs as from and to", () => {
     expect(verdict(handmade(hands(["system", "system", "tie", "versus", "system"]))).more).toEqual([
       "In detail, ours is ahead in geopotential at 500 hPa (24 to 48 h and 120 h); behind in geopotential at 500 hPa (96 h); " +
