@@ -14,6 +14,7 @@ import { projectionFor } from "../plot/mapview.ts";
 import { makeCards } from "../plot/plotcards.ts";
 import { type Instant, openPlotSource, type PlotSource } from "../plot/plotsource.ts";
 import { leadTitle, someOf, timesTitle } from "../plot/plotwords.ts";
+import { canvasLibrary } from "../plot/scenecanvas.ts";
 import { timeTitle } from "../plot/viewwords.ts";
 import { type Context, command } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
@@ -47,6 +48,7 @@ export const plotCommand = command({
   config: plotConfig,
   run: async (given, context) => {
     checkOutputs(given);
+    if (given.output.some((path) => !isSvg(path))) canvasLibrary(); // says what is wrong before the work is done
     const paths = await expandPaths(given.files);
     if (isScores(paths)) {
       await plotScores(paths[0]!, given, context);
@@ -69,6 +71,7 @@ export const plotCommand = command({
   },
 });
 
+const isSvg = (path: string) => extname(path).toLowerCase() === ".svg";
 const endings = [".png", ".svg", ".gif"];
 
 /** Whether each output can be what its name says. */
@@ -202,7 +205,7 @@ async function usualFields(path: string, source: PlotSource, { info }: Context) 
 
 async function writePictures(picture: Picture, output: readonly string[], { info }: Context): Promise<void> {
   for (const path of output) {
-    const content = extname(path).toLowerCase() === ".svg" ? picture.svg() : await picture.png();
+    const content = isSvg(path) ? picture.svg() : await picture.png();
     await writeWhole(path, content);
     info(`${path}: ${picture.width} x ${picture.height} px`);
   }

@@ -137,7 +137,7 @@ export function bench(name: string): Bench {
 }
 
 export interface MetricChoice {
-  /** ClimaX names of what is scored; metrics that apply to none of them are left out. */
+  /** ClimaX names of what is scored; metrics that apply to none of them, or lack a component of a wind, are left out. */
   readonly variables: readonly string[];
   /** Whether `--terciles` was given. */
   readonly terciles: boolean;
@@ -161,9 +161,15 @@ export function chooseMetrics(
   return [...metrics, ...more].filter((name) => {
     const { applies, needs } = metricInfo(name);
     if (choice.seeps === false && needs.includes("seeps")) return false;
-    return applies === undefined || choice.variables.some(applies);
+    if (applies === undefined) return true;
+    const scored = choice.variables.filter(applies);
+    const whole = !needs.includes("other") || scored.every((u) => choice.variables.includes(northward(u)));
+    return scored.length > 0 && whole;
   });
 }
+
+/** The v of a wind whose u it is. */
+const northward = (eastward: string) => eastward.replace("u_component", "v_component");
 
 /** Where the S2S AI challenge scores: land north of 60 S. */
 export const challengeRegion = "-60..90/0..360-land";

@@ -36,9 +36,12 @@ function caption(document: ScoreDocument, group: ScoreGroup): string {
     variable.systems.flatMap(({ name }) => group.leads.flatMap((lead) => variable.score(name, lead) ?? [])),
   );
   const counts = new Set(group.leads.map((lead) => group.samples(lead)).filter((count) => count !== ""));
-  const published = new Map(
-    shown.flatMap(({ row }) => (row.source === "measured" ? [] : [[row.system, row.source] as const])),
-  );
+  const published = new Map<string, Set<string>>(); // systems by source
+  for (const { row } of shown) {
+    if (row.source === "measured") continue;
+    const systems = published.get(row.source) ?? new Set();
+    published.set(row.source, systems.add(row.system.replace(/ \(published\)$/, "")));
+  }
   const sentences = [
     `**${escaped(group.title)}** by the definition *${group.definition}* (${escaped(definition.description)})`,
     `Initial times ${days(document.initial_times)}, valid times ${days(document.valid_times)}${counts.size === 1 ? `, ${[...counts][0]} forecasts` : ""}`,
@@ -59,7 +62,8 @@ function caption(document: ScoreDocument, group: ScoreGroup): string {
         ]
       : []),
     ...[...published].map(
-      ([system, source]) => `${escaped(system)}: ${escaped(source.replace(/^published: /, ""))}`,
+      ([source, systems]) =>
+        `Published: ${[...systems].map(escaped).join(", ")} (${escaped(source.replace(/^published: /, ""))})`,
     ),
     ...(document.synthetic ? ["**Simulated weather**: these scores say nothing of the real atmosphere"] : []),
   ];
@@ -130,8 +134,11 @@ function cellText(group: ScoreGroup) {
 function limitsText({ row, text, limits }: ShownScore, even: boolean): string | undefined {
   if (limits === undefined || row.value === null) return undefined;
   if (!even) return `(${limits[0]} to ${limits[1]})`;
+  const distance = Math.max(row.value - row.low!, row.high! - row.value);
   const places = text.split(".")[1]?.length ?? 0;
-  return `± ${Math.max(row.value - row.low!, row.high! - row.value).toFixed(places)}`;
+  // One digit at least: "± 0.000" would say that nothing is uncertain.
+  const digits = distance > 0 ? Math.max(places, Math.ceil(-Math.log10(distance))) : places;
+  return `± ${distance.toFixed(Math.min(digits, 20))}`;
 }
 
 /** The first two columns are names, the others numbers. */

@@ -44,7 +44,7 @@ export interface ReduceOptions {
 export interface Reduced {
   /** By metric, variable, system, lead, region and season. */
   readonly rows: readonly ReportRow[];
-  /** Each system and baseline against `versus`, and each forecast against the forecasts after it; ordered as the rows. */
+  /** Each system and baseline against `versus`, and each forecast against the systems and baselines after it; as the rows. */
   readonly differences: readonly DifferenceRow[];
   /** Of all forecasts, whatever the seasons. */
   readonly profiles: readonly Profile[];
@@ -184,17 +184,14 @@ function differ(own: Scored, other: Scored, { better }: MetricInfo, confidence: 
   return confidence?.difference(a, b, better) ?? plainDifference(scoreOf(a), scoreOf(b), steps.length);
 }
 
-/** [system, versus]: all against `versus`, then the forecasts among themselves. */
+/** [system, versus]: all against `versus`, then each forecast against the forecasts and baselines after it. */
 function pairsOf(systems: readonly string[], versus: string | undefined): [string, string][] {
-  const forecasts = systems.filter((name) => !(baselineNames as readonly string[]).includes(name));
-  const against = systems.includes(versus!) ? systems.filter((name) => name !== versus) : [];
+  const others = systems.filter((name) => name !== versus);
+  const isBaseline = (name: string) => (baselineNames as readonly string[]).includes(name);
   return [
-    ...against.map((name): [string, string] => [name, versus!]),
-    ...forecasts.flatMap((name, i) =>
-      forecasts
-        .slice(i + 1)
-        .filter((other) => name !== versus && other !== versus)
-        .map((other): [string, string] => [name, other]),
+    ...(systems.includes(versus!) ? others.map((name): [string, string] => [name, versus!]) : []),
+    ...others.flatMap((name, i) =>
+      isBaseline(name) ? [] : others.slice(i + 1).map((other): [string, string] => [name, other]),
     ),
   ];
 }

@@ -67,7 +67,7 @@ function rampFor(what: Shown, variable: string): { ramp: RampName; fromZero: boo
  *
  * @param variable  ClimaX name
  * @param values    all that will be drawn; NaN counts for nothing
- * @param range     limits, instead of those that follow from the values; of diverging colours, zero need not lie amid
+ * @param range     limits, instead of those that follow from the values
  */
 export function coloursFor(
   what: Shown,
@@ -84,14 +84,15 @@ export function coloursFor(
 /** Colours of a ramp between limits. */
 export function makeColours(ramp: RampName, { low, high, extend }: Limits): Colours {
   const table = tableOf(ramp);
-  const scale = (table.length - 1) / (high - low);
+  const last = table.length - 1;
+  const twoSided = diverging.has(ramp);
+  // The middle of a diverging ramp is zero, wherever the limits lie.
+  const reach = Math.max(Math.abs(low), Math.abs(high));
+  const [from, to] = twoSided ? [-reach, reach] : [low, high];
+  const scale = last / (to - from);
   return {
-    low,
-    high,
-    extend,
-    name: ramp,
-    diverging: diverging.has(ramp),
-    at: (value) => table[Math.max(0, Math.min(table.length - 1, Math.round((value - low) * scale)))]!,
+    ...{ low, high, extend, name: ramp, diverging: twoSided },
+    at: (value) => table[Math.round((Math.max(low, Math.min(high, value)) - from) * scale)]!,
   };
 }
 

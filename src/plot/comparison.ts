@@ -15,8 +15,6 @@ export interface Case {
   /** By a test where there is one, else by the two scores alone. */
   readonly outcome: "better" | "worse" | "tie";
   readonly tested: boolean;
-  readonly p: number | undefined;
-  readonly samples: number | undefined;
 }
 
 /**
@@ -57,8 +55,6 @@ export function compare(
           limits,
           outcome: tested ? byTest : byScores,
           tested,
-          p: tested ? (found.p ?? undefined) : undefined,
-          samples: found?.samples ?? own.samples ?? undefined,
         },
       ];
     }),

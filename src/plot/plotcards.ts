@@ -7,6 +7,7 @@ import { metricInfo } from "../eval/metrics.ts";
 import type { FieldAt } from "../eval/truth.ts";
 import type { Grid } from "../grid/grid.ts";
 import { describeRegion, type Region } from "../grid/regions.ts";
+import { byteCache } from "./bytecache.ts";
 import { sampleOf } from "./colourlimits.ts";
 import { type Colours, coloursFor } from "./colours.ts";
 import type { MapPanel } from "./map.ts";
@@ -27,6 +28,9 @@ export interface CardChoice {
   /** Limits of the colours of what is drawn first. */
   readonly range: readonly [low: number, high: number] | undefined;
 }
+
+/** Of fields that are kept until they are drawn, bytes. */
+const keptBytes = 256e6;
 
 type Role = "forecast" | "truth" | "error";
 
@@ -59,7 +63,14 @@ export function makeCards(source: PlotSource, choice: CardChoice): Cards {
   const weights = cut(cellWeights(source.grid, choice.definition));
   const cells: Cells = { grid, weights, inside: Int32Array.from(weights.keys()) };
 
-  async function read(variable: string, at: Instant): Promise<Card[]> {
+  /** Fields are wanted twice, for their colours and to be drawn. */
+  const kept = byteCache<Card[]>(keptBytes, (cards) =>
+    cards.reduce((sum, { values }) => sum + values.byteLength, 0),
+  );
+  const read = (variable: string, at: Instant) =>
+    kept.get(JSON.stringify([variable, at.time, at.leadHours]), () => readAnew(variable, at));
+
+  async function readAnew(variable: string, at: Instant): Promise<Card[]> {
     const forecast = cut(await source.read(variable, at, choice.member));
     const truth = await source.truth?.(variable, at);
     if (typeof truth === "string") throw noTruth(truth, variable, momentOf(source, at));
@@ -83,9 +94,12 @@ export function makeCards(source: PlotSource, choice: CardChoice): Cards {
     return metric.kind === "series" && sums ? metric.score(sums) : Number.NaN;
   }
 
+  const usualOf = new Map<string, Promise<FieldAt>>(); // a mean over states is made once
+
   async function usualAt(variable: string, at: Instant): Promise<Field> {
-    const valid = addHours(source.times[at.time]!, at.leadHours);
-    return (await choice.usual!(variable))(valid);
+    const known = usualOf.get(variable) ?? choice.usual!(variable);
+    usualOf.set(variable, known);
+    return (await known)(momentOf(source, at));
   }
 
   const keyOf = ({ variable, role }: Card) => `${variable} ${role === "error" ? "error" : what}`;

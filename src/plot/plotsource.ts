@@ -64,8 +64,14 @@ export async function openPlotSource(
   if (paths.length === 1 && isFolder(first) && isPreparedSet(first))
     return noTruth(options) ?? fromSet(first);
   const files = await expandFolders(paths);
-  if (options.truth || (await isForecast(files[0]!))) return fromForecasts(files, options);
-  return fromArchive(files);
+  const why = options.truth ? undefined : await whyNoForecast(files[0]!);
+  if (!why) return fromForecasts(files, options);
+  try {
+    return await fromArchive(files);
+  } catch (error) {
+    // Of a file that says from when and how far ahead, what is wrong with it as a forecast counts.
+    throw error instanceof ClimaxError && !/ has no (lead|initial time)/.test(why.message) ? why : error;
+  }
 }
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
@@ -79,14 +85,13 @@ function noTruth({ truth }: PlotSourceOptions): undefined {
   );
 }
 
-/** Whether a file says from when and how far ahead its fields are. */
-async function isForecast(path: string): Promise<boolean> {
+/** What keeps a file from being one of forecasts; nothing if it is. */
+async function whyNoForecast(path: string): Promise<ClimaxError | undefined> {
   try {
     await (await openForecastFile(path)).close();
-    return true;
+    return undefined;
   } catch (error) {
-    // What is wrong with it, the reader of archives says if it cannot read it either.
-    if (error instanceof ClimaxError) return false;
+    if (error instanceof ClimaxError) return error;
     throw error;
   }
 }

@@ -31,7 +31,7 @@ interface Section {
 export async function reportPage({ document, maps }: Scores): Promise<string> {
   const index = indexScores(document);
   const focus = focusOf(document, index);
-  const found = verdict(document);
+  const found = verdict(document, index);
   const lines = linesOf(index);
   const sections: Section[] = [
     { id: "words", title: "The verdict in detail", content: inDetail(found, document) + glossary(index) },

@@ -65,8 +65,8 @@ export function focusOf(document: ScoreDocument, index: ScoreIndex): Focus {
   };
 }
 
-export function verdict(document: ScoreDocument): Verdict {
-  const index = indexScores(document);
+/** @param index that of the document, where it is made already */
+export function verdict(document: ScoreDocument, index: ScoreIndex = indexScores(document)): Verdict {
   const focus = focusOf(document, index);
   const { versus, metric, part } = focus;
   const rest = {

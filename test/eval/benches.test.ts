@@ -59,7 +59,10 @@ describe("the benches", () => {
     const wb2 = bench("weatherbench2");
     expect(chooseMetrics(["crps"], wb2, one, of(["2m_temperature"]))).toEqual(["crps"]);
     expect(chooseMetrics(undefined, wb2, one, of(["2m_temperature"]))).toEqual(["rmse", "bias", "acc"]);
-    const wet = ["u_component_of_wind_850", "total_precipitation_24hr"];
+    const wet = ["u_component_of_wind_850", "v_component_of_wind_850", "total_precipitation_24hr"];
+    // The error of a vector needs both components of every wind that is scored.
+    const half = [...wet, "10m_u_component_of_wind"];
+    expect(chooseMetrics(undefined, wb2, one, of(half))).toEqual(["rmse", "bias", "acc", "seeps"]);
     const all = ["rmse", "bias", "acc", "wind_vector_rmse", "seeps"];
     expect(chooseMetrics(undefined, wb2, one, of(wet))).toEqual(all);
     expect(chooseMetrics(undefined, wb2, one, of(wet, { seeps: false }))).toEqual(all.slice(0, 4));

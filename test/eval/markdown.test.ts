@@ -48,7 +48,7 @@ test("a table for each metric, region and season with its caption", () => {
       "valid times 2018-02-01T00:00 to 2018-03-12T00:00, 40 forecasts. **Bold**: the best of what was measured. " +
       `Behind a score its 95 % confidence limits: ${document.intervals!.method}. ` +
       "† better, ‡ worse than climatology: the 95 % limits of the difference on the same forecasts exclude zero. " +
-      "IFS (published): a paper, Table 1.",
+      "Published: IFS (a paper, Table 1).",
   );
   const [head, ours, theirs, climatology, published] = tableUnder(markdown, "RMSE") as string[][];
   expect(head).toEqual(["variable", "system", "24 h", "72 h"]);
@@ -75,6 +75,18 @@ test("limits that are not alike on both sides are a range", () => {
     ).map((row) => row[2]);
   expect(cells(1.72)).toEqual(["24 h", "**1.500** ± 0.220", "2.000 ± 0.100"]);
   expect(cells(1.9)).toEqual(["24 h", "**1.500** (1.300 to 1.900)", "2.000 (1.900 to 2.100)"]);
+});
+
+test("limits closer than the digits of a score have a digit of their own", () => {
+  const rows = [
+    { value: 1.5, low: 1.4999, high: 1.50012 },
+    { system: "b", value: 2, low: 2, high: 2 },
+  ];
+  expect(tableUnder(toMarkdown(of(rows)), "RMSE").map((row) => row[2])).toEqual([
+    "24 h",
+    "**1.500** ± 0.0001",
+    "2.000 ± 0.000",
+  ]);
 });
 
 test("many leads stand one below another, with their numbers of forecasts where these differ", () => {

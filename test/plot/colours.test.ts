@@ -50,6 +50,14 @@ describe("limits", () => {
     expect(colours.at(100)).toEqual(colours.at(250));
   });
 
+  test("that are not about zero leave it the middle of colours with two sides", () => {
+    const colours = coloursFor("error", "2m_temperature", [[-3, 9]], [-5, 10]);
+    expect(limits(colours)).toEqual([-5, 10, "neither"]);
+    expect(luminance(colours.at(0))).toBeGreaterThan(luminance(colours.at(2)));
+    expect(luminance(colours.at(0))).toBeGreaterThan(luminance(colours.at(-2)));
+    expect(colours.at(-8)).toEqual(colours.at(-5));
+  });
+
   test("are there for a field of one value, of zeros, and of gaps", () => {
     for (const values of [[273.15], [0, 0], [Number.NaN], []]) {
       for (const what of ["state", "error", "score"] as const) {
