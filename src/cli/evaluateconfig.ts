@@ -120,6 +120,10 @@ export const evaluateConfig = z.strictObject({
     .enum(["error", "warn"])
     .default("error")
     .describe("what to do with forecasts that seem to be in other units, mirrored, or shifted in time"),
+  validTime: z
+    .boolean()
+    .default(false)
+    .describe("a plain time axis beside leads is that of valid times; of initial times unless given"),
   name: z.array(z.string()).optional().describe("name of the system, or one name for each forecast file"),
   versus: z
     .string()

@@ -1,7 +1,7 @@
 /** The first half of `climax evaluate`: opens forecasts and truth, finds what can be scored, and takes its statistics. */
 
+import { expandFolders } from "../data/folderfiles.ts";
 import { parseLead } from "../data/leadtime.ts";
-import { expandPaths } from "../data/paths.ts";
 import { formatTime } from "../data/time.ts";
 import { baselineNames, type Climatologies, chooseClimatology } from "../eval/baselines.ts";
 import { bench, checkBench, chooseMetrics, chooseRegions, chooseVariables } from "../eval/benches.ts";
@@ -37,8 +37,7 @@ export async function measureRun(
   share: Share | undefined,
   context: Context,
 ): Promise<Run> {
-  const paths = await expandPaths([...config.forecast, ...config.files]);
-  const truthPaths = await expandPaths(config.truth ?? []);
+  const truthPaths = config.truth ?? [];
   const chosen = bench(config.bench);
   const by = definition(config.definition ?? chosen.definition);
   const baselines = baselineNames.filter((name) => (config.baselines ?? chosen.baselines).includes(name));
@@ -51,7 +50,14 @@ export async function measureRun(
     resource && keep(resource);
   try {
     const whole = keep(await openTruth(truthPaths));
-    const files = keep(await openSystems(paths, config.name, chosen.leadZero));
+    const files = keep(
+      await openSystems(
+        [...config.forecast, ...config.files],
+        config.name,
+        chosen.leadZero,
+        config.validTime,
+      ),
+    );
     checkBench(chosen, files.systems, baselines);
     if (config.control) checkControl(files.systems);
     const viewed = viewAll(whole, files.systems, chosen.units, { regrid: config.regrid, grid: config.grid });
@@ -81,6 +87,7 @@ export async function measureRun(
       leadZero: chosen.leadZero,
       baselines,
       missing: config.missing,
+      absent: config.gaps === "error" ? "error" : "skip",
     });
     const climatology = keep(
       await chooseClimatology({
@@ -152,7 +159,10 @@ export async function measureRun(
       synthetic: truth.synthetic || systems.some((system) => system.synthetic),
       units: Object.fromEntries(truth.units),
       ...place,
-      files: await filesRead(paths, truthPaths),
+      files: await filesRead(
+        systems.flatMap(({ paths }) => paths),
+        truthPaths,
+      ),
     };
     const notes = [
       ...whole.notes,
@@ -186,10 +196,11 @@ const labelsOf = ({ baselines }: Climatologies): string | null =>
   baselines.size > 0 ? [...baselines.values()].map(({ label }) => label).join("; ") : null;
 
 /** A set's own list of checksums stands for all of its files; an archive may be too large to read twice. */
-const filesRead = async (forecasts: readonly string[], truth: readonly string[]) => [
-  ...(await fileRecords([...forecasts, ...truth.filter(isPreparedSet).map(manifestOf)], true)),
-  ...(await fileRecords(
-    truth.filter((path) => !isPreparedSet(path)),
-    false,
-  )),
-];
+async function filesRead(forecasts: readonly string[], truth: readonly string[]) {
+  const sets = truth.filter(isPreparedSet);
+  const archives = await expandFolders(truth.filter((path) => !sets.includes(path)));
+  return [
+    ...(await fileRecords([...forecasts, ...sets.map(manifestOf)], true)),
+    ...(await fileRecords(archives, false)),
+  ];
+}

@@ -1,5 +1,5 @@
 /** Forecasts and states as maps: what stands on each panel, in which colours, under which words. */
-import { addHours, type CfTime } from "../data/time.ts";
+import type { CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { cellWeights, type Definition } from "../eval/definitions.ts";
 import type { Cells, Field, FieldPair } from "../eval/metric.ts";
@@ -8,13 +8,13 @@ import type { FieldAt } from "../eval/truth.ts";
 import type { Grid } from "../grid/grid.ts";
 import { describeRegion, type Region } from "../grid/regions.ts";
 import { byteCache } from "./bytecache.ts";
+import { type Card, momentOf, subtitleOf, titlesOf } from "./cardtitles.ts";
 import { sampleOf } from "./colourlimits.ts";
 import { type Colours, coloursFor } from "./colours.ts";
 import type { MapPanel } from "./map.ts";
 import type { Instant, PlotSource } from "./plotsource.ts";
-import { fieldTitle, momentTitle, whenTitle } from "./plotwords.ts";
+import { fieldTitle, momentTitle } from "./plotwords.ts";
 import { cutTo } from "./viewcut.ts";
-import { withUnits } from "./viewwords.ts";
 
 export interface CardChoice {
   readonly variables: readonly string[];
@@ -31,19 +31,6 @@ export interface CardChoice {
 
 /** Of fields that are kept until they are drawn, bytes. */
 const keptBytes = 256e6;
-
-type Role = "forecast" | "truth" | "error";
-
-/** One map. */
-interface Card {
-  readonly variable: string;
-  readonly at: Instant;
-  readonly role: Role;
-  /** Of the part that is shown. */
-  readonly values: Field;
-  /** Of an error, under the definition. */
-  readonly rmse?: number;
-}
 
 export interface Cards {
   readonly grid: Grid;
@@ -76,7 +63,7 @@ export function makeCards(source: PlotSource, choice: CardChoice): Cards {
     if (typeof truth === "string") throw noTruth(truth, variable, momentOf(source, at));
     const shown = truth && cut(truth);
     const usual = what === "anomaly" && choice.usual ? cut(await usualAt(variable, at)) : undefined;
-    const card = (role: Role, values: Field, rmse?: number): Card => {
+    const card = (role: Card["role"], values: Field, rmse?: number): Card => {
       return { variable, at, role, values, ...(rmse === undefined ? {} : { rmse }) };
     };
     const cards = what === "error" ? [] : [card("forecast", less(forecast, usual))];
@@ -127,7 +114,7 @@ export function makeCards(source: PlotSource, choice: CardChoice): Cards {
           for (const variable of choice.variables) {
             for (const at of some) cards.push(...(await read(variable, at)));
           }
-          const words = titlesOf(cards, source, choice);
+          const words = titlesOf(cards, source, what);
           const panels = cards.map((card, i): MapPanel => {
             return {
               title: words.panels[i]!,
@@ -136,7 +123,8 @@ export function makeCards(source: PlotSource, choice: CardChoice): Cards {
               colours: colours.get(keyOf(card))!,
             };
           });
-          return { title: words.title, subtitle: subtitleOf(some, source, choice), panels };
+          const how = { ...choice, definition: choice.definition.name };
+          return { title: words.title, subtitle: subtitleOf(some, source, how), panels };
         },
       };
     },
@@ -166,78 +154,3 @@ function noTruth(why: string, variable: string, moment: CfTime): ClimaxError {
     "choose a time that the truth has, or leave --truth out",
   );
 }
-
-const momentOf = ({ times }: PlotSource, { time, leadHours }: Instant): CfTime =>
-  addHours(times[time]!, leadHours);
-
-/** What all cards share, and of each what it has for itself. */
-function titlesOf(cards: readonly Card[], source: PlotSource, choice: CardChoice) {
-  const several = new Set(cards.map(({ role }) => role)).size > 1;
-  const parts = cards.map(({ variable, at, role, rmse }) => {
-    const anomaly = choice.what === "anomaly" && role !== "error" ? " anomaly" : "";
-    const error = role === "error" && !several ? " error" : "";
-    const still = source.times.length === 0 || source.isConstant(variable);
-    const score = rmse === undefined ? "" : `RMSE ${score3(rmse, source.units.get(variable)!)}`;
-    return {
-      what: `${fieldTitle(variable)}${several ? "" : anomaly}${error}`,
-      when: still ? "" : whenTitle(momentOf(source, at), at.leadHours, source.averageHours),
-      role: several ? roleWords(role, choice.what === "anomaly") : "",
-      score,
-    };
-  });
-  const [first] = parts as [(typeof parts)[number]];
-  const same = (key: "what" | "when") => parts.every((part) => part[key] === first[key]);
-  const join = (words: readonly string[]) => words.filter((word) => word !== "").join(", ");
-  const title = join([same("what") ? first.what : "", same("when") ? first.when : ""]);
-  return {
-    title: title === "" ? (source.system ?? fileNames(source.paths)) : capital(title),
-    panels: parts.map(({ what, when, role, score }) =>
-      capital(join([same("what") ? "" : what, same("when") ? "" : when, role, score])),
-    ),
-  };
-}
-
-const capital = (words: string) => words.replace(/^./, (first) => first.toUpperCase());
-
-const roleWords = (role: Role, anomaly: boolean): string =>
-  ({
-    forecast: anomaly ? "forecast anomaly" : "forecast",
-    truth: anomaly ? "true anomaly" : "truth",
-    error: "error",
-  })[role];
-
-const score3 = (value: number, units: string) => withUnits(Number(value.toPrecision(3)), units);
-
-/** Where it is from. */
-function subtitleOf(instants: readonly Instant[], source: PlotSource, choice: CardChoice): string {
-  const { system, times, members, paths, synthetic } = source;
-  const initial = new Set(instants.map(({ time }) => time));
-  const from = initial.size === 1 && times[instants[0]!.time];
-  const ensemble =
-    members === 1
-      ? ""
-      : choice.member === "mean"
-        ? `mean of ${members} members`
-        : `member ${choice.member} of ${members}`;
-  return [
-    synthetic ? "SYNTHETIC weather, simulated" : "",
-    // A system without a name of its own goes by that of its file.
-    system === undefined || fileNames(paths).startsWith(`${system}.`) ? "" : system,
-    source.kind === "forecast" && from ? `from ${momentTitle(from)}` : "",
-    ensemble,
-    choice.region ? regionTitle(choice.region) : "",
-    source.truth ? `RMSE as ${choice.definition.name} defines it` : "",
-    fileNames(paths),
-  ]
-    .filter((part) => part !== "")
-    .join("; ");
-}
-
-/** "wb2-europe (35..75N 347.5..42.5E)"; a box has no other name. */
-const regionTitle = (region: Region) =>
-  region.name.includes("..") ? describeRegion(region) : `${region.name} (${describeRegion(region)})`;
-
-const fileNames = (paths: readonly string[]): string => {
-  const [first] = paths.map((path) => path.replace(/\/+$/, "").split("/").at(-1)!);
-  return paths.length === 1 ? first! : `${first} and ${paths.length - 1} more`;
-};

@@ -41,7 +41,9 @@ export interface PlotSource {
   /** [H * W], in `units`. @throws ClimaxError "data" for a forecast that is not there */
   read(variable: string, at: Instant, member: number | "mean"): Promise<Field>;
   /** What happened; words: why that is not known; undefined: no truth was given. */
-  truth: ((variable: string, at: Instant) => Promise<Field | string>) | undefined;
+  readonly truth: ((variable: string, at: Instant) => Promise<Field | string>) | undefined;
+  /** Where that is from. */
+  readonly truthPath: string | undefined;
   close(): Promise<void>;
 }
 
@@ -117,6 +119,7 @@ async function fromForecasts(paths: readonly string[], options: PlotSourceOption
         const frame = await source.frame(choiceOf(variable, at, mean));
         return frame.truth ?? frame.lacking ?? "nothing is known";
       }),
+    truthPath: truth?.path,
     close: () => source.close(),
   };
 }
@@ -127,7 +130,7 @@ async function fromArchive(paths: readonly string[]): Promise<PlotSource> {
   return {
     ...{ kind: "states", system: undefined, paths, grid, times, synthetic, notes },
     units: new Map([...variables.values()].map(({ name, units }) => [name, units])),
-    ...{ leads: [0], members: 1, averageHours: undefined, truth: undefined },
+    ...{ leads: [0], members: 1, averageHours: undefined, truth: undefined, truthPath: undefined },
     isConstant: (variable) => variables.get(variable)!.constant,
     read: (variable, { time }) => variables.get(variable)!.read(time),
     close: () => archive.close(),
@@ -146,7 +149,7 @@ async function fromSet(path: string): Promise<PlotSource> {
     synthetic: set.manifest.synthetic,
     times: states.map(({ time }) => time),
     units: new Map(set.variables.map(({ name, units }) => [name, units])),
-    ...{ leads: [0], members: 1, averageHours: undefined, truth: undefined },
+    ...{ leads: [0], members: 1, averageHours: undefined, truth: undefined, truthPath: undefined },
     isConstant: (variable) => constants.has(variable),
     read: async (variable, { time }) => {
       if (constants.has(variable)) return set.climatology(variable);

@@ -114,7 +114,7 @@ describe("a forecast", () => {
     const words = wordsOf("b.svg");
     expect(words.slice(0, 2)).toEqual([
       "850 hPa temperature, 6 h forecast, valid 2020-01-01 06:00 UTC",
-      "toy; from 2020-01-01 00:00 UTC; RMSE as climax defines it; forecast.nc",
+      "toy; from 2020-01-01 00:00 UTC; forecast.nc against truth.nc, RMSE as climax defines it",
     ]);
     expect(words).toContain("Forecast");
     expect(words).toContain("Truth");
@@ -135,6 +135,17 @@ describe("a forecast", () => {
     const words = wordsOf("c.svg");
     expect(words[0]).toBe("toy");
     expect(words.filter((text) => / error, (6|24) h forecast, /.test(text))).toHaveLength(4);
+    const leads = ["--lead", "6h,24h", "--truth", truth, "--definition", "weatherbench2"];
+    await plot(forecast, "--variable", "t2m", ...leads, "-o", path("c.svg"));
+    expect(wordsOf("c.svg")).toEqual(
+      expect.arrayContaining([
+        "2 m temperature",
+        "Forecast, 24 h, valid 2020-01-02 00:00 UTC",
+        "Truth, 2020-01-02 00:00 UTC",
+        expect.stringMatching(/^Error, 24 h, RMSE [\d.]+ K$/),
+        expect.stringContaining("RMSE as weatherbench2 defines it"),
+      ]),
+    );
     await plot(forecast, "--variable", "temperature", "--lead", "6h", "-o", path("d.svg"));
     expect(wordsOf("d.svg")[0]).toBe("6 h forecast, valid 2020-01-01 06:00 UTC");
     expect(wordsOf("d.svg")).toEqual(expect.arrayContaining(["500 hPa temperature", "850 hPa temperature"]));

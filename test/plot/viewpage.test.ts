@@ -324,7 +324,7 @@ describe.skipIf(!browser)(`the page of climax view in a browser${browser ? "" : 
     };
     walk((await page.accessibility.snapshot({ interestingOnly: true }))!);
     const named = (...roles: string[]) =>
-      nodes.filter(({ role }) => roles.includes(role)).map(({ role, name }) => [role, name]);
+      nodes.filter(({ role }) => roles.includes(role)).map(({ role, name }) => [role, name?.trim()]);
     expect(
       named("combobox", "slider", "textbox", "button", "checkbox", "spinbutton", "application", "link"),
     ).toEqual([
