@@ -1,8 +1,7 @@
 /** Scores as curves by lead: what `climax plot` makes of the JSON of `climax evaluate`. */
-import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { ClimaxError } from "../errors.ts";
-import type { ScoreDocument } from "../eval/scoredocument.ts";
+import { readScores } from "../eval/readscores.ts";
 import { checkOutput, writeWhole } from "../eval/scorefile.ts";
 import { svgPng } from "../plot/scenecanvas.ts";
 import { scoreCurves } from "../plot/scorecurves.ts";
@@ -45,7 +44,7 @@ export async function plotScores(path: string, given: PlotConfig, { info }: Cont
     );
   }
   for (const output of given.output) await checkOutput(output);
-  const svg = scoreCurves(await readDocument(path), {
+  const svg = scoreCurves(await readScores(path), {
     metrics: given.metric,
     variables: given.variable,
     ...{ region: given.region, season: given.season, title: given.title },
@@ -55,21 +54,4 @@ export async function plotScores(path: string, given: PlotConfig, { info }: Cont
     await writeWhole(output, extname(output).toLowerCase() === ".svg" ? svg : await svgPng(svg, 2));
     info(output);
   }
-}
-
-async function readDocument(path: string): Promise<ScoreDocument> {
-  const wrong = (what: string) =>
-    new ClimaxError("data", `${path} ${what}`, "give the file that climax evaluate --json writes");
-  let found: unknown;
-  try {
-    found = JSON.parse(await readFile(path, "utf8"));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw wrong("is no JSON");
-    throw error;
-  }
-  const { format, version, rows } = (found ?? {}) as Partial<ScoreDocument>;
-  if (format !== "climax-scores" || !Array.isArray(rows)) throw wrong("holds no scores");
-  if (version !== 2) throw wrong(`holds scores of version ${String(version)}; wanted 2`);
-  if (rows.length === 0) throw wrong("holds no row of scores");
-  return found as ScoreDocument;
 }

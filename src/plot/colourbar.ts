@@ -46,7 +46,7 @@ export function colourBar(
   const { low, high, extend } = colours;
   const { divisor, words } = barUnits(low, high, units);
   const at = (value: number) => left + ((value - low) / (high - low)) * length;
-  const ticks = linearTicks(low / divisor, high / divisor, Math.max(3, Math.floor(length / (58 * factor))));
+  const ticks = ticksOf(low / divisor, high / divisor, Math.floor(length / (58 * factor)));
   const labels = tickLabels(ticks);
   const items: Item[] = [
     {
@@ -101,6 +101,14 @@ export function colourBar(
     if (!beside) bottom = y + height;
   }
   return { items, height: Math.ceil(bottom + 4) };
+}
+
+/** About so many round numbers, but at least three: one or two do not say how far the colours reach. */
+function ticksOf(low: number, high: number, count: number): number[] {
+  for (let wanted = Math.max(3, count); ; wanted++) {
+    const ticks = linearTicks(low, high, wanted);
+    if (ticks.length >= 3) return ticks;
+  }
 }
 
 function ramp(colours: Colours, width: number): Raster {

@@ -80,7 +80,7 @@ export function drawMaps(panels: readonly MapPanel[], options: MapOptions): Pict
 }
 
 /** Room on each side of a panel, in px at factor 1. */
-const margin = { left: 46, right: 14, gap: 12 } as const;
+const margin = { left: 46, right: 14 } as const;
 
 function mapScene(panels: readonly MapPanel[], options: MapOptions): { scene: Scene; maps: MapPlace[] } {
   if (panels.length === 0) throw new RangeError("a picture of no maps");

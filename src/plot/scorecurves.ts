@@ -26,6 +26,13 @@ export interface CurveChoice {
  */
 export function scoreCurves(document: ScoreDocument, choice: CurveChoice): string {
   const index = indexScores(document);
+  if (index.parts.length === 0) {
+    throw new ClimaxError(
+      "data",
+      "there is no score to draw: nothing was measured",
+      "evaluate a forecast first",
+    );
+  }
   const part = partOf(index, choice);
   const metrics = choice.metrics?.map((name) => one("metric", name, index.metrics)) ?? [
     index.metrics.includes("rmse") ? "rmse" : index.metrics[0]!,

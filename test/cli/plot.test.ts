@@ -252,9 +252,14 @@ describe("scores", () => {
     expect(await refusal(scores, "--lead", "6h", "-o", path("s.svg"))).toMatchObject({
       message: `found --lead, but ${scores} holds scores, not fields`,
     });
+    const empty = { ...makeScores().document, rows: [], differences: [], profiles: [] };
+    writeFileSync(path("empty.json"), toJson(empty));
+    expect(await refusal(path("empty.json"), "-o", path("s.svg"))).toMatchObject({
+      message: "there is no score to draw: nothing was measured",
+    });
     writeFileSync(path("other.json"), "{}");
     expect(await refusal(path("other.json"), "-o", path("s.svg"))).toMatchObject({
-      message: `${path("other.json")} holds no scores`,
+      message: expect.stringContaining(`${path("other.json")} holds no scores`) as string,
     });
   });
 });

@@ -1,7 +1,7 @@
 /** Colours of fields: which ramp, where it begins and ends, and that eyes and printers can tell its parts apart. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { barUnits } from "../../src/plot/colourbar.ts";
+import { barUnits, colourBar } from "../../src/plot/colourbar.ts";
 import { type Colours, coloursFor, type Shown } from "../../src/plot/colours.ts";
 
 const of = (what: Shown, variable: string, ...values: number[]) => coloursFor(what, variable, [values]);
@@ -154,4 +154,14 @@ test.each([
   const found = barUnits(low, high, units);
   expect(found.divisor).toBeCloseTo(divisor, 12);
   expect(found.words).toBe(words);
+});
+
+test.each([240, 320, 480, 900])("a bar of %d px has at least three numbers on it", (width) => {
+  for (const high of [4, 30, 47, 400, 0.7]) {
+    const colours = coloursFor("error", "2m_temperature", [[0]], [-high, high]);
+    const { items } = colourBar(colours, "K", width, 0.8, false);
+    const numbers = items.flatMap((item) => (item.kind === "text" && item.words !== "K" ? [item.words] : []));
+    expect(numbers.length).toBeGreaterThanOrEqual(3);
+    expect(numbers.some((words) => /^0(\.0+)?$/.test(words))).toBe(true);
+  }
 });

@@ -5,8 +5,9 @@ import { type Grid, makeGrid, regularGrid } from "../../src/grid/grid.ts";
 import { encodeGif } from "../../src/plot/animation.ts";
 import { coloursFor } from "../../src/plot/colours.ts";
 import { drawMaps, type MapOptions, mapViewOf, type Picture, type Projection } from "../../src/plot/map.ts";
+import { latitudeWords, longitudeWords } from "../../src/plot/maplines.ts";
 import { sampler } from "../../src/plot/mapraster.ts";
-import { latitudeWords, longitudeWords, projectionFor, projectionNames } from "../../src/plot/mapview.ts";
+import { projectionFor, projectionNames } from "../../src/plot/mapview.ts";
 import { encodePng } from "../../src/plot/scene.ts";
 import { canvasLibrary, loadCanvas } from "../../src/plot/scenecanvas.ts";
 
