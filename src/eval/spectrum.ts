@@ -25,11 +25,11 @@ export const spectrum: MetricInfo = {
 
 function zonalSpectrum(grid: Grid): ProfileMetric {
   const waves = Math.floor(grid.lon.length / 2) + 1;
-  const addEnergy = goesRound(grid) ? rowEnergy(grid) : undefined;
+  const ofRow = goesRound(grid) ? rowEnergies(grid) : undefined;
   return {
     kind: "profile",
     size: 2 * waves + 1, // of the forecast, of the truth, and 1
-    measure: (pair, cells) => addEnergy && meanEnergy(pair, cells, waves, addEnergy),
+    measure: (pair, cells) => ofRow && meanEnergy(pair, cells, waves, ofRow),
     curves(sums) {
       const forecasts = sums[2 * waves]!;
       const curve = (from: number) => Array.from({ length: waves }, (_, k) => sums[from + k]! / forecasts);
@@ -48,29 +48,49 @@ function goesRound({ lon }: Grid): boolean {
   return W > 1 && lon.every((x, i) => Math.abs(x - lon[0]! - (i * 360) / W) < 1e-3);
 }
 
-/** Adds S_k of a row of a field, so many times, to the numbers that begin at `to`. */
-type AddEnergy = (field: Field, row: number, times: number, into: Float64Array, to: number) => void;
+/** S_k of the truth and of a forecast, [H, waves] each, row by row as they are asked for; NaN: not yet. */
+interface Energies {
+  readonly forecast: Float64Array;
+  readonly truth: Float64Array;
+}
 
-function rowEnergy({ lat, lon }: Grid): AddEnergy {
+/** Those of a row, of the mean of the members' and of the truth, where that row begins. */
+type RowEnergies = (pair: FieldPair, row: number) => Energies & { readonly at: number };
+
+function rowEnergies({ lat, lon }: Grid): RowEnergies {
   const W = lon.length;
   const transform = realTransform(W);
   const waves = Math.floor(W / 2) + 1;
   const [real, imaginary] = [new Float64Array(waves), new Float64Array(waves)];
-  return (field, row, times, into, to) => {
+  // Regions share them. By the pair: its fields may lie in memory that the next one's will lie in.
+  const known = new WeakMap<FieldPair, Energies>();
+  const nothing = () => new Float64Array(lat.length * waves).fill(Number.NaN);
+  const add = (field: Field, row: number, times: number, into: Float64Array) => {
     transform(field, row * W, real, imaginary);
-    const circumference = equator * Math.cos((lat[row]! * Math.PI) / 180);
-    const scale = (times * circumference) / W ** 2;
+    const scale = (times * equator * Math.cos((lat[row]! * Math.PI) / 180)) / W ** 2;
     for (let k = 0; k < waves; k++) {
-      into[to + k]! += (k === 0 ? scale : 2 * scale) * (real[k]! ** 2 + imaginary[k]! ** 2);
+      into[row * waves + k]! += (k === 0 ? scale : 2 * scale) * (real[k]! ** 2 + imaginary[k]! ** 2);
     }
+  };
+  return (pair, row) => {
+    let energies = known.get(pair);
+    if (!energies) known.set(pair, (energies = { forecast: nothing(), truth: nothing() }));
+    const at = row * waves;
+    if (Number.isNaN(energies.truth[at]!)) {
+      const { forecast, truth, members = [forecast] } = pair;
+      for (const of of [energies.forecast, energies.truth]) of.fill(0, at, at + waves);
+      for (const member of members) add(member, row, 1 / members.length, energies.forecast);
+      add(truth, row, 1, energies.truth);
+    }
+    return { ...energies, at };
   };
 }
 
 function meanEnergy(
-  { forecast, truth, members = [forecast] }: FieldPair,
+  pair: FieldPair,
   { grid, weights, inside }: Cells,
   waves: number,
-  addEnergy: AddEnergy,
+  ofRow: RowEnergies,
 ): Float64Array | undefined {
   const W = grid.lon.length;
   const energies = new Float64Array(2 * waves + 1);
@@ -80,11 +100,13 @@ function meanEnergy(
     const first = inside[k]!;
     if (first % W !== 0 || inside[k + W - 1] !== first + W - 1) continue;
     let weight = 0;
-    for (let i = first; i < first + W; i++) weight += Number.isNaN(truth[i]!) ? Number.NaN : weights[i]!;
+    for (let i = first; i < first + W; i++) weight += Number.isNaN(pair.truth[i]!) ? Number.NaN : weights[i]!;
     if (Number.isNaN(weight)) continue;
-    const row = first / W;
-    for (const member of members) addEnergy(member, row, weight / members.length, energies, 0);
-    addEnergy(truth, row, weight, energies, waves);
+    const { forecast, truth, at } = ofRow(pair, first / W);
+    for (let k = 0; k < waves; k++) {
+      energies[k]! += weight * forecast[at + k]!;
+      energies[waves + k]! += weight * truth[at + k]!;
+    }
     total += weight;
   }
   if (total === 0) return undefined;
