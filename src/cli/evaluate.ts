@@ -3,13 +3,13 @@ import { arch, platform } from "node:os";
 import { expandPaths } from "../data/paths.ts";
 import { ClimaxError } from "../errors.ts";
 import { finish } from "../eval/finish.ts";
-import { toMarkdown } from "../eval/markdown.ts";
 import { readPart, writePart } from "../eval/partfile.ts";
-import { toCsv, toJson } from "../eval/report.ts";
 import { mergeRuns, type Run, type Share } from "../eval/run.ts";
-import type { Scores } from "../eval/scoredocument.ts";
 import { checkOutput, writeWhole } from "../eval/scorefile.ts";
-import { writeScoresNetcdf } from "../eval/scoresnetcdf.ts";
+import { toMarkdown } from "../scores/markdown.ts";
+import type { Scores } from "../scores/scoredocument.ts";
+import { writeScoresNetcdf } from "../scores/scoresnetcdf.ts";
+import { toCsv, toJson } from "../scores/tables.ts";
 import { type Context, command } from "./command.ts";
 import { type EvaluateConfig, evaluateConfig } from "./evaluateconfig.ts";
 import { choosePublished, printScores } from "./evaluatepage.ts";
@@ -42,7 +42,7 @@ async function run(config: EvaluateConfig, context: Context): Promise<void> {
   const outputs = [config.json, config.csv, config.netcdf, config.markdown, config.part];
   for (const path of outputs) if (path !== undefined) await checkOutput(path);
   if (config.report !== undefined) {
-    const { checkReportFolder } = await import("../plot/report.ts");
+    const { checkReportFolder } = await import("../report/write.ts");
     await checkReportFolder(config.report);
   }
   const found = config.merge ? await mergeFiles(config.merge) : await measureRun(config, share, context);
@@ -150,7 +150,7 @@ async function writeOutputs(config: EvaluateConfig, scores: Scores): Promise<voi
   if (config.markdown !== undefined) await writeWhole(config.markdown, toMarkdown(document));
   if (config.netcdf !== undefined) await writeScoresNetcdf(config.netcdf, scores);
   if (config.report !== undefined) {
-    const { writeReport } = await import("../plot/report.ts");
+    const { writeReport } = await import("../report/write.ts");
     await writeReport(config.report, scores);
   }
 }

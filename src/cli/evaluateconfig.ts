@@ -1,9 +1,9 @@
 /** The flags of `climax evaluate`. */
 import { z } from "zod";
-import { baselineNames } from "../eval/baselines.ts";
 import { benches } from "../eval/benches.ts";
-import { definitionNames } from "../eval/definitions.ts";
-import { seasonNames } from "../eval/reduce.ts";
+import { baselineNames } from "../scores/baselinenames.ts";
+import { definitionNames } from "../scores/definitions.ts";
+import { seasonNames } from "../scores/reduce.ts";
 
 export const evaluateConfig = z.strictObject({
   forecast: z

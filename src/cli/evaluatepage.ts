@@ -1,10 +1,10 @@
 /** What `climax evaluate` shows beside its scores, and how: published rows, facts, tables. */
 import { bench } from "../eval/benches.ts";
-import { type PublishedRow, publishedOf } from "../eval/published.ts";
-import { publishedBeside, scoreTables } from "../eval/report.ts";
 import type { Run } from "../eval/run.ts";
-import type { ReportRow, ScoreDocument } from "../eval/scoredocument.ts";
 import { type Grid, longitudeSeam } from "../grid/grid.ts";
+import { type PublishedRow, publishedOf } from "../scores/published.ts";
+import type { ReportRow, ScoreDocument } from "../scores/scoredocument.ts";
+import { publishedBeside, scoreTables } from "../scores/tables.ts";
 import type { Context } from "./command.ts";
 import { table } from "./table.ts";
 

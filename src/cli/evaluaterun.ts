@@ -1,16 +1,12 @@
 /** The first half of `climax evaluate`: opens forecasts and truth, finds what can be scored, and takes its statistics. */
-
 import { expandFolders } from "../data/folderfiles.ts";
 import { parseLead } from "../data/leadtime.ts";
 import { formatTime } from "../data/time.ts";
-import { baselineNames, type Climatologies, chooseClimatology } from "../eval/baselines.ts";
+import { type Climatologies, chooseClimatology } from "../eval/baselines.ts";
 import { bench, checkBench, chooseMetrics, chooseRegions, chooseVariables } from "../eval/benches.ts";
-import { definition } from "../eval/definitions.ts";
 import { cellsOf } from "../eval/finish.ts";
 import { landFraction } from "../eval/land.ts";
 import { measure } from "../eval/measure.ts";
-import type { Need } from "../eval/metric.ts";
-import { checkMetrics, metricInfo } from "../eval/metrics.ts";
 import { remarks } from "../eval/remarks.ts";
 import type { Run, RunFacts, Share } from "../eval/run.ts";
 import { findSamples } from "../eval/samples.ts";
@@ -21,6 +17,10 @@ import { chooseTerciles } from "../eval/terciles.ts";
 import { isPreparedSet, manifestOf, openTruth } from "../eval/truth.ts";
 import { viewAll } from "../eval/view.ts";
 import { type Grid, longitudeSeam } from "../grid/grid.ts";
+import { baselineNames } from "../scores/baselinenames.ts";
+import { definition } from "../scores/definitions.ts";
+import type { Need } from "../scores/metric.ts";
+import { checkMetrics, metricInfo } from "../scores/metrics.ts";
 import type { Context } from "./command.ts";
 import type { EvaluateConfig } from "./evaluateconfig.ts";
 import { interruptible } from "./interrupt.ts";

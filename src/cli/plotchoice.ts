@@ -4,9 +4,9 @@ import { type CfTime, isWithin, parsePeriod, parseTime } from "../data/time.ts";
 import { parseName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { type Region, regionNamed, regions } from "../grid/regions.ts";
-import type { Instant, PlotSource } from "../plot/plotsource.ts";
-import { leadTitle, someOf, timesTitle } from "../plot/plotwords.ts";
-import { timeTitle } from "../plot/viewwords.ts";
+import { timeTitle } from "../plot/words.ts";
+import type { Instant, PlotSource } from "../show/plotsource.ts";
+import { leadTitle, someOf, timesTitle } from "../show/plotwords.ts";
 
 /**
  * Names in the file; "geopotential" means all its levels.

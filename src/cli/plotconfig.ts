@@ -1,7 +1,7 @@
 /** The flags of `climax plot`. */
 import { z } from "zod";
-import { definitionNames } from "../eval/definitions.ts";
 import { projectionNames } from "../plot/mapview.ts";
+import { definitionNames } from "../scores/definitions.ts";
 
 export const plotConfig = z.strictObject({
   files: z

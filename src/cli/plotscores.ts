@@ -1,10 +1,10 @@
 /** Scores as curves by lead: what `climax plot` makes of the JSON of `climax evaluate`. */
 import { extname } from "node:path";
 import { ClimaxError } from "../errors.ts";
-import { readScores } from "../eval/readscores.ts";
 import { checkOutput, writeWhole } from "../eval/scorefile.ts";
 import { svgPng } from "../plot/scenecanvas.ts";
-import { scoreCurves } from "../plot/scorecurves.ts";
+import { scoreCurves } from "../report/scorecurves.ts";
+import { readScores } from "../scores/readscores.ts";
 import type { Context } from "./command.ts";
 import type { PlotConfig } from "./plotconfig.ts";
 

@@ -2,9 +2,9 @@
 // (paper, section 4.5).
 import { join } from "node:path";
 import { ClimaxError } from "../errors.ts";
-import { fitPowerLaw, type PowerLaw, powerLawMethod } from "../eval/powerlaw.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { networkOf } from "../model/network.ts";
+import { fitPowerLaw, type PowerLaw, powerLawMethod } from "../scores/powerlaw.ts";
 import { bestCheckpoint } from "../train/resume.ts";
 import { flagsFor, type StudyConfig } from "./studyconfig.ts";
 import { machineFlags, type Planner, type StudySet, scoreJobs } from "./studyjobs.ts";

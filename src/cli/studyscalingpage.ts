@@ -1,6 +1,6 @@
 // What a scaling study shows: its points and power laws as tables, CSV and figures.
-import { powerLawAt } from "../eval/powerlaw.ts";
 import { panels } from "../plot/chart.ts";
+import { powerLawAt } from "../scores/powerlaw.ts";
 import type { Over, Quantity, ScalingFit, ScalingPoint } from "./studyscaling.ts";
 import { table } from "./table.ts";
 

@@ -1,9 +1,9 @@
 /** `climax view`: a page on this machine that shows forecasts as maps, beside the truth and the error. */
 import { z } from "zod";
 import { expandPaths } from "../data/paths.ts";
-import { definitionNames } from "../eval/definitions.ts";
-import { serveView } from "../plot/viewserver.ts";
-import { openViewSource } from "../plot/viewsource.ts";
+import { definitionNames } from "../scores/definitions.ts";
+import { serveView } from "../show/viewserver.ts";
+import { openViewSource } from "../show/viewsource.ts";
 import { command } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
 import { version } from "./version.ts";

@@ -1,6 +1,8 @@
 /** What costs nothing and must be beaten: the state at the start, and the state that is usual. */
 import { formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
+import type { BaselineName } from "../scores/baselinenames.ts";
+import type { Definition } from "../scores/definitions.ts";
 import type { ClimatologyKind } from "../sets/climatology.ts";
 import {
   type Climatology,
@@ -9,20 +11,11 @@ import {
   openClimatology,
   type Training,
 } from "./climatologysource.ts";
-import type { Definition } from "./definitions.ts";
 import type { Samples } from "./samples.ts";
 import { type Truth, timeMean } from "./truth.ts";
 import type { Viewed } from "./view.ts";
 
 export type { Climatology } from "./climatologysource.ts";
-
-export const baselineNames = [
-  "persistence",
-  "climatology",
-  "climatology-weekly",
-  "climatology-dayofyear",
-] as const;
-export type BaselineName = (typeof baselineNames)[number];
 
 /** The climatology that a baseline forecasts. */
 const kinds: Partial<Record<BaselineName, ClimatologyKind>> = {

@@ -1,8 +1,8 @@
 /** Benches: what a named benchmark fixes. */
 import { parseName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
-import type { BaselineName } from "./baselines.ts";
-import { ensembleMetrics, metricInfo } from "./metrics.ts";
+import type { BaselineName } from "../scores/baselinenames.ts";
+import { ensembleMetrics, metricInfo } from "../scores/metrics.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
 import type { BenchUnits } from "./view.ts";

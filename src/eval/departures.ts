@@ -1,7 +1,7 @@
 /** Where a run departs from its bench, so that scores published for the bench do not compare with those of the run. */
 import { type CfTime, formatTime, timeParts } from "../data/time.ts";
+import type { Definition } from "../scores/definitions.ts";
 import type { Bench } from "./benches.ts";
-import type { Definition } from "./definitions.ts";
 import type { Samples } from "./samples.ts";
 
 /** A period that is covered to this part counts as the whole: the last forecasts of a year have no truth in it. */

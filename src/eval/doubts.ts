@@ -3,9 +3,9 @@
  * turned round. Each forecast system is held against the truth on its first forecasts.
  */
 import { ClimaxError } from "../errors.ts";
+import type { Field } from "../scores/metric.ts";
 import type { Overview } from "./gaps.ts";
 import { compare, counted, Likeness, type Resemblance } from "./likeness.ts";
-import type { Field } from "./metric.ts";
 import { type Mirror, mirrors } from "./mirrors.ts";
 import type { Sample } from "./samples.ts";
 import { TimeShifts } from "./timeshifts.ts";

@@ -1,12 +1,12 @@
 /** From a run to its scores: the document that all outputs show, and the maps that go with it. */
 import { unknownName } from "../errors.ts";
 import { describeGrid } from "../grid/grid.ts";
-import { baselineNames } from "./baselines.ts";
-import { definition } from "./definitions.ts";
-import { type BootstrapOptions, reduce, type Season } from "./reduce.ts";
-import { type NamedCells, regionCells } from "./regioncells.ts";
+import { baselineNames } from "../scores/baselinenames.ts";
+import { definition } from "../scores/definitions.ts";
+import { type BootstrapOptions, reduce, type Season } from "../scores/reduce.ts";
+import { type NamedCells, regionCells } from "../scores/regioncells.ts";
+import type { Provenance, ReportRow, Scores } from "../scores/scoredocument.ts";
 import type { Run } from "./run.ts";
-import type { Provenance, ReportRow, Scores } from "./scoredocument.ts";
 
 export interface FinishOptions {
   readonly seasons: readonly Season[];

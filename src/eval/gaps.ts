@@ -1,7 +1,7 @@
 /** Gaps of forecasts: cells whose truth is known and whose forecast is missing, or no finite number. */
 import { formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
-import type { Field } from "./metric.ts";
+import type { Field } from "../scores/metric.ts";
 import type { Sample } from "./samples.ts";
 
 /** Refuse them, leave those cells out for all systems, or leave the whole forecast out for all systems. */

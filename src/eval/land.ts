@@ -2,8 +2,8 @@
 import { openArchive } from "../data/archive.ts";
 import { expandFolders } from "../data/folderfiles.ts";
 import { ClimaxError } from "../errors.ts";
+import type { Field } from "../scores/metric.ts";
 import { openSet } from "../sets/prepared.ts";
-import type { Field } from "./metric.ts";
 import { isPreparedSet, type LandMask, landOfArchive, landOfSet, type Truth } from "./truth.ts";
 import type { Viewed } from "./view.ts";
 

@@ -1,10 +1,16 @@
 /** The statistics of one variable and lead while they grow: a row for each forecast, and sums over all of them. */
 import type { CfTime } from "../data/time.ts";
 import type { Grid } from "../grid/grid.ts";
-import { addTo, settle } from "./compensated.ts";
-import type { CellMetric, FieldPair, Metric, Need, ProfileMetric, SeriesMetric } from "./metric.ts";
-import type { NamedCells } from "./regioncells.ts";
-import { type CellSums, type LeadStatistics, mapSums, type ProfileSums, type Series } from "./statistics.ts";
+import { addTo, settle } from "../scores/compensated.ts";
+import type { CellMetric, FieldPair, Metric, Need, ProfileMetric, SeriesMetric } from "../scores/metric.ts";
+import type { NamedCells } from "../scores/regioncells.ts";
+import {
+  type CellSums,
+  type LeadStatistics,
+  mapSums,
+  type ProfileSums,
+  type Series,
+} from "../scores/statistics.ts";
 
 /** A system or baseline with its metrics. */
 export interface MeasuredSystem {

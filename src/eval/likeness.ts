@@ -1,5 +1,5 @@
 /** Whether forecasts resemble another state of the truth more than the one that they are for. */
-import type { Field } from "./metric.ts";
+import type { Field } from "../scores/metric.ts";
 
 /**
  * A forecast is doubtful when its RMSE against another state of the truth is below this part of its RMSE against the

@@ -1,17 +1,18 @@
 /** The measuring itself: every system and baseline on exactly the same times and cells, one forecast at a time. */
 import { ClimaxError } from "../errors.ts";
-import type { BaselineName, Climatology } from "./baselines.ts";
-import type { Definition } from "./definitions.ts";
+import type { BaselineName } from "../scores/baselinenames.ts";
+import type { Definition } from "../scores/definitions.ts";
+import type { FieldPair } from "../scores/metric.ts";
+import type { NamedCells } from "../scores/regioncells.ts";
+import type { LeadStatistics, Statistics } from "../scores/statistics.ts";
+import type { Climatology } from "./baselines.ts";
 import type { DoubtPolicy } from "./doubts.ts";
 import { GapLedger, type GapPolicy } from "./gaps.ts";
 import { bytesOfMap, LeadSums } from "./leadsums.ts";
 import { plan, type VariablePlan } from "./measureplan.ts";
-import type { FieldPair } from "./metric.ts";
-import type { NamedCells } from "./regioncells.ts";
 import type { Share } from "./run.ts";
 import type { Samples } from "./samples.ts";
 import { StateReader, type States } from "./states.ts";
-import type { LeadStatistics, Statistics } from "./statistics.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
 import { cacheTruth } from "./truthcache.ts";

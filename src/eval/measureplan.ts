@@ -1,9 +1,9 @@
 /** What is measured of each variable: which metrics, of which systems, and what they are given beside the truth. */
 import { ClimaxError } from "../errors.ts";
-import type { BaselineName } from "./baselines.ts";
+import type { BaselineName } from "../scores/baselinenames.ts";
+import type { MetricInfo, Need } from "../scores/metric.ts";
+import { metricInfo } from "../scores/metrics.ts";
 import type { MeasureOptions } from "./measure.ts";
-import type { MetricInfo, Need } from "./metric.ts";
-import { metricInfo } from "./metrics.ts";
 import type { Share } from "./run.ts";
 import type { Sample } from "./samples.ts";
 import type { UsualFields } from "./states.ts";

@@ -8,9 +8,9 @@ import { z } from "zod";
 import type { Calendar, CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { makeGrid } from "../grid/grid.ts";
+import type { CellSums, LeadStatistics, ProfileSums, Series, Statistics } from "../scores/statistics.ts";
 import type { Run, RunFacts } from "./run.ts";
 import { writeWhole } from "./scorefile.ts";
-import type { CellSums, LeadStatistics, ProfileSums, Series, Statistics } from "./statistics.ts";
 
 const format = "climax-evaluation-part";
 

@@ -1,7 +1,8 @@
 /** What a reader must know beside the numbers: simulated weather, days that are not held out, forecasts left out. */
-import type { BaselineName, Climatology } from "./baselines.ts";
+import type { BaselineName } from "../scores/baselinenames.ts";
+import type { Definition } from "../scores/definitions.ts";
+import type { Climatology } from "./baselines.ts";
 import type { Bench } from "./benches.ts";
-import type { Definition } from "./definitions.ts";
 import { departures } from "./departures.ts";
 import type { Samples } from "./samples.ts";
 import type { ForecastSystem } from "./systems.ts";

@@ -4,10 +4,10 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { ClimaxError } from "../errors.ts";
-import type { DefinitionName } from "./definitions.ts";
-import { mergeStatistics } from "./mergestatistics.ts";
-import type { Provenance, ScoreDocument } from "./scoredocument.ts";
-import type { Statistics } from "./statistics.ts";
+import type { DefinitionName } from "../scores/definitions.ts";
+import { mergeStatistics } from "../scores/mergestatistics.ts";
+import type { Provenance, ScoreDocument } from "../scores/scoredocument.ts";
+import type { Statistics } from "../scores/statistics.ts";
 
 /** All that a score document says beside the scores; plain values, so that a file can hold them. */
 export interface RunFacts {

@@ -1,7 +1,7 @@
 /** Which forecasts are scored: the initial times and leads that all systems share and the truth can judge. */
 import { addHours, type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
-import type { BaselineName } from "./baselines.ts";
+import type { BaselineName } from "../scores/baselinenames.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
 

@@ -1,11 +1,10 @@
 /** The climate of precipitation that SEEPS wants: from WeatherBench 2's climatology, or a training period. */
-
 import { expandFolders } from "../data/folderfiles.ts";
 import { text } from "../data/recognise.ts";
 import { parseUnit } from "../data/units.ts";
 import { ClimaxError } from "../errors.ts";
+import { dryBelow } from "../scores/seeps.ts";
 import { type ClimatologyFile, openClimatologyFile } from "./climatologyfile.ts";
-import { dryBelow } from "./seeps.ts";
 import { trainingSeeps } from "./seepstraining.ts";
 import { isPreparedSet, openTruth, type Truth } from "./truth.ts";
 import type { SeepsAt, SeepsClimate } from "./usual.ts";

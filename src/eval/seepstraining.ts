@@ -2,11 +2,11 @@
 import { addHours, type CfTime, formatTime, timeParts } from "../data/time.ts";
 import { parseUnit } from "../data/units.ts";
 import { ClimaxError } from "../errors.ts";
+import { dryBelow } from "../scores/seeps.ts";
+import { weightedQuantile } from "../scores/weightedquantile.ts";
 import { longestYear, minuteOfDay, reach } from "../sets/seasonal.ts";
-import { dryBelow } from "./seeps.ts";
 import type { Truth } from "./truth.ts";
 import type { SeepsClimate, SeepsFields } from "./usual.ts";
-import { weightedQuantile } from "./weightedquantile.ts";
 
 /** Bytes of states that are kept beyond those of one window. */
 const kept = 128 * 2 ** 20;

@@ -4,9 +4,11 @@
  * is the mean of its states inside, persistence the one state at the initial time, a climatology its mean over the same
  * times.
  */
-import { type BaselineName, type Climatology, persistence } from "./baselines.ts";
+import type { BaselineName } from "../scores/baselinenames.ts";
+import { ensembleMean } from "../scores/ensemble.ts";
+import type { Field } from "../scores/metric.ts";
+import { type Climatology, persistence } from "./baselines.ts";
 import { type DoubtPolicy, Watch } from "./doubts.ts";
-import { ensembleMean } from "./ensemble.ts";
 import {
   type Gap,
   type GapLedger,
@@ -16,7 +18,6 @@ import {
   overview,
   refuseGap,
 } from "./gaps.ts";
-import type { Field } from "./metric.ts";
 import type { Sample } from "./samples.ts";
 import { controlName, type ForecastSystem } from "./systems.ts";
 import { type FieldAt, type Truth, timeMean } from "./truth.ts";

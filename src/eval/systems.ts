@@ -6,7 +6,7 @@ import { inParallel, type OpenFiles, openFiles } from "../data/openfiles.ts";
 import { type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
-import { baselineNames } from "./baselines.ts";
+import { baselineNames } from "../scores/baselinenames.ts";
 import { type FileFacts, factsTaker } from "./filefacts.ts";
 import { type ForecastFile, openForecastFile } from "./forecastfile.ts";
 import { type ForecastIndex, forecastIndex } from "./forecastindex.ts";

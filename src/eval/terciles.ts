@@ -6,7 +6,7 @@ import type { CfTime } from "../data/time.ts";
 import { parseUnit } from "../data/units.ts";
 import { parseName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
-import type { Field } from "./metric.ts";
+import type { Field } from "../scores/metric.ts";
 import { openTercileFile } from "./tercilefile.ts";
 import { trainingTerciles } from "./trainingterciles.ts";
 import { isPreparedSet, openTruth, type Truth } from "./truth.ts";

@@ -1,6 +1,6 @@
 /** Whether forecasts are for other times than they say. */
+import type { Field } from "../scores/metric.ts";
 import { compare, counted, Likeness, type Resemblance } from "./likeness.ts";
-import type { Field } from "./metric.ts";
 import { type Sample, usualStep } from "./samples.ts";
 import type { Truth } from "./truth.ts";
 import type { Doubt } from "./unitdoubts.ts";

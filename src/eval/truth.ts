@@ -6,9 +6,9 @@ import { expandFolders, holdsData } from "../data/folderfiles.ts";
 import type { Calendar, CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Grid } from "../grid/grid.ts";
+import type { Field } from "../scores/metric.ts";
 import type { ClimatologyKind } from "../sets/climatology.ts";
 import { openSet, type PreparedSet, type SplitName } from "../sets/prepared.ts";
-import type { Field } from "./metric.ts";
 import { seasonalFields } from "./seasonalfields.ts";
 
 /** A field [H * W] for each valid time, read when asked for; the same array may come again. */

@@ -1,6 +1,6 @@
 /** Whether a forecast is in the units of the truth, by its level and how much it varies, and what it may be in instead. */
+import type { Field } from "../scores/metric.ts";
 import type { Overview } from "./gaps.ts";
-import type { Field } from "./metric.ts";
 
 /** What is said of a doubtful forecast. */
 export interface Doubt {

@@ -1,6 +1,6 @@
 /** What is usual at a place and time of the year, as some metrics want it beside the truth: read when asked for. */
 import type { CfTime } from "../data/time.ts";
-import type { Field } from "./metric.ts";
+import type { Field } from "../scores/metric.ts";
 
 /** What SEEPS asks of the climate of precipitation. */
 export interface SeepsClimate {

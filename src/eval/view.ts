@@ -8,6 +8,7 @@ import type { CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { cropper } from "../grid/crop.ts";
 import { describeGrid, type Grid, regularGrid, sameGrid } from "../grid/grid.ts";
+import type { Field } from "../scores/metric.ts";
 import {
   coveredPart,
   findWay,
@@ -17,7 +18,6 @@ import {
   type RegridChoice,
   type Way,
 } from "./commongrid.ts";
-import type { Field } from "./metric.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { FieldAt, Truth } from "./truth.ts";
 

@@ -1,12 +1,11 @@
 // Forecasts from many initial times, streamed to one file: memory does not grow with their number, nor with that of
 // leads and members.
-
+import { hash32 } from "../data/hash.ts";
 import { formatLead } from "../data/leadtime.ts";
 import { formatTime } from "../data/time.ts";
 import { Random } from "../engine/random.ts";
 import { ClimaxError } from "../errors.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
-import { hash32 } from "../sets/shuffle.ts";
 import { type Missing, readState } from "./inputs.ts";
 import { type Ensemble, listMembers, type Member, noEnsemble, perturb, type Rollout } from "./members.ts";
 import { createOutput, type ForecastOutput } from "./output.ts";

@@ -1,9 +1,9 @@
 // The members of an ensemble: which checkpoint, how much earlier it starts, by which steps, and with which noise.
+import { hash32 } from "../data/hash.ts";
 import { formatLead } from "../data/leadtime.ts";
 import type { CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
-import { hash32 } from "../sets/shuffle.ts";
 import { type FieldKey, randomFields } from "./randomfield.ts";
 import { type Intervals, isConstant } from "./rollout.ts";
 import type { States } from "./states.ts";

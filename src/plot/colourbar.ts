@@ -5,7 +5,7 @@ import { gapColour } from "./mapraster.ts";
 import { linearTicks, tickLabels } from "./scale.ts";
 import type { Item, Raster } from "./scene.ts";
 import { ink } from "./svg.ts";
-import { unitsTitle } from "./viewwords.ts";
+import { unitsTitle } from "./words.ts";
 
 const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const power = (exponent: number) =>

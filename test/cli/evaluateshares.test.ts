@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vite
 import { evaluateCommand } from "../../src/cli/evaluate.ts";
 import { openDataset } from "../../src/data/open.ts";
 import type { ClimaxError } from "../../src/errors.ts";
-import type { DifferenceRow, ReportRow, ScoreDocument } from "../../src/eval/scoredocument.ts";
+import type { DifferenceRow, ReportRow, ScoreDocument } from "../../src/scores/scoredocument.ts";
 import { tinyFolder, writeForecast, writeTruth } from "../eval/tinyfiles.ts";
 
 const lat = [-75, -45, -15, 15, 45, 75];

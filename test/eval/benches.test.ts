@@ -15,17 +15,17 @@ import {
   chooseRegions,
   chooseVariables,
 } from "../../src/eval/benches.ts";
-import { definition } from "../../src/eval/definitions.ts";
 import { departures } from "../../src/eval/departures.ts";
 import { landFraction } from "../../src/eval/land.ts";
-import { metricTable } from "../../src/eval/metrics.ts";
-import { regionCells } from "../../src/eval/regioncells.ts";
 import type { Samples } from "../../src/eval/samples.ts";
 import type { ForecastSystem } from "../../src/eval/systems.ts";
 import { openTruth, type Truth } from "../../src/eval/truth.ts";
 import { makeView } from "../../src/eval/view.ts";
 import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import { type Grid, makeGrid, regularGrid } from "../../src/grid/grid.ts";
+import { definition } from "../../src/scores/definitions.ts";
+import { metricTable } from "../../src/scores/metrics.ts";
+import { regionCells } from "../../src/scores/regioncells.ts";
 import { prepare } from "../../src/sets/prepare.ts";
 import { fakeArchive, fakeCells, fakeGrid, provenance } from "../support/fakearchive.ts";
 import { tinyFolder, writeTruth } from "./tinyfiles.ts";

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatTime, parseTime } from "../../src/data/time.ts";
 import type { ClimaxError } from "../../src/errors.ts";
-import { definition } from "../../src/eval/definitions.ts";
 import { measure } from "../../src/eval/measure.ts";
 import type { Samples } from "../../src/eval/samples.ts";
-import type { LeadStatistics } from "../../src/eval/statistics.ts";
 import type { Truth } from "../../src/eval/truth.ts";
 import { makeGrid } from "../../src/grid/grid.ts";
+import { definition } from "../../src/scores/definitions.ts";
+import type { LeadStatistics } from "../../src/scores/statistics.ts";
 import { type Asked, alwaysThe, climatologyOf, measureFiles, rowsOf } from "./measuring.ts";
 import { tinyFolder, writeEnsemble, writeForecast, writeTruth } from "./tinyfiles.ts";
 

@@ -1,12 +1,13 @@
 /** Measures tiny files, for tests. */
-import type { BaselineName, Climatology } from "../../src/eval/baselines.ts";
-import { definition } from "../../src/eval/definitions.ts";
+import type { Climatology } from "../../src/eval/baselines.ts";
 import { type MeasureOptions, measure } from "../../src/eval/measure.ts";
-import { regionCells } from "../../src/eval/regioncells.ts";
 import { findSamples } from "../../src/eval/samples.ts";
-import type { Statistics } from "../../src/eval/statistics.ts";
 import { openSystems } from "../../src/eval/systems.ts";
 import { openTruth } from "../../src/eval/truth.ts";
+import type { BaselineName } from "../../src/scores/baselinenames.ts";
+import { definition } from "../../src/scores/definitions.ts";
+import { regionCells } from "../../src/scores/regioncells.ts";
+import type { Statistics } from "../../src/scores/statistics.ts";
 
 export interface Asked
   extends Partial<Omit<MeasureOptions, "systems" | "truth" | "samples" | "definition" | "regions">> {

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ClimaxError } from "../../src/errors.ts";
 import { readPart, writePart } from "../../src/eval/partfile.ts";
 import { mergeRuns, type Run, type RunFacts } from "../../src/eval/run.ts";
-import type { LeadStatistics } from "../../src/eval/statistics.ts";
 import { makeGrid } from "../../src/grid/grid.ts";
+import type { LeadStatistics } from "../../src/scores/statistics.ts";
 import { tinyFolder } from "./tinyfiles.ts";
 
 const facts: RunFacts = {

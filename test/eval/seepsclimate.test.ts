@@ -6,9 +6,9 @@ import { addHours, type CfTime, decodeTimes, timeParts } from "../../src/data/ti
 import { chooseSeepsClimate } from "../../src/eval/seepsclimate.ts";
 import type { Truth } from "../../src/eval/truth.ts";
 import { makeView } from "../../src/eval/view.ts";
-import { weightedQuantile } from "../../src/eval/weightedquantile.ts";
 import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import { type Grid, makeGrid } from "../../src/grid/grid.ts";
+import { weightedQuantile } from "../../src/scores/weightedquantile.ts";
 import { tinyFolder } from "./tinyfiles.ts";
 
 const at = (date: string): CfTime => decodeTimes([0], `hours since ${date}`, "standard")[0]!;

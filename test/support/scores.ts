@@ -1,4 +1,5 @@
 /** Scores as a run makes them, with made-up numbers that behave like weather: errors grow with the lead and level off. */
+import { regularGrid } from "../../src/grid/grid.ts";
 import type {
   DifferenceRow,
   Profile,
@@ -6,8 +7,7 @@ import type {
   ScoreDocument,
   ScoreMap,
   Scores,
-} from "../../src/eval/scoredocument.ts";
-import { regularGrid } from "../../src/grid/grid.ts";
+} from "../../src/scores/scoredocument.ts";
 
 export interface Wanted {
   /** Names of systems with forecasts, and how large their errors are beside those of "ours". */

@@ -1,0 +1,8 @@
+/** The systems that cost nothing and must be beaten, in the order of the tables. */
+export const baselineNames = [
+  "persistence",
+  "climatology",
+  "climatology-weekly",
+  "climatology-dayofyear",
+] as const;
+export type BaselineName = (typeof baselineNames)[number];
