@@ -35,7 +35,10 @@ await climax(
   "forecast --checkpoint demo/finetune/best.safetensors --input demo/earth --time 2004-01..2004-12-27 --every 60h --lead 24h,72h -o demo/forecast.nc",
 );
 await climax(
-  "eval --bench weatherbench --forecast demo/forecast.nc --truth demo/earth --json demo/scores.json --csv demo/scores.csv",
+  "eval --bench weatherbench --forecast demo/forecast.nc --truth demo/earth --json demo/scores.json --csv demo/scores.csv --region global,tropics,northern-hemisphere --report demo/report",
+);
+await climax(
+  "plot demo/forecast.nc --variable z_500 --time 2004-07-01T12 --lead 72h --truth demo/earth -o demo/z500.png",
 );
 
 const rows = scoresOf("demo/scores.json");

@@ -2,6 +2,7 @@
 import { expandFolders } from "../data/folderfiles.ts";
 import { parseLead } from "../data/leadtime.ts";
 import { formatTime } from "../data/time.ts";
+import { alignAll } from "../eval/align.ts";
 import { type Climatologies, chooseClimatology } from "../eval/baselines.ts";
 import { bench, checkBench, chooseMetrics, chooseRegions, chooseVariables } from "../eval/benches.ts";
 import { cellsOf } from "../eval/finish.ts";
@@ -15,7 +16,6 @@ import { chooseSeepsClimate } from "../eval/seepsclimate.ts";
 import { checkControl, type ForecastSystem, openSystems } from "../eval/systems.ts";
 import { chooseTerciles } from "../eval/terciles.ts";
 import { isPreparedSet, manifestOf, openTruth } from "../eval/truth.ts";
-import { viewAll } from "../eval/view.ts";
 import { type Grid, longitudeSeam } from "../grid/grid.ts";
 import { baselineNames } from "../scores/baselinenames.ts";
 import { definition } from "../scores/definitions.ts";
@@ -60,15 +60,18 @@ export async function measureRun(
     );
     checkBench(chosen, files.systems, baselines);
     if (config.control) checkControl(files.systems);
-    const viewed = viewAll(whole, files.systems, chosen.units, { regrid: config.regrid, grid: config.grid });
-    const { truth, systems } = viewed;
-    for (const note of [...whole.notes, ...files.notes, ...viewed.notes]) context.info(note);
+    const aligned = alignAll(whole, files.systems, chosen.units, {
+      regrid: config.regrid,
+      grid: config.grid,
+    });
+    const { truth, systems } = aligned;
+    for (const note of [...whole.notes, ...files.notes, ...aligned.notes]) context.info(note);
     const { variables, left } = chooseVariables(config.variables, chosen, systems, truth);
     if (left.length > 0) context.warn(`of the variables of ${chosen.name}, left out: ${left.join(", ")}`);
     const askedMetrics = config.metrics && checkMetrics(config.metrics);
     const choice = { variables, terciles: config.terciles !== undefined };
     const wanted = chooseMetrics(askedMetrics, chosen, systems, choice);
-    const usual = { asked: config.climatology, truth, toView: viewed.toView };
+    const usual = { asked: config.climatology, truth, alignmentOf: aligned.alignmentOf };
     const seeps = needed(wanted, "seeps") ? maybe(await chooseSeepsClimate(usual)) : undefined;
     const metrics = [
       ...chooseMetrics(askedMetrics, chosen, systems, { ...choice, seeps: seeps !== undefined }),
@@ -108,11 +111,11 @@ export async function measureRun(
     const mask = needed(metrics, "terciles") || config.region?.some((name) => /(^|-)(land|sea)$/.test(name));
     const landNotes: string[] = [];
     const land = mask
-      ? await landFraction(config.land ?? whole, viewed.toView, (note) => landNotes.push(note))
+      ? await landFraction(config.land ?? whole, aligned.alignmentOf, (note) => landNotes.push(note))
       : undefined;
     for (const note of landNotes) context.info(note);
     const regions = chooseRegions(config.region, metrics, land !== undefined);
-    const place = { definition: by.name, regions, whole: viewed.region, land: land ? [...land] : null };
+    const place = { definition: by.name, regions, whole: aligned.region, land: land ? [...land] : null };
     const fields = samples.byVariable.reduce((sum, { samples }) => sum + samples.length, 0);
     const bar = progress({ label: "evaluate", total: fields, quiet: context.quiet });
     const statistics = await interruptible((signal) =>
@@ -153,7 +156,7 @@ export async function measureRun(
       validTimes: [formatTime(samples.valid[0]), formatTime(samples.valid[1])],
       systems: scored.map((name) => {
         const own = systems.find((system) => system.name === name);
-        return { name, files: [...(own?.paths ?? [])], members: own?.members ?? 1 };
+        return { name, files: [...(own?.paths ?? [])], members: own?.members ?? 1, made: own?.made ?? [] };
       }),
       truth: truthPaths,
       synthetic: truth.synthetic || systems.some((system) => system.synthetic),
@@ -167,7 +170,7 @@ export async function measureRun(
     const notes = [
       ...whole.notes,
       ...files.notes,
-      ...viewed.notes,
+      ...aligned.notes,
       ...climatology.notes,
       ...(seeps ? [`seeps by the ${seeps.label}`, ...seeps.notes] : []),
       ...(terciles ? [`terciles: ${terciles.terciles.label}`, ...terciles.notes] : []),

@@ -2,10 +2,10 @@
 import { extname } from "node:path";
 import { expandPaths } from "../data/paths.ts";
 import { ClimaxError } from "../errors.ts";
+import { cutAlignment } from "../eval/align.ts";
 import { openClimatology } from "../eval/climatologysource.ts";
 import { checkOutput, writeWhole } from "../eval/scorefile.ts";
 import type { FieldAt } from "../eval/truth.ts";
-import { makeView } from "../eval/view.ts";
 import { describeGrid } from "../grid/grid.ts";
 import { encodeGif } from "../plot/animation.ts";
 import { drawMaps, type MapOptions, type Picture } from "../plot/map.ts";
@@ -183,8 +183,8 @@ function checkWhat(what: "state" | "anomaly" | "error", given: PlotConfig, sourc
 /** The climatology on the points of the source. */
 async function usualFields(path: string, source: PlotSource, { info }: Context) {
   const opened = await openClimatology(path, (from, what) => {
-    const view = makeView(from, source.grid, new Map());
-    if (view) return { ...view, note: undefined };
+    const cut = cutAlignment(from, source.grid, new Map());
+    if (cut) return { ...cut, note: undefined };
     throw new ClimaxError(
       "grid",
       `${what} is on ${describeGrid(from)}, ${source.paths[0]} on ${describeGrid(source.grid)}`,

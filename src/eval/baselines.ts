@@ -4,6 +4,7 @@ import { ClimaxError } from "../errors.ts";
 import type { BaselineName } from "../scores/baselinenames.ts";
 import type { Definition } from "../scores/definitions.ts";
 import type { ClimatologyKind } from "../sets/climatology.ts";
+import type { Aligned } from "./align.ts";
 import {
   type Climatology,
   fromTraining,
@@ -13,7 +14,6 @@ import {
 } from "./climatologysource.ts";
 import type { Samples } from "./samples.ts";
 import { type Truth, timeMean } from "./truth.ts";
-import type { Viewed } from "./view.ts";
 
 export type { Climatology } from "./climatologysource.ts";
 
@@ -74,7 +74,7 @@ export interface ClimatologyOptions {
   readonly baselines: readonly BaselineName[];
   /** Whether the user named them: then one that cannot be had is refused, else left out. Refused unless given. */
   readonly baselinesAsked?: boolean;
-  readonly toView: Viewed["toView"];
+  readonly alignmentOf: Aligned["alignmentOf"];
 }
 
 /**
@@ -92,7 +92,7 @@ export async function chooseClimatology(options: ClimatologyOptions): Promise<Cl
   const close = async () => undefined;
   const word = climatologyWords.find((known) => known === asked);
   if (asked !== undefined && word === undefined) {
-    const own = await openClimatology(asked, options.toView);
+    const own = await openClimatology(asked, options.alignmentOf);
     try {
       const baselines = chooseBaselines(options, own.training, own);
       const seasonal = definition.anomalies === "climatology" && own.training;

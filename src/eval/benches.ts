@@ -3,9 +3,9 @@ import { parseName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import type { BaselineName } from "../scores/baselinenames.ts";
 import { ensembleMetrics, metricInfo } from "../scores/metrics.ts";
+import type { BenchUnits } from "./align.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
-import type { BenchUnits } from "./view.ts";
 
 export interface Bench {
   readonly name: string;

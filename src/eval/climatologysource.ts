@@ -3,10 +3,10 @@ import { openArchive } from "../data/archive.ts";
 import { expandFolders } from "../data/folderfiles.ts";
 import type { ClimatologyKind } from "../sets/climatology.ts";
 import { openSet } from "../sets/prepared.ts";
+import { type Aligned, alignField } from "./align.ts";
 import { openClimatologyFile } from "./climatologyfile.ts";
 import { seasonalFields } from "./seasonalfields.ts";
 import { type FieldAt, isPreparedSet, timeMean } from "./truth.ts";
-import { type Viewed, viewField } from "./view.ts";
 
 /** A usual state for each valid time. */
 export interface Climatology {
@@ -50,55 +50,58 @@ export interface OwnClimatology {
  *
  * @throws ClimaxError "grid" where it does not cover what is scored; "data" for what cannot be read
  */
-export async function openClimatology(path: string, toView: Viewed["toView"]): Promise<OwnClimatology> {
+export async function openClimatology(
+  path: string,
+  alignmentOf: Aligned["alignmentOf"],
+): Promise<OwnClimatology> {
   const what = `the climatology ${path}`;
   if (isPreparedSet(path)) {
     const set = await openSet(path);
     const close = () => set.close();
-    const view = await orClose(close, () => toView(set.grid, what));
+    const alignment = await orClose(close, () => alignmentOf(set.grid, what));
     const seasonal = seasonalFields(set);
     const names = new Set(set.variables.map(({ name }) => name));
     const training: Training = {
       path,
       make: async (kind, name) => {
         if (!names.has(name)) return undefined;
-        return viewField(seasonal(kind, name), view, name);
+        return alignField(seasonal(kind, name), alignment, name);
       },
     };
-    const notes = view.note ? [view.note] : [];
+    const notes = alignment.note ? [alignment.note] : [];
     return { climatology: fromTraining(training, "mean"), kind: "mean", training, notes, close };
   }
   const paths = await expandFolders([path]);
   const file = paths.length === 1 ? await openClimatologyFile(paths[0]!) : undefined;
   if (file) {
     const { axes, close } = file;
-    const view = await orClose(close, () => toView(file.grid, what));
+    const alignment = await orClose(close, () => alignmentOf(file.grid, what));
     const climatology: Climatology = {
       label: `the climatology of ${path} ${axes.words}`,
       field: async (name) => {
         const at = file.field(name);
-        return at && viewField(at, view, name);
+        return at && alignField(at, alignment, name);
       },
     };
     const kind = axes.kind === "month" ? undefined : "dayofyear";
-    const notes = [...file.notes, ...(view.note ? [view.note] : [])];
+    const notes = [...file.notes, ...(alignment.note ? [alignment.note] : [])];
     return { climatology, kind, training: undefined, notes, close };
   }
   const archive = await openArchive(paths);
   const close = () => archive.close();
-  const view = await orClose(close, () => toView(archive.grid, what));
+  const alignment = await orClose(close, () => alignmentOf(archive.grid, what));
   const steps = Array.from({ length: Math.max(1, archive.times.length) }, (_, step) => step);
   const climatology: Climatology = {
     label: `the mean of ${path} (${steps.length} ${steps.length === 1 ? "state" : "states"})`,
     field: async (name) => {
       const variable = archive.variables.get(name);
       if (!variable) return undefined;
-      const read = async (_: string, step: number) => view.apply(name, await variable.read(step));
-      const field = await timeMean({ grid: view.grid, read }, name, variable.constant ? [0] : steps);
+      const read = async (_: string, step: number) => alignment.apply(name, await variable.read(step));
+      const field = await timeMean({ grid: alignment.grid, read }, name, variable.constant ? [0] : steps);
       return () => field;
     },
   };
-  const notes = [...archive.notes, ...(view.note ? [view.note] : [])];
+  const notes = [...archive.notes, ...(alignment.note ? [alignment.note] : [])];
   return { climatology, kind: "mean", training: undefined, notes, close };
 }
 

@@ -4,7 +4,7 @@ import { type Grid, sameGrid } from "../grid/grid.ts";
 import type { ForecastFile, Presence } from "./forecastfile.ts";
 
 export interface FileFacts
-  extends Pick<ForecastFile, "path" | "system" | "grid" | "synthetic" | "averageHours" | "region"> {
+  extends Pick<ForecastFile, "path" | "system" | "grid" | "synthetic" | "averageHours" | "region" | "made"> {
   readonly initial: readonly CfTime[];
   readonly leads: readonly number[];
   readonly notes: readonly string[];
@@ -27,9 +27,9 @@ export function factsTaker(): (file: ForecastFile) => FileFacts {
     for (const [name, { presence }] of file.fields) {
       together.set(presence, [...(together.get(presence) ?? []), name]);
     }
-    const { path, system, synthetic, averageHours, region, initial, leads, notes } = file;
+    const { path, system, synthetic, averageHours, region, made, initial, leads, notes } = file;
     return {
-      ...{ path, system, synthetic, averageHours, region, grid },
+      ...{ path, system, synthetic, averageHours, region, made, grid },
       ...{ initial, leads, notes },
       fields: new Map([...file.fields].map(([name, { units, members }]) => [name, { units, members }])),
       groups: [...together].map(([{ has }, variables]) => {

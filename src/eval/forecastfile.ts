@@ -42,6 +42,8 @@ export interface ForecastFile {
   readonly averageHours: number | undefined;
   /** Name of the region that the grid is, if the file gives one. */
   readonly region: string | undefined;
+  /** What made it, as the file says: program or model, and the adapter that it ran on. */
+  readonly made: string | undefined;
   close(): Promise<void>;
 }
 
@@ -67,6 +69,7 @@ export async function openForecastFile(
       synthetic: isSynthetic(dataset),
       averageHours: averageOf(dataset),
       region: text(dataset.attributes, "climax_region") || undefined,
+      made: makerOf(dataset),
       close: () => dataset.close(),
     };
   } catch (error) {
@@ -84,6 +87,12 @@ function systemName(dataset: Dataset): string | undefined {
     if (value !== "") return value;
   }
   return isOurs(dataset) ? "climax" : undefined;
+}
+
+function makerOf({ attributes }: Dataset): string | undefined {
+  const [source, adapter] = [text(attributes, "source"), text(attributes, "climax_adapter")];
+  const parts = [source, ...(adapter === "" ? [] : [`on ${adapter}`])].filter((part) => part !== "");
+  return parts.length > 0 ? parts.join(", ") : undefined;
 }
 
 function isSynthetic({ attributes }: Dataset): boolean {

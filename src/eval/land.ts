@@ -4,8 +4,8 @@ import { expandFolders } from "../data/folderfiles.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Field } from "../scores/metric.ts";
 import { openSet } from "../sets/prepared.ts";
+import type { Aligned } from "./align.ts";
 import { isPreparedSet, type LandMask, landOfArchive, landOfSet, type Truth } from "./truth.ts";
-import type { Viewed } from "./view.ts";
 
 /**
  * The fraction of land [H * W] on the grid that is scored: from the truth, which may have none (undefined), or from the
@@ -16,18 +16,18 @@ import type { Viewed } from "./view.ts";
  */
 export async function landFraction(
   source: Pick<Truth, "path" | "land"> | string,
-  toView: Viewed["toView"],
+  alignmentOf: Aligned["alignmentOf"],
   say?: (note: string) => void,
 ): Promise<Field | undefined> {
   if (typeof source !== "string") {
-    return source.land && onView(source.land, `the land mask of ${source.path}`, toView, say);
+    return source.land && alignedLand(source.land, `the land mask of ${source.path}`, alignmentOf, say);
   }
   const what = `the land mask ${source}`;
   if (isPreparedSet(source)) {
     const set = await openSet(source);
     try {
       const land = landOfSet(set);
-      if (land) return await onView(land, what, toView, say);
+      if (land) return await alignedLand(land, what, alignmentOf, say);
       throw new ClimaxError(
         "data",
         `${source} has no land_sea_mask; it has ${set.variables.map(({ name }) => name).join(", ")}`,
@@ -39,19 +39,19 @@ export async function landFraction(
   }
   const archive = await openArchive(await expandFolders([source]), { variables: ["land_sea_mask"] });
   try {
-    return await onView(landOfArchive(archive)!, what, toView, say);
+    return await alignedLand(landOfArchive(archive)!, what, alignmentOf, say);
   } finally {
     await archive.close();
   }
 }
 
-async function onView(
+async function alignedLand(
   land: LandMask,
   what: string,
-  toView: Viewed["toView"],
+  alignmentOf: Aligned["alignmentOf"],
   say: ((note: string) => void) | undefined,
 ): Promise<Field> {
-  const view = toView(land.grid, what);
-  if (view.note !== undefined) say?.(view.note);
-  return view.apply("land_sea_mask", await land.read());
+  const alignment = alignmentOf(land.grid, what);
+  if (alignment.note !== undefined) say?.(alignment.note);
+  return alignment.apply("land_sea_mask", await land.read());
 }

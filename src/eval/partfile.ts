@@ -119,7 +119,12 @@ const sums = {
   sums: place,
   rest: place,
 };
-const named = z.object({ name: z.string(), files: z.array(z.string()), members: count });
+const named = z.object({
+  name: z.string(),
+  files: z.array(z.string()),
+  members: count,
+  made: z.array(z.string()),
+});
 const pair = z.tuple([z.string(), z.string()]);
 
 const headerSchema = z.object({

@@ -4,18 +4,18 @@ import { text } from "../data/recognise.ts";
 import { parseUnit } from "../data/units.ts";
 import { ClimaxError } from "../errors.ts";
 import { dryBelow } from "../scores/seeps.ts";
+import { type Aligned, type Alignment, alignTruth } from "./align.ts";
 import { type ClimatologyFile, openClimatologyFile } from "./climatologyfile.ts";
 import { trainingSeeps } from "./seepstraining.ts";
 import { isPreparedSet, openTruth, type Truth } from "./truth.ts";
 import type { SeepsAt, SeepsClimate } from "./usual.ts";
-import { type View, type Viewed, viewTruth } from "./view.ts";
 
 export interface SeepsOptions {
   /** What `--climatology` says: a path, a word, or undefined. */
   readonly asked: string | undefined;
   /** As it is scored: on the common grid. */
   readonly truth: Truth;
-  readonly toView: Viewed["toView"];
+  readonly alignmentOf: Aligned["alignmentOf"];
 }
 
 export interface OpenSeepsClimate {
@@ -34,25 +34,25 @@ export interface OpenSeepsClimate {
  * @throws ClimaxError "grid" for a climatology that does not cover what is scored
  */
 export async function chooseSeepsClimate(options: SeepsOptions): Promise<OpenSeepsClimate | undefined> {
-  const { asked, truth, toView } = options;
+  const { asked, truth, alignmentOf } = options;
   const close = async () => undefined;
   const path = asked === undefined || /^(evaluation|train|weekly|dayofyear)$/.test(asked) ? undefined : asked;
   if (path !== undefined && isPreparedSet(path)) {
     const set = await openTruth([path]);
-    const view = toView(set.grid, `the climatology ${path}`);
-    const climate = trainingSeeps(viewTruth(set, view));
-    if (climate) return { climate, ...said(path, view), close: () => set.close() };
+    const alignment = alignmentOf(set.grid, `the climatology ${path}`);
+    const climate = trainingSeeps(alignTruth(set, alignment));
+    if (climate) return { climate, ...said(path, alignment), close: () => set.close() };
     await set.close();
   } else if (path !== undefined) {
     const paths = await expandFolders([path]);
     const file = paths.length === 1 ? await openClimatologyFile(paths[0]!) : undefined;
     const holds = file && [...dryBelow.keys()].some((variable) => file.names.includes(thresholdOf(variable)));
     if (holds) {
-      const view = toView(file.grid, `the climatology ${path}`);
+      const alignment = alignmentOf(file.grid, `the climatology ${path}`);
       return {
-        climate: fromFile(file, view),
+        climate: fromFile(file, alignment),
         label: `dry fractions and borders of heavy rain of ${path}`,
-        notes: [...(view.note ? [view.note] : []), ...partNote(file)],
+        notes: [...(alignment.note ? [alignment.note] : []), ...partNote(file)],
         close: () => file.close(),
       };
     }
@@ -62,9 +62,9 @@ export async function chooseSeepsClimate(options: SeepsOptions): Promise<OpenSee
   return own && { climate: own, ...said(truth.path, undefined), close };
 }
 
-const said = (path: string, view: { readonly note: string | undefined } | undefined) => ({
+const said = (path: string, alignment: { readonly note: string | undefined } | undefined) => ({
   label: `dry fractions and borders of heavy rain of the training period of ${path}`,
-  notes: view?.note ? [view.note] : [],
+  notes: alignment?.note ? [alignment.note] : [],
 });
 
 const thresholdOf = (variable: string) => `${variable}_seeps_threshold`;
@@ -79,7 +79,7 @@ function partNote({ path, axes }: ClimatologyFile): string[] {
 }
 
 /** WeatherBench 2's variables, by (hour, dayofyear) in any order: thresholds in metres. */
-function fromFile(file: ClimatologyFile, view: View): SeepsClimate {
+function fromFile(file: ClimatologyFile, alignment: Alignment): SeepsClimate {
   const { path } = file;
   return {
     async field(variable): Promise<SeepsAt | undefined> {
@@ -94,11 +94,11 @@ function fromFile(file: ClimatologyFile, view: View): SeepsClimate {
           `if it is metres: ncatted -a units,${thresholdOf(variable)},o,c,m ${path}`,
         );
       }
-      const dryFraction = view.apply(drynessOf(variable), await dryness.mean());
+      const dryFraction = alignment.apply(drynessOf(variable), await dryness.mean());
       const metres = (field: Float32Array) => (factor === 1 ? field : field.map((x) => x * factor));
       return async (valid) => ({
         dryFraction,
-        heavy: view.apply(variable, metres(await border.at(valid))),
+        heavy: alignment.apply(variable, metres(await border.at(valid))),
       });
     },
   };

@@ -30,6 +30,8 @@ export interface ForecastSystem {
   readonly averageHours: number | undefined;
   /** Name of the region that the grid is, if its files give one. */
   readonly region: string | undefined;
+  /** What made its files, as they say, each once. */
+  readonly made: readonly string[];
   has(variable: string, initial: CfTime, leadHours: number): boolean;
   /**
    * [H * W], ClimaX units; the first member unless another is asked for. A forecast that it does not have is a
@@ -218,6 +220,7 @@ function joinFiles(name: string, files: readonly FileFacts[], open: OpenFiles<Fo
     members: members ?? 1,
     averageHours,
     region: first.region,
+    made: [...new Set(files.flatMap(({ made }) => made ?? []))],
     has: (variable, initial, leadHours) => index.find(variable, initial, leadHours) !== undefined,
     read: async (variable, time, leadHours, member) => {
       const place = index.find(variable, time, leadHours);

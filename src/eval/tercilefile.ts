@@ -13,10 +13,10 @@ import { type CfTime, formatTime, timeParts } from "../data/time.ts";
 import { parseUnit, unitsConverter } from "../data/units.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Dataset, DatasetVariable } from "../files/dataset.ts";
+import type { Aligned } from "./align.ts";
 import { atIndex } from "./datedfields.ts";
 import type { OpenTerciles } from "./terciles.ts";
 import type { TercileFields, Terciles } from "./usual.ts";
-import type { Viewed } from "./view.ts";
 
 /** Hours of the means and sums that the challenge is about. */
 const twoWeeks = 336;
@@ -36,7 +36,7 @@ export async function openTercileFile(
   path: string,
   units: ReadonlyMap<string, string>,
   averageHours: number | undefined,
-  toView: Viewed["toView"],
+  alignmentOf: Aligned["alignmentOf"],
 ): Promise<OpenTerciles> {
   const dataset = await openDataset(path);
   try {
@@ -59,8 +59,8 @@ export async function openTercileFile(
       );
     }
     const { grid } = await horizontalOf(coordinates, first);
-    const view = toView(grid, `the terciles ${path}`);
-    const notes = view.note ? [view.note] : [];
+    const alignment = alignmentOf(grid, `the terciles ${path}`);
+    const notes = alignment.note ? [alignment.note] : [];
     const terciles: Terciles = {
       label: `the tercile edges of ${path}`,
       async field(variable, leadHours) {
@@ -74,7 +74,7 @@ export async function openTercileFile(
         const read = await edgeReader(dataset, coordinates, source, leadHours);
         if (!read) return undefined;
         const converted = (field: Float32Array) =>
-          view.apply(variable, rate === 1 ? field : field.map((x) => x * rate));
+          alignment.apply(variable, rate === 1 ? field : field.map((x) => x * rate));
         const made = new Map<string, Promise<TercileFields>>();
         return (initial) => {
           const { key, edges } = read(initial);

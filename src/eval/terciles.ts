@@ -7,11 +7,11 @@ import { parseUnit } from "../data/units.ts";
 import { parseName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
 import type { Field } from "../scores/metric.ts";
+import { type Aligned, alignTruth } from "./align.ts";
 import { openTercileFile } from "./tercilefile.ts";
 import { trainingTerciles } from "./trainingterciles.ts";
 import { isPreparedSet, openTruth, type Truth } from "./truth.ts";
 import type { TercileFields, Terciles } from "./usual.ts";
-import { type Viewed, viewTruth } from "./view.ts";
 
 export interface TercileOptions {
   /** A file of edges or a prepared set; undefined: the training period of the truth. */
@@ -20,7 +20,7 @@ export interface TercileOptions {
   readonly truth: Truth;
   /** Hours that each forecast is the mean of; undefined: states at single times. */
   readonly averageHours: number | undefined;
-  readonly toView: Viewed["toView"];
+  readonly alignmentOf: Aligned["alignmentOf"];
 }
 
 export interface OpenTerciles {
@@ -37,19 +37,19 @@ export interface OpenTerciles {
  * @throws ClimaxError "data" for a file or set without them, "grid" where it does not cover what is scored
  */
 export async function chooseTerciles(options: TercileOptions): Promise<OpenTerciles | undefined> {
-  const { asked, truth, averageHours, toView } = options;
+  const { asked, truth, averageHours, alignmentOf } = options;
   if (asked === undefined) {
     const own = trainingTerciles(truth, averageHours);
     return own && { terciles: masked(own, truth), notes: [], close: async () => undefined };
   }
   if (!isPreparedSet(asked)) {
-    const file = await openTercileFile(asked, truth.units, averageHours, toView);
+    const file = await openTercileFile(asked, truth.units, averageHours, alignmentOf);
     return { ...file, terciles: masked(file.terciles, truth) };
   }
   const set = await openTruth([asked]);
   try {
-    const view = toView(set.grid, `the terciles' set ${asked}`);
-    const terciles = trainingTerciles(viewTruth(set, view), averageHours);
+    const alignment = alignmentOf(set.grid, `the terciles' set ${asked}`);
+    const terciles = trainingTerciles(alignTruth(set, alignment), averageHours);
     if (!terciles) {
       throw new ClimaxError(
         "data",
@@ -59,7 +59,7 @@ export async function chooseTerciles(options: TercileOptions): Promise<OpenTerci
     }
     return {
       terciles: masked(terciles, truth),
-      notes: view.note ? [view.note] : [],
+      notes: alignment.note ? [alignment.note] : [],
       close: () => set.close(),
     };
   } catch (error) {

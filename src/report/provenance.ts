@@ -17,11 +17,11 @@ export function provenanceSection(document: ScoreDocument): Html {
     ["Anomalies from", document.anomalies === null ? undefined : escaped(document.anomalies)],
     ["Climatology", document.climatology === null ? undefined : escaped(document.climatology)],
     ["Truth", paths(document.truth)],
-    ...document.systems.map(({ name, files, members }): [string, Html] => [
+    ...document.systems.map(({ name, files, members, made }): [string, Html] => [
       `System ${name}`,
       files.length === 0
         ? "baseline"
-        : `${members > 1 ? escaped(`${counted(members, "member")}: `) : ""}${paths(files)}`,
+        : `${members > 1 ? escaped(`${counted(members, "member")}: `) : ""}${paths(files)}${made.length === 0 ? "" : escaped(`, made by ${made.slice(0, mostMakers).join("; ")}`)}`,
     ]),
     ["Compared with", document.versus === null ? undefined : escaped(document.versus)],
     [
@@ -45,6 +45,9 @@ export function provenanceSection(document: ScoreDocument): Html {
 
 const paths = (names: readonly string[]): Html =>
   names.map((name) => tag("code", {}, escaped(name))).join(", ");
+
+/** Of a system that many made, the first. */
+const mostMakers = 3;
 
 /** More files than these are named in the JSON alone. */
 const mostFiles = 200;

@@ -85,7 +85,14 @@ const shared = {
 const second = z.object({
   ...shared,
   version: z.literal(2),
-  systems: z.array(z.object({ name: z.string(), files: z.array(z.string()), members: z.number() })),
+  systems: z.array(
+    z.object({
+      name: z.string(),
+      files: z.array(z.string()),
+      members: z.number(),
+      made: z.array(z.string()).default([]),
+    }),
+  ),
   truth: z.array(z.string()),
   versus: text,
   intervals: z
@@ -111,7 +118,7 @@ const first = z
       version: 2,
       systems: [
         ...new Set(rows.filter(({ source }) => source === "measured").map(({ system }) => system)),
-      ].map((name) => ({ name, files: [], members: 1 })),
+      ].map((name) => ({ name, files: [], members: 1, made: [] })),
       truth: [],
       versus: null,
       intervals: null,

@@ -131,6 +131,8 @@ export interface ScoreDocument {
     readonly name: string;
     readonly files: readonly string[];
     readonly members: number;
+    /** What made the files, as they say: model, program, adapter. */
+    readonly made: readonly string[];
   }[];
   readonly truth: readonly string[];
   /** The system or baseline that score cards and `differences` stand against. */

@@ -1,10 +1,10 @@
 /** What `climax view` shows: the forecasts of one system, the truth beside them, read one field at a time. */
 import { addHours, type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
+import { alignAll } from "../eval/align.ts";
 import { checkCalendars, statesInside } from "../eval/samples.ts";
 import { type ForecastSystem, openSystems } from "../eval/systems.ts";
 import { openTruth, type Truth, timeMean } from "../eval/truth.ts";
-import { viewAll } from "../eval/view.ts";
 import { type Definition, definition } from "../scores/definitions.ts";
 import { byteCache } from "./bytecache.ts";
 import { turns } from "./turns.ts";
@@ -96,10 +96,10 @@ export async function openViewSource(
       truth = await openTruth(options.truth);
       checkCalendars([system], truth);
       checkTimes(system, truth);
-      const viewed = viewAll(truth, [system], new Map());
-      ({ truth } = viewed);
-      [system] = viewed.systems as [ForecastSystem];
-      notes.push(...truth.notes, ...viewed.notes);
+      const aligned = alignAll(truth, [system], new Map());
+      ({ truth } = aligned);
+      [system] = aligned.systems as [ForecastSystem];
+      notes.push(...truth.notes, ...aligned.notes);
     }
     return makeSource(system, truth, scores, notes, close);
   } catch (error) {

@@ -162,8 +162,8 @@ describe("outputs", () => {
       bench: "weatherbench",
       versus: "persistence",
       systems: [
-        { name: "ours", files: [forecast], members: 1 },
-        { name: "persistence", files: [], members: 1 },
+        { name: "ours", files: [forecast], members: 1, made: [] },
+        { name: "persistence", files: [], members: 1, made: [] },
       ],
       initial_times: ["2018-01-01T00:00:00", "2018-01-02T00:00:00"],
       valid_times: ["2018-01-02T00:00:00", "2018-01-03T00:00:00"],

@@ -93,6 +93,7 @@ describe("a forecast", () => {
     ]);
     expect(file.leads).toEqual([12, 72]);
     expect([...file.fields.keys()]).toEqual(["temperature_850"]);
+    expect(file.made).toMatch(/^climax \d+\.\d+\.\d+, checkpoint .*, on \S/);
     const opened = await openCheckpoint(checkpoint);
     const predictor = await Predictor.load(gpu, opened);
     const variables = ["orography", ...toyNames];

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CfTime, decodeTimes } from "../../src/data/time.ts";
 import { parseName } from "../../src/data/variables.ts";
+import { cutAlignment } from "../../src/eval/align.ts";
 import { chooseClimatology } from "../../src/eval/baselines.ts";
 import {
   bench,
@@ -20,7 +21,6 @@ import { landFraction } from "../../src/eval/land.ts";
 import type { Samples } from "../../src/eval/samples.ts";
 import type { ForecastSystem } from "../../src/eval/systems.ts";
 import { openTruth, type Truth } from "../../src/eval/truth.ts";
-import { makeView } from "../../src/eval/view.ts";
 import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import { type Grid, makeGrid, regularGrid } from "../../src/grid/grid.ts";
 import { definition } from "../../src/scores/definitions.ts";
@@ -175,7 +175,10 @@ describe("departures of a run from its bench", () => {
   });
 });
 
-const toView = (grid: Grid) => (from: Grid) => ({ ...makeView(from, grid, new Map())!, note: undefined });
+const alignmentOf = (grid: Grid) => (from: Grid) => ({
+  ...cutAlignment(from, grid, new Map())!,
+  note: undefined,
+});
 
 describe("land", () => {
   let root: string;
@@ -194,17 +197,17 @@ describe("land", () => {
     );
     await prepare(fakeArchive({ names: ["2m_temperature"], constants: ["orography"] }), without, periods);
     const truth = await openTruth([withMask]);
-    const whole = (await landFraction(truth, toView(fakeGrid)))!;
+    const whole = (await landFraction(truth, alignmentOf(fakeGrid)))!;
     expect(whole.length).toBe(fakeCells);
     const rows = makeGrid(fakeGrid.lat.slice(0, 1), fakeGrid.lon);
-    expect([...(await landFraction(withMask, toView(rows)))!]).toEqual([
+    expect([...(await landFraction(withMask, alignmentOf(rows)))!]).toEqual([
       ...whole.slice(0, fakeGrid.lon.length),
     ]);
     await truth.close();
     const bare = await openTruth([without]);
-    expect(await landFraction(bare, toView(fakeGrid))).toBeUndefined();
+    expect(await landFraction(bare, alignmentOf(fakeGrid))).toBeUndefined();
     await bare.close();
-    await expect(landFraction(without, toView(fakeGrid))).rejects.toThrow(
+    await expect(landFraction(without, alignmentOf(fakeGrid))).rejects.toThrow(
       /without has no land_sea_mask; it has orography, 2m_temperature/,
     );
   });
@@ -220,19 +223,19 @@ describe("land", () => {
       },
     );
     const grid = makeGrid([-60, 0], [0, 180]);
-    expect([...(await landFraction(mask, toView(grid)))!]).toEqual([0, 0.25, 0.5, 1]);
+    expect([...(await landFraction(mask, alignmentOf(grid)))!]).toEqual([0, 0.25, 0.5, 1]);
     const states = await writeTruth(join(folder, "t.nc"), [0], { t2m: [[1, 2, 3, 4]] });
     const both = await openTruth([states, mask]);
-    expect([...(await landFraction(both, toView(grid)))!]).toEqual([0, 0.25, 0.5, 1]);
+    expect([...(await landFraction(both, alignmentOf(grid)))!]).toEqual([0, 0.25, 0.5, 1]);
     await both.close();
     const alone = await openTruth([states]);
-    expect(await landFraction(alone, toView(grid))).toBeUndefined();
+    expect(await landFraction(alone, alignmentOf(grid))).toBeUndefined();
     await alone.close();
-    await expect(landFraction(states, toView(grid))).rejects.toThrow(/land_sea_mask is not in .*t.nc/);
+    await expect(landFraction(states, alignmentOf(grid))).rejects.toThrow(/land_sea_mask is not in .*t.nc/);
     const notes: string[] = [];
     await landFraction(
       mask,
-      (from) => ({ ...toView(grid)(from), note: "regridded" }),
+      (from) => ({ ...alignmentOf(grid)(from), note: "regridded" }),
       (note) => notes.push(note),
     );
     expect(notes).toEqual(["regridded"]);
@@ -244,7 +247,7 @@ describe("land", () => {
     async () => {
       let grid: Grid | undefined;
       const land = (await landFraction(real, (from) => ({
-        ...toView(from)(from),
+        ...alignmentOf(from)(from),
         ...{ grid: (grid = from) },
       })))!;
       // A 29 % of the globe is land; latitudes weigh by their cosine.
@@ -264,7 +267,7 @@ describe("climatologies", () => {
   const grid = makeGrid([-60, 0], [0, 180]);
   const samples = { validSteps: [1, 2] } as unknown as Samples;
   const common = (truth: Truth, by: string) => ({
-    ...{ truth, samples, definition: definition(by), toView: toView(grid) },
+    ...{ truth, samples, definition: definition(by), alignmentOf: alignmentOf(grid) },
     baselines: ["persistence", "climatology", "climatology-dayofyear"] as const,
   });
 

@@ -3,9 +3,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type CfTime, decodeTimes } from "../../src/data/time.ts";
+import { cutAlignment } from "../../src/eval/align.ts";
 import { openClimatologyFile } from "../../src/eval/climatologyfile.ts";
 import { openClimatology } from "../../src/eval/climatologysource.ts";
-import { makeView } from "../../src/eval/view.ts";
 import { createNetcdf, type WrittenVariable } from "../../src/files/netcdf4writer.ts";
 import { makeGrid } from "../../src/grid/grid.ts";
 import { tinyFolder } from "./tinyfiles.ts";
@@ -254,7 +254,7 @@ test("as a climatology of an evaluation: labelled, cut to what is scored; by mon
   const part = makeGrid([30], [0, 180]);
   const units = new Map([["2m_temperature", { units: "mK", scale: 1000 }]]);
   const own = await openClimatology(path, (from) => ({
-    ...makeView(from, part, units)!,
+    ...cutAlignment(from, part, units)!,
     note: "cut",
   }));
   expect(own.kind).toBe("dayofyear");
@@ -297,7 +297,7 @@ test("as a climatology of an evaluation: labelled, cut to what is scored; by mon
   });
   await monthly.close();
   const months = await openClimatology(file("monthly.nc"), (from) => ({
-    ...makeView(from, part, new Map())!,
+    ...cutAlignment(from, part, new Map())!,
     note: undefined,
   }));
   const usual = (await months.climatology.field("2m_temperature"))!;

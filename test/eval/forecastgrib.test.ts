@@ -4,10 +4,10 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatTime } from "../../src/data/time.ts";
+import { alignAll } from "../../src/eval/align.ts";
 import { openForecastFile } from "../../src/eval/forecastfile.ts";
 import { openSystems } from "../../src/eval/systems.ts";
 import { openTruth } from "../../src/eval/truth.ts";
-import { viewAll } from "../../src/eval/view.ts";
 import { eccodesInstalled } from "../support/eccodes.ts";
 import { type GribSketch, grib1, grib2 } from "../support/gribwriter.ts";
 import { tinyFolder } from "./tinyfiles.ts";
@@ -186,12 +186,12 @@ describe.skipIf(!installed || !existsSync(real))("real GRIB files (../shared/dat
   test("ECMWF, four initial times with steps 0 and 6: forecasts from their file against its own analyses", async () => {
     const truth = await openTruth([real]);
     const { systems, close } = await openSystems([real], ["ecmwf"]);
-    const viewed = viewAll(truth, systems, new Map());
-    const [system] = viewed.systems;
+    const aligned = alignAll(truth, systems, new Map());
+    const [system] = aligned.systems;
     expect([system!.initialTimes.length, system!.leads]).toEqual([4, [0, 6]]);
     const step = truth.times.findIndex(({ seconds }) => seconds === system!.initialTimes[2]!.seconds);
     expect(await system!.read("geopotential_500", system!.initialTimes[2]!, 0)).toEqual(
-      await viewed.truth.read("geopotential_500", step),
+      await aligned.truth.read("geopotential_500", step),
     );
     await close();
     await truth.close();

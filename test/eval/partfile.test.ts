@@ -19,7 +19,7 @@ const facts: RunFacts = {
   averageHours: null,
   initialTimes: ["2018-01-01T00:00:00", "2018-01-04T00:00:00"],
   validTimes: ["2018-01-02T00:00:00", "2018-01-05T00:00:00"],
-  systems: [{ name: "ours", files: ["a.nc"], members: 1 }],
+  systems: [{ name: "ours", files: ["a.nc"], members: 1, made: ["climax"] }],
   truth: ["truth.nc"],
   synthetic: true,
   units: { "2m_temperature": "K" },

@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { addHours, type CfTime, decodeTimes, timeParts } from "../../src/data/time.ts";
+import { cutAlignment } from "../../src/eval/align.ts";
 import { chooseSeepsClimate } from "../../src/eval/seepsclimate.ts";
 import type { Truth } from "../../src/eval/truth.ts";
-import { makeView } from "../../src/eval/view.ts";
 import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import { type Grid, makeGrid } from "../../src/grid/grid.ts";
 import { weightedQuantile } from "../../src/scores/weightedquantile.ts";
@@ -13,7 +13,7 @@ import { tinyFolder } from "./tinyfiles.ts";
 
 const at = (date: string): CfTime => decodeTimes([0], `hours since ${date}`, "standard")[0]!;
 const grid = makeGrid([-30, 30], [0]);
-const toView = (from: Grid) => ({ ...makeView(from, grid, new Map())!, note: undefined });
+const alignmentOf = (from: Grid) => ({ ...cutAlignment(from, grid, new Map())!, note: undefined });
 const tp = "total_precipitation_24hr";
 
 /** A small generator, the same numbers every time. */
@@ -98,7 +98,7 @@ describe("of a training period", () => {
       const { month, dayOfYear } = timeParts(time);
       return [month === 1 ? 0.2e-3 : month === 2 ? 0.25e-3 : dayOfYear * 1e-3, Number.NaN];
     });
-    const open = (await chooseSeepsClimate({ asked: undefined, truth, toView }))!;
+    const open = (await chooseSeepsClimate({ asked: undefined, truth, alignmentOf }))!;
     expect(open.label).toBe("dry fractions and borders of heavy rain of the training period of the set");
     const field = (await open.climate.field(tp))!;
     const summer = await field(at("2018-07-19")); // day 200
@@ -134,9 +134,11 @@ describe("of a training period", () => {
       const noon = timeParts(time).hour === 12;
       return noon ? [5e-3, 0] : [1e-3, 1e-3];
     });
-    const field = (await (await chooseSeepsClimate({ asked: "evaluation", truth, toView }))!.climate.field(
-      tp,
-    ))!;
+    const field = (await (await chooseSeepsClimate({
+      asked: "evaluation",
+      truth,
+      alignmentOf,
+    }))!.climate.field(tp))!;
     const [night, noon] = [await field(at("2018-05-01")), await field(at("2018-05-01T12:00"))];
     expect([...night.dryFraction]).toEqual([0, 0.5]);
     expect([...night.heavy]).toEqual([1e-3, 1e-3].map(Math.fround));
@@ -145,7 +147,7 @@ describe("of a training period", () => {
 
   test("none without a training period", async () => {
     const truth = truthOf("2018-01-01", 24, 3, () => [0, 0]);
-    expect(await chooseSeepsClimate({ asked: undefined, truth, toView })).toBeUndefined();
+    expect(await chooseSeepsClimate({ asked: undefined, truth, alignmentOf })).toBeUndefined();
   });
 });
 
@@ -170,7 +172,7 @@ test("from WeatherBench 2's climatology, in any order of dimensions", async () =
   });
   await file.close();
   const truth = truthOf("2017-01-01", 24, 3, () => [0, 0]);
-  const open = (await chooseSeepsClimate({ asked: path, truth, toView }))!;
+  const open = (await chooseSeepsClimate({ asked: path, truth, alignmentOf }))!;
   expect(open.label).toBe(`dry fractions and borders of heavy rain of ${path}`);
   expect(open.notes).toEqual([
     `the dry fraction of seeps is the mean of the 2 days of the year that ${path} has`,
@@ -234,7 +236,9 @@ test.skipIf(!judge)(
     });
     const [dryness, borders] = JSON.parse(out) as [number[], number[][][]];
     const truth = truthOf("2015-01-01", 12, rain.length, (_, i) => rain[i]!);
-    const field = (await (await chooseSeepsClimate({ asked: undefined, truth, toView }))!.climate.field(tp))!;
+    const field = (await (await chooseSeepsClimate({ asked: undefined, truth, alignmentOf }))!.climate.field(
+      tp,
+    ))!;
     const dates = ["2020-01-01", "2020-02-28", "2020-07-18", "2020-12-31"]; // days 1, 59, 200, 366
     for (const [h, hour] of [0, 12].entries()) {
       for (const [d, date] of dates.entries()) {

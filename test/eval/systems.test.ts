@@ -183,7 +183,15 @@ test("thousands of files: an index of them is made in a moment, and finds the cl
   const names = ["2m_temperature", "geopotential_500", "temperature_850"];
   const take = factsTaker();
   const fileOf = (hour: number, path: string): ForecastFile => ({
-    ...{ path, system: undefined, synthetic: false, averageHours: undefined, region: undefined, notes: [] },
+    ...{
+      path,
+      system: undefined,
+      synthetic: false,
+      averageHours: undefined,
+      region: undefined,
+      made: undefined,
+    },
+    notes: [],
     ...{ grid: makeGrid([-60, 0], [0, 180]), initial: [addHours(start, hour)], leads },
     fields: new Map(
       names.map((name) => [

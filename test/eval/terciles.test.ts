@@ -4,17 +4,17 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { addHours, type CfTime, decodeTimes, timeParts } from "../../src/data/time.ts";
+import { cutAlignment } from "../../src/eval/align.ts";
 import { isoWeek, weekOfLeapYear } from "../../src/eval/tercilefile.ts";
 import { chooseTerciles, dryBorder } from "../../src/eval/terciles.ts";
 import type { Truth } from "../../src/eval/truth.ts";
-import { makeView } from "../../src/eval/view.ts";
 import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import { type Grid, makeGrid } from "../../src/grid/grid.ts";
 import { tinyFolder } from "./tinyfiles.ts";
 
 const at = (date: string): CfTime => decodeTimes([0], `hours since ${date}`, "standard")[0]!;
 const grid = makeGrid([-30, 30], [0]);
-const toView = (from: Grid) => ({ ...makeView(from, grid, new Map())!, note: undefined });
+const alignmentOf = (from: Grid) => ({ ...cutAlignment(from, grid, new Map())!, note: undefined });
 
 /** States every `step` hours in memory; those of 2018 and later are no training. */
 function truthOf(
@@ -36,7 +36,7 @@ function truthOf(
 }
 
 const choose = (truth: Truth, averageHours?: number, asked?: string) =>
-  chooseTerciles({ asked, truth, averageHours, toView });
+  chooseTerciles({ asked, truth, averageHours, alignmentOf });
 
 describe("of a training period", () => {
   test("states of the same week and hour of all years, linear between values", async () => {

@@ -161,6 +161,7 @@ describe("the page", () => {
       "1000 resamples, seed 0",
       "climax evaluate --forecast ours/forecast_2018.nc",
       "linux x64, Node 20.20.2",
+      "made by climax 0.1.0, checkpoint best.safetensors, on llvmpipe",
       "GraphCast (published): ClimaX (arXiv 2301.10343), tables 11 to 15",
     ]) {
       expect(about!.text).toContain(said);

@@ -36,7 +36,7 @@ test("version 1 is read as version 2 with the season all", async () => {
     ...rest,
     rows,
     provenance: { ...provenance, machine: "" },
-    systems: ["ours", "theirs", "climatology"].map((name) => ({ name, files: [], members: 1 })),
+    systems: ["ours", "theirs", "climatology"].map((name) => ({ name, files: [], members: 1, made: [] })),
     ...{ truth: [], versus: null, intervals: null, differences: [], profiles: [] },
   });
 });

@@ -67,9 +67,9 @@ export function tinyScores(): Scores {
     valid_times: ["2018-02-01T00:00:00", "2018-03-12T00:00:00"],
     grid: "2 x 2",
     systems: [
-      { name: "ours", files: ["ours.nc"], members: 4 },
-      { name: "theirs", files: ["theirs.nc"], members: 1 },
-      { name: "climatology", files: [], members: 1 },
+      { name: "ours", files: ["ours.nc"], members: 4, made: ["climax 0.1.0, on a test"] },
+      { name: "theirs", files: ["theirs.nc"], members: 1, made: [] },
+      { name: "climatology", files: [], members: 1, made: [] },
     ],
     truth: ["set"],
     versus: "climatology",

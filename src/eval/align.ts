@@ -2,7 +2,7 @@
  * Fields as a bench scores them: forecasts on the grid of the truth, or all on a grid of their own; cut to what all of
  * them cover; in the units of the bench.
  *
- *   viewAll(truth, systems, units, { regrid, grid }) -> { truth, systems, region, notes, toView }
+ *   alignAll(truth, systems, units, { regrid, grid }) -> { truth, systems, region, notes, alignmentOf }
  */
 import type { CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
@@ -29,14 +29,14 @@ export interface BenchUnits {
   readonly scale: number;
 }
 
-export interface View {
+export interface Alignment {
   readonly grid: Grid;
   readonly units: ReadonlyMap<string, BenchUnits>;
   /** The same array where nothing changes. */
   apply(name: string, field: Float32Array): Float32Array;
 }
 
-export interface ViewOptions {
+export interface AlignOptions {
   /** How grids that differ are brought together; "auto" unless given. */
   readonly regrid?: RegridChoice | undefined;
   /** Degrees of the regular global grid that all is scored on; the grid of the truth unless given. */
@@ -44,7 +44,7 @@ export interface ViewOptions {
 }
 
 /** Truth and systems as they are scored. */
-export interface Viewed {
+export interface Aligned {
   readonly truth: Truth;
   readonly systems: ForecastSystem[];
   /** "global", or the region that is scored. */
@@ -52,19 +52,23 @@ export interface Viewed {
   /** What was regridded and what was cut. */
   readonly notes: readonly string[];
   /**
-   * The same view of other fields, such as those of a climatology; `note` says what it does to their grid.
+   * The same alignment of other fields, such as those of a climatology; `note` says what it does to their grid.
    * @throws ClimaxError "grid" when they do not cover what is scored, or would have to be regridded and must not be
    */
-  toView(from: Grid, what: string): View & { readonly note: string | undefined };
+  alignmentOf(from: Grid, what: string): Alignment & { readonly note: string | undefined };
 }
 
-/** The view of fields on `from`, which only cuts; undefined when a point of `to` is not on `from`. */
-export function makeView(from: Grid, to: Grid, units: ReadonlyMap<string, BenchUnits>): View | undefined {
+/** The alignment of fields on `from`, which only cuts; undefined when a point of `to` is not on `from`. */
+export function cutAlignment(
+  from: Grid,
+  to: Grid,
+  units: ReadonlyMap<string, BenchUnits>,
+): Alignment | undefined {
   const cut = sameGrid(from, to) ? (field: Float32Array) => field : cropper(from, to);
-  return cut && viewThrough(cut, to, units);
+  return cut && alignmentThrough(cut, to, units);
 }
 
-function viewThrough(onto: OntoGrid, grid: Grid, units: ReadonlyMap<string, BenchUnits>): View {
+function alignmentThrough(onto: OntoGrid, grid: Grid, units: ReadonlyMap<string, BenchUnits>): Alignment {
   return {
     grid,
     units,
@@ -91,12 +95,12 @@ interface Source {
  * @throws ClimaxError "grid" where grids differ and must not be regridded, where nothing is covered by all, and for a
  *         resolution that does not divide 180
  */
-export function viewAll(
+export function alignAll(
   truth: Truth,
   systems: readonly ForecastSystem[],
   units: ReadonlyMap<string, BenchUnits>,
-  options: ViewOptions = {},
-): Viewed {
+  options: AlignOptions = {},
+): Aligned {
   const choice = options.regrid ?? "auto";
   const base = options.grid === undefined ? truth.grid : regularGrid(options.grid);
   const baseName = options.grid === undefined ? `the truth ${truth.path}` : `--grid ${options.grid}`;
@@ -114,18 +118,18 @@ export function viewAll(
   const common = sharedBy([truthSource, ...sources], base);
   const to = partOf(base, common);
   const onto = remembering((grid, way) => ontoGrid(grid, way, base, to, common));
-  const viewOf = ({ grid, way }: Source) => viewThrough(onto(grid, way), to, units);
+  const along = ({ grid, way }: Source) => alignmentThrough(onto(grid, way), to, units);
   const unchanged = ({ grid }: Source) => sameGrid(grid, to) && units.size === 0;
   const reach = sources.map(({ way }) => way.rows.length * way.columns.length);
   const least = systems[reach.indexOf(Math.min(...reach))];
   return {
-    truth: unchanged(truthSource) ? truth : viewTruth(truth, viewOf(truthSource)),
+    truth: unchanged(truthSource) ? truth : alignTruth(truth, along(truthSource)),
     systems: systems.map((system, i) =>
-      unchanged(sources[i]!) ? system : viewSystem(system, viewOf(sources[i]!)),
+      unchanged(sources[i]!) ? system : alignSystem(system, along(sources[i]!)),
     ),
     region: regionName(to, base, least),
     notes: notesOn([truthSource, ...sources], base, to, least),
-    toView: (grid, what) => {
+    alignmentOf: (grid, what) => {
       const source = sourceOf(grid, what);
       const reached = { rows: new Set(source.way.rows), columns: new Set(source.way.columns) };
       const whole =
@@ -138,7 +142,7 @@ export function viewAll(
           "give one that does",
         );
       }
-      return { ...viewOf(source), note: regridNote(source, to) };
+      return { ...along(source), note: regridNote(source, to) };
     },
   };
 }
@@ -202,38 +206,38 @@ function regridNote({ what, grid, way }: Source, to: Grid): string | undefined {
   return `${what}: regridded from ${describeGrid(grid)} to ${describeGrid(to)}, ${way.how}`;
 }
 
-/** The truth through a view; its climatologies too. */
-export function viewTruth(truth: Truth, view: View): Truth {
+/** The truth through an alignment; its climatologies too. */
+export function alignTruth(truth: Truth, alignment: Alignment): Truth {
   const { training } = truth;
   return {
     ...truth,
-    grid: view.grid,
-    units: viewUnits(truth.units, view),
-    read: async (name, step) => view.apply(name, await truth.read(name, step)),
-    training: training && (async (kind, name) => viewField(await training(kind, name), view, name)),
+    grid: alignment.grid,
+    units: alignedUnits(truth.units, alignment),
+    read: async (name, step) => alignment.apply(name, await truth.read(name, step)),
+    training: training && (async (kind, name) => alignField(await training(kind, name), alignment, name)),
   };
 }
 
-/** A forecast through a view. */
-export function viewSystem(system: ForecastSystem, view: View): ForecastSystem {
+/** A forecast through an alignment. */
+export function alignSystem(system: ForecastSystem, alignment: Alignment): ForecastSystem {
   return {
     ...system,
-    grid: view.grid,
-    units: viewUnits(system.units, view),
+    grid: alignment.grid,
+    units: alignedUnits(system.units, alignment),
     read: async (name, initial, lead, member) =>
-      view.apply(name, await system.read(name, initial, lead, member)),
+      alignment.apply(name, await system.read(name, initial, lead, member)),
   };
 }
 
-/** A field for each time through a view; the same field again gives the same again. */
-export function viewField(at: FieldAt, view: View, name: string): FieldAt {
+/** A field for each time through an alignment; the same field again gives the same again. */
+export function alignField(at: FieldAt, alignment: Alignment, name: string): FieldAt {
   let [before, after]: (Field | undefined)[] = [];
   return async (time: CfTime) => {
     const field = await at(time);
-    if (field !== before) [before, after] = [field, view.apply(name, Float32Array.from(field))];
+    if (field !== before) [before, after] = [field, alignment.apply(name, Float32Array.from(field))];
     return after!;
   };
 }
 
-const viewUnits = (units: ReadonlyMap<string, string>, view: View) =>
-  new Map([...units].map(([name, own]) => [name, view.units.get(name)?.units ?? own]));
+const alignedUnits = (units: ReadonlyMap<string, string>, alignment: Alignment) =>
+  new Map([...units].map(([name, own]) => [name, alignment.units.get(name)?.units ?? own]));

@@ -3,9 +3,9 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseTime } from "../../src/data/time.ts";
+import { alignAll, type RegridChoice } from "../../src/eval/align.ts";
 import { type ForecastSystem, openSystems } from "../../src/eval/systems.ts";
 import type { Truth } from "../../src/eval/truth.ts";
-import { type RegridChoice, viewAll } from "../../src/eval/view.ts";
 import { type Grid, makeGrid, regularGrid } from "../../src/grid/grid.ts";
 import { makeRegridder } from "../../src/grid/regrid.ts";
 import { tinyFolder, writeForecast } from "./tinyfiles.ts";
@@ -32,7 +32,7 @@ const truthOn = (grid: Grid, height = wave): Truth => ({
 const systemOn = (grid: Grid, label = "ours", height = wave, region?: string): ForecastSystem => ({
   ...{ name: label, paths: [`${label}.nc`], grid, calendar: "standard", synthetic: false },
   ...{ initialTimes: [time], leads: [6], units: new Map([[name, "K"]]), members: 1 },
-  ...{ averageHours: undefined, region },
+  ...{ averageHours: undefined, region, made: [] },
   has: () => true,
   read: async () => fieldOn(grid, height),
 });
@@ -55,15 +55,15 @@ const poles = makeGrid(
 describe("grids that fit", () => {
   test("the same grid: nothing is touched", () => {
     const [truth, system] = [truthOn(coarse), systemOn(regularGrid(22.5))];
-    const viewed = viewAll(truth, [system], none);
-    expect(viewed.truth).toBe(truth);
-    expect(viewed.systems[0]).toBe(system);
-    expect([viewed.region, viewed.notes]).toEqual(["global", []]);
+    const aligned = alignAll(truth, [system], none);
+    expect(aligned.truth).toBe(truth);
+    expect(aligned.systems[0]).toBe(system);
+    expect([aligned.region, aligned.notes]).toEqual(["global", []]);
   });
 
   test("units of a bench: scaled, truth and forecasts", async () => {
     const units = new Map([[name, { units: "mK", scale: 1000 }]]);
-    const { truth, systems } = viewAll(truthOn(coarse), [systemOn(coarse)], units);
+    const { truth, systems } = alignAll(truthOn(coarse), [systemOn(coarse)], units);
     const wanted = fieldOn(coarse, wave).map((value) => value * 1000);
     expect(await truth.read(name, 0)).toEqual(wanted);
     expect(await forecastOf(systems[0]!)).toEqual(wanted);
@@ -72,24 +72,24 @@ describe("grids that fit", () => {
 
   test("a regional forecast on points of the truth: all is cut to it, nothing regridded", async () => {
     const region = part(coarse, [4, 5, 6], [2, 3, 4, 5]);
-    const viewed = viewAll(
+    const aligned = alignAll(
       truthOn(coarse),
       [systemOn(coarse, "global"), systemOn(region, "ours", wave, "Somewhere")],
       none,
     );
-    expect(viewed.region).toBe("Somewhere");
-    expect(viewed.notes).toEqual([
+    expect(aligned.region).toBe("Somewhere");
+    expect(aligned.notes).toEqual([
       "cut to the region of ours.nc, Somewhere, 3 x 4, 22.5 degrees, 11.25..56.25N 45..112.5E: " +
         "the truth truth.nc (8 x 16, 22.5 degrees), global (global.nc) (8 x 16, 22.5 degrees)",
     ]);
-    expect(await viewed.truth.read(name, 0)).toEqual(fieldOn(region, wave));
-    for (const system of viewed.systems) expect(await forecastOf(system)).toEqual(fieldOn(region, wave));
-    expect(await (await viewed.truth.training!("mean", name))(time)).toEqual(new Float32Array(12).fill(7));
+    expect(await aligned.truth.read(name, 0)).toEqual(fieldOn(region, wave));
+    for (const system of aligned.systems) expect(await forecastOf(system)).toEqual(fieldOn(region, wave));
+    expect(await (await aligned.truth.training!("mean", name))(time)).toEqual(new Float32Array(12).fill(7));
   });
 
   test("across Greenwich", async () => {
     const region = part(coarse, [3, 4], [14, 15, 0, 1]);
-    const { truth, notes } = viewAll(truthOn(coarse), [systemOn(region)], none);
+    const { truth, notes } = alignAll(truthOn(coarse), [systemOn(region)], none);
     expect(await truth.read(name, 0)).toEqual(fieldOn(region, wave));
     expect(notes[0]).toMatch(
       /^cut to the region of ours\.nc, 2 x 4, 22.5 degrees, -11.25\.\.11.25N 315\.\.22.5E: the truth/,
@@ -98,24 +98,24 @@ describe("grids that fit", () => {
 
   test("every second point of a region: all is cut to those, and what is regridded is had there", async () => {
     const region = part(coarse, [3, 5, 6], [2, 4, 6]);
-    const viewed = viewAll(truthOn(coarse), [systemOn(region), systemOn(fine, "fine")], none);
-    expect(await viewed.truth.read(name, 0)).toEqual(fieldOn(region, wave));
-    expect(await forecastOf(viewed.systems[0]!)).toEqual(fieldOn(region, wave));
+    const aligned = alignAll(truthOn(coarse), [systemOn(region), systemOn(fine, "fine")], none);
+    expect(await aligned.truth.read(name, 0)).toEqual(fieldOn(region, wave));
+    expect(await forecastOf(aligned.systems[0]!)).toEqual(fieldOn(region, wave));
     const whole = makeRegridder(fine, coarse, "conservative").apply(fieldOn(fine, wave));
     const there = [3, 5, 6].flatMap((row) => [2, 4, 6].map((column) => whole[row * 16 + column]!));
-    expect(await forecastOf(viewed.systems[1]!)).toEqual(Float32Array.from(there));
+    expect(await forecastOf(aligned.systems[1]!)).toEqual(Float32Array.from(there));
   });
 
   test("a regional truth: a global forecast is cut to it; regions that overlap, to what they share", async () => {
     const region = part(coarse, [4, 5, 6], range(2, 7));
-    const cut = viewAll(truthOn(region), [systemOn(coarse)], none);
+    const cut = alignAll(truthOn(region), [systemOn(coarse)], none);
     expect(await forecastOf(cut.systems[0]!)).toEqual(fieldOn(region, wave));
     expect(cut.region).toBe("3 x 5, 22.5 degrees, 11.25..56.25N 45..135E");
     expect(cut.notes).toEqual([
       "cut to 3 x 5, 22.5 degrees, 11.25..56.25N 45..135E: ours (ours.nc) (8 x 16, 22.5 degrees)",
     ]);
     const beside = part(coarse, [3, 4, 5], range(4, 9));
-    const both = viewAll(truthOn(region), [systemOn(beside)], none);
+    const both = alignAll(truthOn(region), [systemOn(beside)], none);
     const shared = part(coarse, [4, 5], [4, 5, 6]);
     expect(await both.truth.read(name, 0)).toEqual(fieldOn(shared, wave));
     expect(await forecastOf(both.systems[0]!)).toEqual(fieldOn(shared, wave));
@@ -131,13 +131,13 @@ describe("grids that differ", () => {
     ["conservative", regularGrid(30), "conservative"],
     ["nearest", fine, "nearest"],
   ] as const)("%s from %#: onto the truth's grid", async ([regrid, from, method]) => {
-    const viewed = viewAll(truthOn(coarse), [systemOn(from)], none, { regrid });
+    const aligned = alignAll(truthOn(coarse), [systemOn(from)], none, { regrid });
     const wanted = makeRegridder(from, coarse, method).apply(fieldOn(from, wave));
-    expect(await forecastOf(viewed.systems[0]!)).toEqual(wanted);
-    expect(viewed.systems[0]!.grid).toBe(coarse);
-    expect(viewed.region).toBe("global");
+    expect(await forecastOf(aligned.systems[0]!)).toEqual(wanted);
+    expect(aligned.systems[0]!.grid).toBe(coarse);
+    expect(aligned.region).toBe("global");
     const size = `${from.lat.length} x ${from.lon.length}, ${from.lon[1]} degrees`;
-    expect(viewed.notes).toEqual([
+    expect(aligned.notes).toEqual([
       `ours (ours.nc): regridded from ${size} to 8 x 16, 22.5 degrees, ${method}`,
     ]);
   });
@@ -147,36 +147,36 @@ describe("grids that differ", () => {
       range(0, 8).map((i) => fine.lat[3 * i + 1]!),
       range(0, 16).map((i) => fine.lon[3 * i]!),
     );
-    const viewed = viewAll(truthOn(third), [systemOn(fine)], none);
-    expect(viewed.notes).toEqual([
+    const aligned = alignAll(truthOn(third), [systemOn(fine)], none);
+    expect(aligned.notes).toEqual([
       "ours (ours.nc): regridded from 24 x 48, 7.5 degrees to 8 x 16, 22.5 degrees, conservative",
     ]);
-    expect(await forecastOf(viewed.systems[0]!)).not.toEqual(fieldOn(third, wave));
+    expect(await forecastOf(aligned.systems[0]!)).not.toEqual(fieldOn(third, wave));
   });
 
   test("a region of another grid: all is cut to what it covers, as regridding the globe gives there", async () => {
     const region = part(fine, range(10, 23), range(5, 30));
     const whole = makeRegridder(fine, coarse, "conservative").apply(fieldOn(fine, wave));
-    const viewed = viewAll(
+    const aligned = alignAll(
       truthOn(coarse),
       [systemOn(region, "ours", wave, "There"), systemOn(fine, "globe"), systemOn(coarse, "fits")],
       none,
     );
     // Rows 10 to 22 are -15 to 82.5 N: whole cells of 22.5 degrees from 0 to 67.5; columns 33.75 to 221.25.
     const to = part(coarse, [4, 5, 6], range(2, 10));
-    expect([[...viewed.truth.grid.lat], [...viewed.truth.grid.lon]]).toEqual([[...to.lat], [...to.lon]]);
-    expect(viewed.region).toBe("There");
-    expect(await viewed.truth.read(name, 0)).toEqual(fieldOn(to, wave));
+    expect([[...aligned.truth.grid.lat], [...aligned.truth.grid.lon]]).toEqual([[...to.lat], [...to.lon]]);
+    expect(aligned.region).toBe("There");
+    expect(await aligned.truth.read(name, 0)).toEqual(fieldOn(to, wave));
     const wanted = Float32Array.from(
       [4, 5, 6].flatMap((row) => range(2, 10).map((column) => whole[row * 16 + column]!)),
     );
-    expect(await forecastOf(viewed.systems[2]!)).toEqual(fieldOn(to, wave));
-    for (const system of viewed.systems.slice(0, 2)) {
+    expect(await forecastOf(aligned.systems[2]!)).toEqual(fieldOn(to, wave));
+    for (const system of aligned.systems.slice(0, 2)) {
       const found = await forecastOf(system);
       // Weights are those of the same cells, summed in the same order: float32 rounds alike.
       for (const [i, value] of found.entries()) expect(value).toBeCloseTo(wanted[i]!, 4);
     }
-    expect(viewed.notes).toEqual([
+    expect(aligned.notes).toEqual([
       "ours (ours.nc): regridded from 13 x 25, 7.5 degrees, -11.25..78.75N 37.5..217.5E to 3 x 8, 22.5 degrees, 11.25..56.25N 45..202.5E, conservative",
       "globe (globe.nc): regridded from 24 x 48, 7.5 degrees to 3 x 8, 22.5 degrees, 11.25..56.25N 45..202.5E, conservative",
       "cut to the region of ours.nc, There, 3 x 8, 22.5 degrees, 11.25..56.25N 45..202.5E: the truth truth.nc (8 x 16, 22.5 degrees), fits (fits.nc) (8 x 16, 22.5 degrees)",
@@ -185,16 +185,16 @@ describe("grids that differ", () => {
 
   test("a grid of its own: truth, climatology and forecasts", async () => {
     const [lonely, degrees] = [truthOn(fine), 22.5];
-    const viewed = viewAll(lonely, [systemOn(poles), systemOn(coarse, "fits")], none, { grid: degrees });
+    const aligned = alignAll(lonely, [systemOn(poles), systemOn(coarse, "fits")], none, { grid: degrees });
     const regrid = makeRegridder(fine, coarse, "conservative");
-    expect(await viewed.truth.read(name, 0)).toEqual(regrid.apply(fieldOn(fine, wave)));
-    expect(await (await viewed.truth.training!("mean", name))(time)).toEqual(new Float32Array(128).fill(7));
-    expect(await forecastOf(viewed.systems[1]!)).toEqual(fieldOn(coarse, wave));
-    expect(viewed.notes).toEqual([
+    expect(await aligned.truth.read(name, 0)).toEqual(regrid.apply(fieldOn(fine, wave)));
+    expect(await (await aligned.truth.training!("mean", name))(time)).toEqual(new Float32Array(128).fill(7));
+    expect(await forecastOf(aligned.systems[1]!)).toEqual(fieldOn(coarse, wave));
+    expect(aligned.notes).toEqual([
       "the truth truth.nc: regridded from 24 x 48, 7.5 degrees to 8 x 16, 22.5 degrees, conservative",
       "ours (ours.nc): regridded from 13 x 24, 15 degrees to 8 x 16, 22.5 degrees, conservative",
     ]);
-    expect(() => viewAll(lonely, [systemOn(fine)], none, { grid: 7 })).toThrow(
+    expect(() => alignAll(lonely, [systemOn(fine)], none, { grid: 7 })).toThrow(
       "a regular global grid of 7 degrees does not exist: the resolution must divide 180",
     );
   });
@@ -202,27 +202,27 @@ describe("grids that differ", () => {
   test("gaps: conservative leaves them out of a cell, bilinear gives a gap", async () => {
     const holed: Height = (lat, lon) => (lat > 0 && lat < 7.5 && lon === 45 ? Number.NaN : 1);
     const gaps = async (regrid: RegridChoice) => {
-      const { systems } = viewAll(truthOn(coarse), [systemOn(fine, "ours", holed)], none, { regrid });
+      const { systems } = alignAll(truthOn(coarse), [systemOn(fine, "ours", holed)], none, { regrid });
       return [...(await forecastOf(systems[0]!))].filter(Number.isNaN).length;
     };
     expect(await gaps("conservative")).toBe(0);
     const beside: Height = (lat, lon) => (Math.abs(lat - 11.25) < 1 && lon === 45 ? Number.NaN : 1);
-    const { systems } = viewAll(truthOn(coarse), [systemOn(fine, "ours", beside)], none, {
+    const { systems } = alignAll(truthOn(coarse), [systemOn(fine, "ours", beside)], none, {
       regrid: "bilinear",
     });
     expect(Number.isNaN((await forecastOf(systems[0]!))[4 * 16 + 2])).toBe(true);
   });
 
-  test("other fields through the same view", () => {
+  test("other fields through the same alignment", () => {
     const region = part(coarse, [4, 5, 6], [2, 3, 4, 5]);
-    const viewed = viewAll(truthOn(coarse), [systemOn(region)], none);
-    const view = viewed.toView(fine, "the climatology c.nc");
-    expect(view.note).toBe(
+    const aligned = alignAll(truthOn(coarse), [systemOn(region)], none);
+    const alignment = aligned.alignmentOf(fine, "the climatology c.nc");
+    expect(alignment.note).toBe(
       "the climatology c.nc: regridded from 24 x 48, 7.5 degrees to 3 x 4, 22.5 degrees, 11.25..56.25N 45..112.5E, conservative",
     );
-    expect(view.apply(name, new Float32Array(24 * 48).fill(3))).toEqual(new Float32Array(12).fill(3));
-    expect(viewed.toView(coarse, "same").note).toBeUndefined();
-    expect(() => viewed.toView(part(coarse, [4, 5], [2, 3, 4, 5]), "c.nc")).toThrow(
+    expect(alignment.apply(name, new Float32Array(24 * 48).fill(3))).toEqual(new Float32Array(12).fill(3));
+    expect(aligned.alignmentOf(coarse, "same").note).toBeUndefined();
+    expect(() => aligned.alignmentOf(part(coarse, [4, 5], [2, 3, 4, 5]), "c.nc")).toThrow(
       "c.nc (2 x 4, 22.5 degrees, 11.25..33.75N 45..112.5E) does not cover all that is scored, 3 x 4, 22.5 degrees, 11.25..56.25N 45..112.5E",
     );
   });
@@ -230,7 +230,7 @@ describe("grids that differ", () => {
 
 describe("refused", () => {
   test("grids that differ, where nothing is to be regridded", () => {
-    expect(() => viewAll(truthOn(coarse), [systemOn(fine)], none, { regrid: "none" })).toThrow(
+    expect(() => alignAll(truthOn(coarse), [systemOn(fine)], none, { regrid: "none" })).toThrow(
       expect.objectContaining({
         kind: "grid",
         message: "ours (ours.nc) is on 24 x 48, 7.5 degrees, the truth truth.nc on 8 x 16, 22.5 degrees",
@@ -239,12 +239,14 @@ describe("refused", () => {
     );
     // A part of the same points needs none.
     const region = part(coarse, [4, 5, 6], [2, 3, 4, 5]);
-    expect(viewAll(truthOn(coarse), [systemOn(region)], none, { regrid: "none" }).truth.grid).toEqual(region);
+    expect(alignAll(truthOn(coarse), [systemOn(region)], none, { regrid: "none" }).truth.grid).toEqual(
+      region,
+    );
   });
 
   test("regions that share nothing", () => {
     const [a, b] = [part(coarse, [5, 6], [2, 3, 4]), part(coarse, [5, 6], [8, 9, 10])];
-    expect(() => viewAll(truthOn(coarse), [systemOn(a, "west"), systemOn(b, "east")], none)).toThrow(
+    expect(() => alignAll(truthOn(coarse), [systemOn(a, "west"), systemOn(b, "east")], none)).toThrow(
       "no point of 8 x 16, 22.5 degrees is covered by all of the truth truth.nc (8 x 16, 22.5 degrees), west (west.nc) (2 x 3",
     );
   });
@@ -278,8 +280,8 @@ describe("the same numbers in another order", () => {
       layouts.map(([label]) => label),
     );
     for (const regrid of ["conservative", "bilinear", "nearest"] as const) {
-      const viewed = viewAll(truthOn(coarse), systems, none, { regrid });
-      const [plain, ...others] = await Promise.all(viewed.systems.map(forecastOf));
+      const aligned = alignAll(truthOn(coarse), systems, none, { regrid });
+      const [plain, ...others] = await Promise.all(aligned.systems.map(forecastOf));
       for (const other of others) expect(other).toEqual(plain);
     }
     await close();
