@@ -3,6 +3,7 @@ import { z } from "zod";
 import { benches } from "../eval/benches.ts";
 import { baselineNames } from "../scores/baselinenames.ts";
 import { definitionNames } from "../scores/definitions.ts";
+import { metricNames } from "../scores/metrics.ts";
 import { seasonNames } from "../scores/reduce.ts";
 
 export const evaluateConfig = z.strictObject({
@@ -44,8 +45,8 @@ export const evaluateConfig = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      "which scores; those of the bench unless given, and those of ensembles where there are members. Of an event: " +
-        "brier(2m_temperature>303.15). Curves: spectrum, rank_histogram",
+      `which scores; those of the bench unless given, and those of ensembles where there are members (${metricNames.join(", ")}; ` +
+        "of an event brier(2m_temperature>303.15), fair_brier(...))",
     )
     .meta({ value: "METRIC,..." }),
   region: z
