@@ -18,7 +18,7 @@ const allowed: Record<string, readonly string[]> = {
   infer: ["errors", "engine", "ops", "model", "grid", "files", "data", "sets"],
   plot: ["errors", "grid", "data"],
   report: ["errors", "grid", "scores", "plot"],
-  show: ["errors", "grid", "files", "data", "sets", "scores", "eval", "plot"],
+  show: ["errors", "grid", "data", "sets", "scores", "eval", "plot"],
   cli: [
     "errors",
     "engine",

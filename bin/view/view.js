@@ -165,7 +165,7 @@ function makeControls() {
   );
   offer(controls.region, [
     { value: "", title: "all of the grid" },
-    ...regions.map(({ name, title }) => ({ value: name, title: `${name} (${title})` })),
+    ...regions.map(({ name, title }) => ({ value: name, title })),
   ]);
   controls.initial.max = String(initial.length - 1);
   byId("initial-slider").hidden = initial.length < 2;
@@ -223,9 +223,13 @@ function listen() {
     change({ variable: chosen.name });
   });
   controls.level.addEventListener("change", () => change({ variable: controls.level.value }));
-  for (const key of ["member", "projection", "region"]) {
+  for (const key of ["member", "projection"]) {
     controls[key].addEventListener("change", () => change({ [key]: controls[key].value }));
   }
+  controls.region.addEventListener("change", () => {
+    const region = controls.region.value;
+    change({ region, projection: projectionOf(region) });
+  });
   controls.initial.addEventListener("input", () => {
     pause();
     change({ initial: Number(controls.initial.value) });
@@ -253,6 +257,12 @@ function listen() {
     readAddress();
     change({});
   });
+}
+
+/** A region would be a speck on a map of the globe: it gets a map of its own, and all of the grid its usual one. */
+function projectionOf(region) {
+  if (region === "") return state.projection === "regional" ? catalogue.projection : state.projection;
+  return ["robinson", "plate-carree"].includes(state.projection) ? "regional" : state.projection;
 }
 
 // ---- pictures and numbers

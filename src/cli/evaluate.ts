@@ -5,7 +5,7 @@ import { ClimaxError } from "../errors.ts";
 import { finish } from "../eval/finish.ts";
 import { readPart, writePart } from "../eval/partfile.ts";
 import { mergeRuns, type Run, type Share } from "../eval/run.ts";
-import { checkOutput, writeWhole } from "../eval/scorefile.ts";
+import { checkOutput, writeWhole } from "../files/wholefile.ts";
 import { toMarkdown } from "../scores/markdown.ts";
 import type { Scores } from "../scores/scoredocument.ts";
 import { writeScoresNetcdf } from "../scores/scoresnetcdf.ts";

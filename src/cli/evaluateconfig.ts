@@ -1,6 +1,7 @@
 /** The flags of `climax evaluate`. */
 import { z } from "zod";
 import { benches } from "../eval/benches.ts";
+import { regridChoices } from "../eval/commongrid.ts";
 import { baselineNames } from "../scores/baselinenames.ts";
 import { definitionNames } from "../scores/definitions.ts";
 import { metricNames } from "../scores/metrics.ts";
@@ -95,7 +96,7 @@ export const evaluateConfig = z.strictObject({
     .describe("tercile edges for rpss: a file of them; the training period of the set unless given")
     .meta({ value: "FILE" }),
   regrid: z
-    .enum(["auto", "conservative", "bilinear", "nearest", "none"])
+    .enum([...regridChoices])
     .default("auto")
     .describe(
       "how forecasts on another grid are brought to that of the truth: conservative from a finer one, bilinear from a " +

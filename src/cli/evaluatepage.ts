@@ -90,7 +90,8 @@ export function printScores(document: ScoreDocument, context: Context): void {
   ];
   context.print(table(facts, { header: false, width }));
   for (const { heading, rows, align } of scoreTables(document, width)) {
-    context.print(`\n${heading}\n${table(rows, { align, width })}`);
+    const title = table([[heading]], { header: false, width });
+    context.print(`\n${title}\n${table(rows, { align, width })}`);
   }
   for (const source of new Set(
     document.rows.map((row) => row.source).filter((text) => text !== "measured"),

@@ -2,18 +2,19 @@
 import { expandFolders } from "../data/folderfiles.ts";
 import { parseLead } from "../data/leadtime.ts";
 import { formatTime } from "../data/time.ts";
+import { unknownName } from "../errors.ts";
 import { alignAll } from "../eval/align.ts";
 import { type Climatologies, chooseClimatology } from "../eval/baselines.ts";
 import { bench, checkBench, chooseMetrics, chooseRegions, chooseVariables } from "../eval/benches.ts";
+import { fileRecords } from "../eval/filerecords.ts";
 import { cellsOf } from "../eval/finish.ts";
 import { landFraction } from "../eval/land.ts";
 import { measure } from "../eval/measure.ts";
 import { remarks } from "../eval/remarks.ts";
 import type { Run, RunFacts, Share } from "../eval/run.ts";
 import { findSamples } from "../eval/samples.ts";
-import { fileRecords } from "../eval/scorefile.ts";
 import { chooseSeepsClimate } from "../eval/seepsclimate.ts";
-import { checkControl, type ForecastSystem, openSystems } from "../eval/systems.ts";
+import { checkControl, controlName, type ForecastSystem, openSystems } from "../eval/systems.ts";
 import { chooseTerciles } from "../eval/terciles.ts";
 import { isPreparedSet, manifestOf, openTruth } from "../eval/truth.ts";
 import { type Grid, longitudeSeam } from "../grid/grid.ts";
@@ -60,6 +61,7 @@ export async function measureRun(
     );
     checkBench(chosen, files.systems, baselines);
     if (config.control) checkControl(files.systems);
+    checkVersus(config.versus, files.systems, baselines);
     const aligned = alignAll(whole, files.systems, chosen.units, {
       regrid: config.regrid,
       grid: config.grid,
@@ -103,7 +105,10 @@ export async function measureRun(
     );
     for (const note of climatology.notes) context.info(note);
     const anomalies = needed(metrics, "climatology") ? climatology.anomalies : undefined;
-    const said = remarks({ truth, systems, samples, definition: by, bench: chosen, anomalies, baselines });
+    const said = remarks({
+      ...{ truth, systems, samples, definition: by, bench: chosen, anomalies, baselines },
+      published: config.published ?? true,
+    });
     if (baselines.some((name) => name !== "persistence" && !climatology.baselines.has(name))) {
       said.push("no climatology baseline: the truth is no prepared set, and no --climatology was given");
     }
@@ -181,6 +186,19 @@ export async function measureRun(
   } finally {
     for (const resource of opened.toReversed()) await resource.close();
   }
+}
+
+/** Before hours of measuring rather than after. */
+function checkVersus(
+  asked: string | undefined,
+  systems: readonly ForecastSystem[],
+  baselines: readonly string[],
+): void {
+  const names = systems.flatMap((system) =>
+    system.members > 1 ? [system.name, controlName(system)] : [system.name],
+  );
+  const known = [...names, ...baselines];
+  if (asked !== undefined && !known.includes(asked)) unknownName("system", asked, known);
 }
 
 const needed = (metrics: readonly string[], need: Need) =>

@@ -245,13 +245,19 @@ function systemError(error: unknown): ClimaxError | undefined {
 
 let surviving = false;
 
-/** `climax ... | head` closes our stdout early: what is left unprinted is lost, the work goes on. */
+/**
+ * `climax ... | head` closes our stdout early: what is left unprinted is lost, the work goes on. A disk too full for what
+ * is printed ends it.
+ */
 function surviveClosedPipes(): void {
   if (surviving) return;
   surviving = true;
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
-    });
-  }
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    const [what, hint] = refusals[error.code ?? ""] ?? [error.message, "print to another place"];
+    process.stderr.write(`error: cannot print the results: ${what}\nhint:  ${hint}\n`);
+    process.exit(2);
+  });
+  // There is nobody left to tell.
+  process.stderr.on("error", () => undefined);
 }

@@ -4,8 +4,8 @@ import { expandPaths } from "../data/paths.ts";
 import { ClimaxError } from "../errors.ts";
 import { cutAlignment } from "../eval/align.ts";
 import { openClimatology } from "../eval/climatologysource.ts";
-import { checkOutput, writeWhole } from "../eval/scorefile.ts";
 import type { FieldAt } from "../eval/truth.ts";
+import { checkOutput, writeWhole } from "../files/wholefile.ts";
 import { describeGrid } from "../grid/grid.ts";
 import { encodeGif } from "../plot/animation.ts";
 import { drawMaps, type MapOptions, type Picture } from "../plot/map.ts";
@@ -130,6 +130,8 @@ async function plotFields(
       member: chooseMember(source, given.member),
       region: chooseRegion(given.region),
       usual: climatology?.field,
+      usualLabel: climatology?.label,
+      cropped: given.projection?.endsWith("-polar") ?? false,
       definition: definition(given.definition),
     });
     const instants = instantsOf(times, leads);
@@ -159,7 +161,8 @@ function say(source: PlotSource, given: PlotConfig, variables: readonly string[]
     info(
       `${variables[0]}, the first of ${units.size} variables: ${someOf([...units.keys()])}; --variable chooses`,
     );
-  if (!given.time && times.length > 1 && !(given.animate && kind === "states"))
+  const varies = variables.some((name) => !source.isConstant(name));
+  if (!given.time && times.length > 1 && varies && !(given.animate && kind === "states"))
     info(`${timeTitle(times[0]!)}, the first of ${timesTitle(times)}; --time chooses`);
   if (!given.lead && leads.length > 1 && !given.animate)
     info(`lead ${leadTitle(leads[0]!)}, the first of ${someOf(leads)} h; --lead chooses`);
@@ -195,6 +198,7 @@ async function usualFields(path: string, source: PlotSource, { info }: Context) 
   info(`anomalies from ${opened.climatology.label}`);
   return {
     close: () => opened.close(),
+    label: opened.climatology.label,
     field: async (variable: string): Promise<FieldAt> => {
       const field = await opened.climatology.field(variable);
       if (field) return field;

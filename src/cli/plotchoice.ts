@@ -1,7 +1,7 @@
 /** Which fields of a file `climax plot` draws: flags against what there is. */
 import { parseLead } from "../data/leadtime.ts";
 import { type CfTime, isWithin, parsePeriod, parseTime } from "../data/time.ts";
-import { parseName } from "../data/variables.ts";
+import { knownName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { type Region, regionNamed, regions } from "../grid/regions.ts";
 import { timeTitle } from "../plot/words.ts";
@@ -20,10 +20,10 @@ export function chooseVariables(source: PlotSource, given: readonly string[] | u
     ...new Set(
       given.flatMap((text) => {
         if (known.includes(text)) return [text];
-        const { name, info, level } = parseName(text);
+        const { name = text, info, level } = knownName(text) ?? {};
         const found = known.filter((own) => {
-          const parsed = parseName(own);
-          return parsed.info === info && (level === undefined || parsed.level === level);
+          const parsed = knownName(own);
+          return info && parsed?.info === info && (level === undefined || parsed.level === level);
         });
         return found.length > 0 ? found : unknownName("variable", name, known);
       }),

@@ -71,7 +71,7 @@ export const plotConfig = z.strictObject({
     .meta({ value: "LOW..HIGH" }),
   title: z.string().optional().describe("in place of the one that says what is shown"),
   width: z.int().min(200).max(8000).optional().describe("px of a panel; 720 of one, 480 of several"),
-  columns: z.int().min(1).max(12).optional().describe("panels side by side; 3 unless given"),
+  columns: z.int().min(1).max(12).optional().describe("panels side by side; 3, and 2 of four, unless given"),
   animate: z.boolean().default(false).describe("a frame for each lead, or each time of states: a GIF"),
   seconds: z.number().min(0.02).max(60).default(0.5).describe("that each frame of it is shown"),
   metric: z

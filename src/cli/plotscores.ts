@@ -1,7 +1,7 @@
 /** Scores as curves by lead: what `climax plot` makes of the JSON of `climax evaluate`. */
 import { extname } from "node:path";
 import { ClimaxError } from "../errors.ts";
-import { checkOutput, writeWhole } from "../eval/scorefile.ts";
+import { checkOutput, writeWhole } from "../files/wholefile.ts";
 import { svgPng } from "../plot/scenecanvas.ts";
 import { scoreCurves } from "../report/scorecurves.ts";
 import { readScores } from "../scores/readscores.ts";

@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { join, normalize } from "node:path";
 import { ClimaxError } from "../errors.ts";
-import { writeWhole } from "../eval/scorefile.ts";
+import { writeWhole } from "../files/wholefile.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { type Context, command } from "./command.ts";
 import { modelsOf, planAblation, rowMeanings } from "./studyablation.ts";

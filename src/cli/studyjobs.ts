@@ -1,7 +1,7 @@
 // The command lines that studies are made of, and what their sets say: training, forecasting the test split, scoring.
 import { join } from "node:path";
 import { ClimaxError } from "../errors.ts";
-import { fileRecords } from "../eval/scorefile.ts";
+import { fileRecords } from "../eval/filerecords.ts";
 import { manifestOf } from "../eval/truth.ts";
 import { changing, openSets } from "../train/objective.ts";
 import { outputsOf } from "../train/presets.ts";

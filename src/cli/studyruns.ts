@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { makeFolder } from "../data/folder.ts";
 import { ClimaxError } from "../errors.ts";
-import { writeWhole } from "../eval/scorefile.ts";
+import { writeWhole } from "../files/wholefile.ts";
 import { differences, lastCheckpoint } from "../train/resume.ts";
 import type { Command, Context, Voice } from "./command.ts";
 import { evaluateCommand } from "./evaluate.ts";

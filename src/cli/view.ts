@@ -1,6 +1,7 @@
 /** `climax view`: a page on this machine that shows forecasts as maps, beside the truth and the error. */
 import { z } from "zod";
 import { expandPaths } from "../data/paths.ts";
+import { canvasLibrary } from "../plot/scenecanvas.ts";
 import { definitionNames } from "../scores/definitions.ts";
 import { serveView } from "../show/viewserver.ts";
 import { openViewSource } from "../show/viewsource.ts";
@@ -41,6 +42,7 @@ export const viewCommand = command({
   positional: { key: "files", name: "FORECAST...", variadic: true },
   config,
   run: async ({ files, truth, name, definition, port }, context) => {
+    canvasLibrary(); // says what is missing before anything is opened: a page without its maps is of no use
     await interruptible(async (signal) => {
       const source = await openViewSource(await expandPaths(files), {
         truth: truth && (await expandPaths(truth)),

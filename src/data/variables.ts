@@ -1,6 +1,6 @@
 // The variables ClimaX knows: their names here and in files, units, kind of level and role, as one table;
 // names with a level such as geopotential_500; the 48 variables of the paper.
-import { unknownName } from "../errors.ts";
+import { ClimaxError, unknownName } from "../errors.ts";
 
 export interface VariableInfo {
   /** The name in ClimaX and in ERA5's catalogue, without a level. */
@@ -196,7 +196,19 @@ export interface FieldName {
  * @throws ClimaxError "config" that names the nearest known variable.
  */
 export function parseName(text: string): FieldName {
-  return knownName(text) ?? unknownName("variable", text, variables.map(exampleName));
+  const known = knownName(text);
+  if (known) return known;
+  const [, letters, level] = /^([a-z]+)(\d{1,4})$/i.exec(text) ?? [];
+  const meant = letters === undefined ? undefined : knownName(`${letters}_${level}`);
+  if (meant) {
+    // Not taken for it at once: u100 is also the wind 100 m above the ground.
+    throw new ClimaxError(
+      "config",
+      `unknown variable "${text}"`,
+      `a level stands behind an underscore: ${letters}_${level} or ${meant.name}`,
+    );
+  }
+  return unknownName("variable", text, variables.map(exampleName));
 }
 
 /** The same, or undefined for what is no name of a field. */

@@ -21,18 +21,17 @@ import {
 import type { ForecastSystem } from "./systems.ts";
 import type { FieldAt, Truth } from "./truth.ts";
 
-export { type RegridChoice, regridChoices } from "./commongrid.ts";
-
 /** The units that a bench scores a variable in, and how many of them its ClimaX unit is. */
 export interface BenchUnits {
   readonly units: string;
   readonly scale: number;
 }
 
+/** What brings fields of one grid to the grid and the units that are scored. */
 export interface Alignment {
   readonly grid: Grid;
   readonly units: ReadonlyMap<string, BenchUnits>;
-  /** The same array where nothing changes. */
+  /** A field of the variable `name`, [H * W] on its own grid -> [h * w] on `grid`; the same array where nothing changes. */
   apply(name: string, field: Float32Array): Float32Array;
 }
 
@@ -206,7 +205,7 @@ function regridNote({ what, grid, way }: Source, to: Grid): string | undefined {
   return `${what}: regridded from ${describeGrid(grid)} to ${describeGrid(to)}, ${way.how}`;
 }
 
-/** The truth through an alignment; its climatologies too. */
+/** The truth as it is scored; its climatologies too. */
 export function alignTruth(truth: Truth, alignment: Alignment): Truth {
   const { training } = truth;
   return {
@@ -218,8 +217,8 @@ export function alignTruth(truth: Truth, alignment: Alignment): Truth {
   };
 }
 
-/** A forecast through an alignment. */
-export function alignSystem(system: ForecastSystem, alignment: Alignment): ForecastSystem {
+/** A system as it is scored. */
+function alignSystem(system: ForecastSystem, alignment: Alignment): ForecastSystem {
   return {
     ...system,
     grid: alignment.grid,
@@ -229,7 +228,7 @@ export function alignSystem(system: ForecastSystem, alignment: Alignment): Forec
   };
 }
 
-/** A field for each time through an alignment; the same field again gives the same again. */
+/** A field for each time as it is scored; the same field again gives the same again. */
 export function alignField(at: FieldAt, alignment: Alignment, name: string): FieldAt {
   let [before, after]: (Field | undefined)[] = [];
   return async (time: CfTime) => {

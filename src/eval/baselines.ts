@@ -7,6 +7,7 @@ import type { ClimatologyKind } from "../sets/climatology.ts";
 import type { Aligned } from "./align.ts";
 import {
   type Climatology,
+  climatologyWords,
   fromTraining,
   type OwnClimatology,
   openClimatology,
@@ -15,17 +16,12 @@ import {
 import type { Samples } from "./samples.ts";
 import { type Truth, timeMean } from "./truth.ts";
 
-export type { Climatology } from "./climatologysource.ts";
-
 /** The climatology that a baseline forecasts. */
 const kinds: Partial<Record<BaselineName, ClimatologyKind>> = {
   climatology: "mean",
   "climatology-weekly": "weekly",
   "climatology-dayofyear": "dayofyear",
 };
-
-/** What `--climatology` takes besides paths. */
-const climatologyWords = ["evaluation", "train", "weekly", "dayofyear"] as const;
 
 /** Persistence: the forecast for any valid time is the truth at the initial time. */
 export function persistence(truth: Truth, name: string, initialStep: number): Promise<Float32Array> {

@@ -3,6 +3,7 @@ import { parseName } from "../data/variables.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import type { BaselineName } from "../scores/baselinenames.ts";
 import { ensembleMetrics, metricInfo } from "../scores/metrics.ts";
+import { northward } from "../scores/windvector.ts";
 import type { BenchUnits } from "./align.ts";
 import type { ForecastSystem } from "./systems.ts";
 import type { Truth } from "./truth.ts";
@@ -55,6 +56,7 @@ const daily: BenchUnits = { units: "kg m-2 day-1", scale: 86400 };
 /** Every 6 h to 15 days, the longest forecasts of WeatherBench 2. */
 const sixHourly = Array.from({ length: 60 }, (_, i) => 6 * (i + 1));
 
+/** In the order of the help. */
 export const benches: readonly Bench[] = [
   {
     ...weather,
@@ -167,9 +169,6 @@ export function chooseMetrics(
     return scored.length > 0 && whole;
   });
 }
-
-/** The v of a wind whose u it is. */
-const northward = (eastward: string) => eastward.replace("u_component", "v_component");
 
 /** Where the S2S AI challenge scores: land north of 60 S. */
 export const challengeRegion = "-60..90/0..360-land";

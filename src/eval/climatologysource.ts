@@ -8,6 +8,9 @@ import { openClimatologyFile } from "./climatologyfile.ts";
 import { seasonalFields } from "./seasonalfields.ts";
 import { type FieldAt, isPreparedSet, timeMean } from "./truth.ts";
 
+/** What `--climatology` takes besides paths. */
+export const climatologyWords = ["evaluation", "train", "weekly", "dayofyear"] as const;
+
 /** A usual state for each valid time. */
 export interface Climatology {
   /** Whose it is, in words for the reader of a score. */

@@ -130,7 +130,7 @@ export function extraDimension(
   axes: DateAxes,
   { dimensions, shape }: DatasetVariable,
   { latitudeAxis, longitudeAxis }: Horizontal,
-  levelAxis?: number,
+  levelAxis: number | undefined,
 ): string | undefined {
   const known = [axes.dimension, axes.hour?.dimension];
   const places = [latitudeAxis, longitudeAxis, levelAxis];

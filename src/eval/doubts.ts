@@ -49,7 +49,8 @@ export class Watch {
     this.#lastLooked = times[Math.min(initialTimes, times.length) - 1] ?? -Infinity;
     this.#shortest = Math.min(...samples.map(({ leadHours }) => leadHours));
     this.#levels = new Levels(truth.units.get(variable) ?? "");
-    this.#times = options.means ? undefined : new TimeShifts(truth, variable);
+    const leads = samples.map(({ leadHours }) => leadHours);
+    this.#times = options.means ? undefined : new TimeShifts(truth, variable, leads);
     this.#turned = new Likeness();
     this.#mirrors = mirrors(truth.grid);
   }
@@ -73,7 +74,7 @@ export class Watch {
       return;
     }
     this.finish();
-    const doubt = this.#levels.after(seen, happened);
+    const doubt = this.#levels.after(seen, forecast, happened);
     if (doubt) this.#raise(doubt);
   }
 
@@ -87,6 +88,9 @@ export class Watch {
     if (turned) this.#raise(turnedDoubt(turned));
     const shifted = this.#times?.judge();
     if (shifted) this.#raise(shifted);
+    // Last: a field that is turned round may look like its opposite.
+    const opposite = turned || shifted ? undefined : this.#levels.opposite();
+    if (opposite) this.#raise(opposite);
   }
 
   #raise({ text, hint, harmless }: Doubt): void {

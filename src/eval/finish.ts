@@ -1,9 +1,10 @@
 /** From a run to its scores: the document that all outputs show, and the maps that go with it. */
 import { unknownName } from "../errors.ts";
 import { describeGrid } from "../grid/grid.ts";
-import { baselineNames } from "../scores/baselinenames.ts";
+import { isBaseline } from "../scores/baselinenames.ts";
+import type { BootstrapOptions } from "../scores/confidence.ts";
 import { definition } from "../scores/definitions.ts";
-import { type BootstrapOptions, reduce, type Season } from "../scores/reduce.ts";
+import { reduce, type Season } from "../scores/reduce.ts";
 import { type NamedCells, regionCells } from "../scores/regioncells.ts";
 import type { Provenance, ReportRow, Scores } from "../scores/scoredocument.ts";
 import type { Run } from "./run.ts";
@@ -54,7 +55,7 @@ export function finish({ facts, statistics, notes }: Run, options: FinishOptions
       versus: versus ?? null,
       intervals: reduced.intervals,
       synthetic: facts.synthetic,
-      notes: [...notes, ...reduced.notes],
+      notes: [...notes, ...unscored(reduced.rows), ...reduced.notes],
       provenance: { ...options.provenance, files: facts.files },
       rows: [...reduced.rows, ...options.published(reduced.rows)],
       differences: reduced.differences,
@@ -62,6 +63,21 @@ export function finish({ facts, statistics, notes }: Run, options: FinishOptions
     },
     maps: reduced.maps,
   };
+}
+
+/** Variables without one forecast that counts, in words. */
+function unscored(rows: readonly ReportRow[]): string[] {
+  const counted = new Map<string, Map<string, boolean>>();
+  for (const { variable, region, samples } of rows) {
+    const regions = counted.get(variable) ?? new Map<string, boolean>();
+    counted.set(variable, regions.set(region, (regions.get(region) ?? false) || samples !== 0));
+  }
+  return [...counted].flatMap(([variable, regions]) => {
+    const without = [...regions].flatMap(([region, any]) => (any ? [] : [region]));
+    if (without.length === 0) return [];
+    const where = without.length < regions.size ? ` in ${without.join(", ")}` : "";
+    return [`no scores of ${variable}${where}: no cell has a value in the truth and in the forecasts`];
+  });
 }
 
 /** The regions of a run as cells, under the names of its statistics. */
@@ -80,6 +96,6 @@ function chooseVersus(systems: readonly string[], asked: string | undefined): st
   const baselines = ["climatology-dayofyear", "climatology-weekly", "climatology", "persistence"];
   const baseline = baselines.find((name) => systems.includes(name));
   if (baseline !== undefined) return baseline;
-  const forecasts = systems.filter((name) => !(baselineNames as readonly string[]).includes(name));
+  const forecasts = systems.filter((name) => !isBaseline(name));
   return forecasts.length > 1 ? forecasts.at(-1) : undefined;
 }

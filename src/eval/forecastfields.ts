@@ -16,7 +16,7 @@ import type { Dataset, DatasetVariable } from "../files/dataset.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
 import type { FieldTimes } from "./fieldtimes.ts";
 import type { ForecastField, Presence } from "./forecastfile.ts";
-import { type ForecastPlace, forecastPlace } from "./forecastplace.ts";
+import { type ForecastGrid, forecastGrid } from "./forecastgrid.ts";
 import { rainNames, rainSince, rainSum } from "./forecastrain.ts";
 import { noForecasts, type TimesOptions, timesFinder } from "./forecasttimes.ts";
 
@@ -55,7 +55,7 @@ export async function readFields(dataset: Dataset, options: TimesOptions, knownR
       notes.push(`${dataset.path}: ${name} left out: ${known.reason}`);
       continue;
     }
-    const place = await forecastPlace(coordinates, variable);
+    const place = await forecastGrid(coordinates, variable);
     grid = oneGrid(dataset, name, place.grid, grid);
     if (place.note) regridded.add(`${dataset.path}: ${place.note}`);
     const levelAxis = vertical.kind === "pressure" ? vertical.axis : undefined;
@@ -108,6 +108,13 @@ export async function readFields(dataset: Dataset, options: TimesOptions, knownR
     );
   }
   const { initial, leads } = timesOfAll([...found.values()].map(({ times }) => times));
+  if (initial.length === 0 || leads.length === 0) {
+    throw new ClimaxError(
+      "data",
+      `${dataset.path} holds no forecasts: its axis of ${initial.length === 0 ? "initial times" : "leads"} is empty`,
+      "the program that wrote it found none: write it again, or leave the file out",
+    );
+  }
   const fields = placed(found, initial, leads);
   if (!knownRain) notes.push(...(await settleRain(dataset, found, fields, initial, leads)));
   const said = (dataset.notes ?? []).filter((note) => !aboutTimes.test(note));
@@ -257,7 +264,7 @@ function memberAxisOf({ dimensions }: DatasetVariable): number | undefined {
 function checkDimensions(
   { path }: Dataset,
   { name, dimensions, shape }: DatasetVariable,
-  { axes }: ForecastPlace,
+  { axes }: ForecastGrid,
   times: FieldTimes,
   others: readonly (number | undefined)[],
 ): void {
@@ -279,7 +286,7 @@ function checkDimensions(
 /** Reads a field, whatever the order of dimensions and the direction of the axes in the file. */
 function fieldReader(
   variable: DatasetVariable,
-  { axes, arrange }: ForecastPlace,
+  { axes, arrange }: ForecastGrid,
   times: FieldTimes,
   on: { levelAxis: number | undefined; levelIndex: number; memberAxis: number | undefined },
 ) {

@@ -68,7 +68,7 @@ export async function openForecastFile(
       ...(await readFields(dataset, { leadZero, timeIsValid }, isOurs(dataset))),
       synthetic: isSynthetic(dataset),
       averageHours: averageOf(dataset),
-      region: text(dataset.attributes, "climax_region") || undefined,
+      region: lineOf(dataset, "climax_region") || undefined,
       made: makerOf(dataset),
       close: () => dataset.close(),
     };
@@ -81,16 +81,22 @@ export async function openForecastFile(
 /** Whether a file was written by climax, whose rain is that of the set that its model was trained on. */
 const isOurs = ({ attributes }: Dataset) => [...attributes.keys()].some((name) => name.startsWith("climax_"));
 
+/** An attribute as one line without control characters: it goes to terminals and into tables. */
+const lineOf = ({ attributes }: Dataset, name: string): string =>
+  text(attributes, name)
+    .replaceAll(/[\p{Cc}\s]+/gu, " ")
+    .trim();
+
 function systemName(dataset: Dataset): string | undefined {
   for (const name of ["system", "model", "model_name", "forecast_system"]) {
-    const value = text(dataset.attributes, name);
+    const value = lineOf(dataset, name);
     if (value !== "") return value;
   }
   return isOurs(dataset) ? "climax" : undefined;
 }
 
-function makerOf({ attributes }: Dataset): string | undefined {
-  const [source, adapter] = [text(attributes, "source"), text(attributes, "climax_adapter")];
+function makerOf(dataset: Dataset): string | undefined {
+  const [source, adapter] = [lineOf(dataset, "source"), lineOf(dataset, "climax_adapter")];
   const parts = [source, ...(adapter === "" ? [] : [`on ${adapter}`])].filter((part) => part !== "");
   return parts.length > 0 ? parts.join(", ") : undefined;
 }

@@ -22,6 +22,7 @@ export interface ForecastIndex {
   add(file: FileFacts): void;
 }
 
+/** An empty one. */
 export function forecastIndex(): ForecastIndex {
   /** Few: by the names of their variables. */
   const tables = new Map<string, Table>();

@@ -2,7 +2,6 @@
  * Rain of a forecast: the file may hold what has fallen since the initial time (the IFS, and ai-models), where scores are
  * of what falls in 6, 12 or 24 hours. What the numbers are sums over is taken from the file, else from its numbers.
  */
-
 import { text } from "../data/recognise.ts";
 import type { CfTime } from "../data/time.ts";
 import type { DatasetVariable } from "../files/dataset.ts";

@@ -17,6 +17,7 @@ export interface Overview {
   readonly truth: number;
 }
 
+/** @param truth NaN where nothing is scored */
 export function overview(forecast: Field, truth: Field): Overview {
   let known = 0;
   let [f, y] = [0, 0];

@@ -72,6 +72,7 @@ interface Board {
   readonly maps: Growing<CellSums> | undefined;
 }
 
+/** Grows by one forecast at a time, each with all systems. Memory: a row for each forecast, and fields of sums. */
 export class LeadSums {
   readonly #options: LeadSumsOptions;
   readonly #boards: ReadonlyMap<string, Board>;

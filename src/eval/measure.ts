@@ -5,7 +5,7 @@ import type { Definition } from "../scores/definitions.ts";
 import type { FieldPair } from "../scores/metric.ts";
 import type { NamedCells } from "../scores/regioncells.ts";
 import type { LeadStatistics, Statistics } from "../scores/statistics.ts";
-import type { Climatology } from "./baselines.ts";
+import type { Climatology } from "./climatologysource.ts";
 import type { DoubtPolicy } from "./doubts.ts";
 import { GapLedger, type GapPolicy } from "./gaps.ts";
 import { bytesOfMap, LeadSums } from "./leadsums.ts";

@@ -3,6 +3,7 @@ import { ClimaxError } from "../errors.ts";
 import type { BaselineName } from "../scores/baselinenames.ts";
 import type { MetricInfo, Need } from "../scores/metric.ts";
 import { metricInfo } from "../scores/metrics.ts";
+import { northward } from "../scores/windvector.ts";
 import type { MeasureOptions } from "./measure.ts";
 import type { Share } from "./run.ts";
 import type { Sample } from "./samples.ts";
@@ -166,14 +167,14 @@ async function extraFields(
   return { seeps, terciles };
 }
 
-/** The v of a wind whose u it is. */
+/** The v of a wind whose u it is, and what is usual of it. */
 async function otherOf(
   options: PlanOptions,
   variable: string,
   metrics: readonly Planned[],
   samples: readonly Sample[],
 ): Promise<NonNullable<VariablePlan["other"]>> {
-  const other = variable.replace("u_component", "v_component");
+  const other = northward(variable);
   const { name } = needs(metrics, "other")!;
   const lacking = [
     ...(options.truth.units.has(other) ? [] : [`the truth ${options.truth.path}`]),

@@ -1,16 +1,16 @@
 /**
- * The file of a share of a run: one line of JSON, which says what was scored and where in the file each array lies,
- * then the statistics as little-endian float64. Its checksum is of all that follows the first line.
+ * The file of a share of a run: one line of JSON, which says what was scored and where each array lies, then the
+ * statistics as little-endian float64, then the SHA-256 of all that stands before it.
  */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { Calendar, CfTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
+import { writeWhole } from "../files/wholefile.ts";
 import { makeGrid } from "../grid/grid.ts";
 import type { CellSums, LeadStatistics, ProfileSums, Series, Statistics } from "../scores/statistics.ts";
 import type { Run, RunFacts } from "./run.ts";
-import { writeWhole } from "./scorefile.ts";
 
 const format = "climax-evaluation-part";
 
@@ -47,14 +47,17 @@ export async function writePart(path: string, { facts, statistics, notes, share 
         rest: place(rest),
       })),
     })),
-    sha256: "",
   };
-  const body = Buffer.alloc(length * 8);
+  const line = Buffer.from(`${JSON.stringify(header)}\n`);
+  const numbers = Buffer.alloc(length * 8);
   let at = 0;
-  for (const array of arrays) for (const value of array) at = body.writeDoubleLE(value, at);
-  const sha256 = createHash("sha256").update(body).digest("hex");
-  await writeWhole(path, Buffer.concat([Buffer.from(`${JSON.stringify({ ...header, sha256 })}\n`), body]));
+  for (const array of arrays) for (const value of array) at = numbers.writeDoubleLE(value, at);
+  await writeWhole(path, Buffer.concat([line, numbers, checksumOf(line, numbers)]));
 }
+
+const checksumBytes = 32;
+const checksumOf = (...parts: readonly Buffer[]): Buffer =>
+  parts.reduce((hash, part) => hash.update(part), createHash("sha256")).digest();
 
 /**
  * Reads the share of a run.
@@ -65,18 +68,19 @@ export async function readPart(path: string): Promise<Run> {
   const bytes = await readFile(path);
   const end = bytes.indexOf(10);
   const header = readHeader(path, end < 0 ? "" : bytes.toString("utf8", 0, end));
-  const body = bytes.subarray(end + 1);
-  if (createHash("sha256").update(body).digest("hex") !== header.sha256) {
+  const whole = bytes.subarray(0, -checksumBytes);
+  if (!checksumOf(whole).equals(bytes.subarray(-checksumBytes))) {
     throw new ClimaxError(
       "data",
-      `${path}: its numbers are not those that were written (${body.length} bytes after the first line, checksum differs)`,
+      `${path} is not as it was written: the checksum at its end is not that of its ${bytes.length} bytes`,
       "copy it again, or make this share again",
     );
   }
+  const numbers = whole.subarray(end + 1);
   const array = ([start, length]: Place): Float64Array => {
-    if ((start + length) * 8 > body.length)
-      throw noPart(path, `an array ends beyond its ${body.length} bytes`);
-    return Float64Array.from({ length }, (_, i) => body.readDoubleLE((start + i) * 8));
+    if ((start + length) * 8 > numbers.length)
+      throw noPart(path, `an array ends beyond its ${numbers.length} bytes`);
+    return Float64Array.from({ length }, (_, i) => numbers.readDoubleLE((start + i) * 8));
   };
   const times = (where: Place): CfTime[] =>
     Array.from(array(where), (seconds) => ({ calendar: header.calendar as Calendar, seconds }));
@@ -169,7 +173,6 @@ const headerSchema = z.object({
       profiles: z.array(z.object({ ...sums, region: z.string() })),
     }),
   ),
-  sha256: z.string(),
 });
 type Header = Omit<z.infer<typeof headerSchema>, "facts"> & { facts: RunFacts };
 

@@ -1,8 +1,8 @@
 /** What a reader must know beside the numbers: simulated weather, days that are not held out, forecasts left out. */
 import type { BaselineName } from "../scores/baselinenames.ts";
 import type { Definition } from "../scores/definitions.ts";
-import type { Climatology } from "./baselines.ts";
 import type { Bench } from "./benches.ts";
+import type { Climatology } from "./climatologysource.ts";
 import { departures } from "./departures.ts";
 import type { Samples } from "./samples.ts";
 import type { ForecastSystem } from "./systems.ts";
@@ -17,11 +17,13 @@ export interface Circumstances {
   /** What anomalies are taken from, if they are. */
   readonly anomalies: Climatology | undefined;
   readonly baselines: readonly BaselineName[];
+  /** Whether published scores may be shown beside. */
+  readonly published: boolean;
 }
 
 /** One sentence for each. */
 export function remarks(circumstances: Circumstances): string[] {
-  const { truth, systems, samples, definition, bench, anomalies, baselines } = circumstances;
+  const { truth, systems, samples, definition, bench, anomalies, baselines, published } = circumstances;
   const said: string[] = [];
   const synthetic = [
     ...(truth.synthetic ? ["the truth"] : []),
@@ -33,7 +35,7 @@ export function remarks(circumstances: Circumstances): string[] {
     );
   }
   // Of simulated weather nothing published compares, whatever its dates.
-  if (synthetic.length === 0) said.push(...departures(bench, samples, definition));
+  if (synthetic.length === 0 && published) said.push(...departures(bench, samples, definition));
   for (const name of ["train", "val"] as const) {
     const inside = samples.validSteps.filter((step) => truth.splitOf(step) === name).length;
     if (inside === 0) continue;

@@ -6,6 +6,7 @@ import { ClimaxError } from "../errors.ts";
 import { dryBelow } from "../scores/seeps.ts";
 import { type Aligned, type Alignment, alignTruth } from "./align.ts";
 import { type ClimatologyFile, openClimatologyFile } from "./climatologyfile.ts";
+import { climatologyWords } from "./climatologysource.ts";
 import { trainingSeeps } from "./seepstraining.ts";
 import { isPreparedSet, openTruth, type Truth } from "./truth.ts";
 import type { SeepsAt, SeepsClimate } from "./usual.ts";
@@ -36,7 +37,7 @@ export interface OpenSeepsClimate {
 export async function chooseSeepsClimate(options: SeepsOptions): Promise<OpenSeepsClimate | undefined> {
   const { asked, truth, alignmentOf } = options;
   const close = async () => undefined;
-  const path = asked === undefined || /^(evaluation|train|weekly|dayofyear)$/.test(asked) ? undefined : asked;
+  const path = climatologyWords.some((word) => word === asked) ? undefined : asked;
   if (path !== undefined && isPreparedSet(path)) {
     const set = await openTruth([path]);
     const alignment = alignmentOf(set.grid, `the climatology ${path}`);

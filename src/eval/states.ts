@@ -7,7 +7,8 @@
 import type { BaselineName } from "../scores/baselinenames.ts";
 import { ensembleMean } from "../scores/ensemble.ts";
 import type { Field } from "../scores/metric.ts";
-import { type Climatology, persistence } from "./baselines.ts";
+import { persistence } from "./baselines.ts";
+import type { Climatology } from "./climatologysource.ts";
 import { type DoubtPolicy, Watch } from "./doubts.ts";
 import {
   type Gap,

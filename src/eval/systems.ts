@@ -6,7 +6,7 @@ import { inParallel, type OpenFiles, openFiles } from "../data/openfiles.ts";
 import { type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid, sameGrid } from "../grid/grid.ts";
-import { baselineNames } from "../scores/baselinenames.ts";
+import { isBaseline } from "../scores/baselinenames.ts";
 import { type FileFacts, factsTaker } from "./filefacts.ts";
 import { type ForecastFile, openForecastFile } from "./forecastfile.ts";
 import { type ForecastIndex, forecastIndex } from "./forecastindex.ts";
@@ -85,7 +85,14 @@ export async function openSystems(
     const groups = names ? byName(files.map((file, i) => [inputs[i]!.name!, file])) : byContent(files);
     const systems = groups.map(({ name, files }) => joinFiles(name, files, open));
     const notes = notesOf(files);
-    for (const { name, files } of groups) {
+    const joined = groups.some(({ files }) => files.length > 1);
+    for (const { name, files, apart } of groups) {
+      if (joined && apart) {
+        notes.push(
+          `${files[0]!.path} holds the forecast of ${apart.forecast} again, which is in ${apart.other.path}: taken for another ` +
+            `system, ${name}; only what both hold is scored. Leave it out if it is a copy`,
+        );
+      }
       if (!names && files.length > 1) {
         notes.push(
           `${files.length} files, ${files[0]!.path} to ${files.at(-1)!.path}, are one system, ${name}; --name says otherwise`,
@@ -139,12 +146,14 @@ export const controlName = ({ name }: Pick<ForecastSystem, "name">) => `${name} 
 interface Group {
   name: string;
   files: FileFacts[];
+  /** What keeps its first file from those before. */
+  apart?: ReturnType<ForecastIndex["clash"]>;
 }
 
 function byName(named: readonly (readonly [string, FileFacts])[]): Group[] {
   const groups = new Map<string, FileFacts[]>();
   for (const [name, file] of named) {
-    if ((baselineNames as readonly string[]).includes(name)) {
+    if (isBaseline(name)) {
       throw new ClimaxError(
         "config",
         `a system is named ${name}, as a baseline is`,
@@ -157,23 +166,27 @@ function byName(named: readonly (readonly [string, FileFacts])[]): Group[] {
 }
 
 function byContent(files: readonly FileFacts[]): Group[] {
-  const groups: { says: string | undefined; files: FileFacts[]; index: ForecastIndex }[] = [];
+  const groups: (Omit<Group, "name"> & { says: string | undefined; index: ForecastIndex })[] = [];
   for (const file of files) {
     const fitting = groups.find((group) => group.says === file.system && !group.index.clash(file));
-    const group = fitting ?? { says: file.system, files: [], index: forecastIndex() };
+    const like = groups.find(({ says }) => says === file.system);
+    const group = fitting ?? {
+      ...{ says: file.system, files: [], index: forecastIndex() },
+      apart: like?.index.clash(file),
+    };
     if (!fitting) groups.push(group);
     group.files.push(file);
     group.index.add(file);
   }
   const stem = ({ path }: FileFacts) => basename(path, extname(path));
   const unique = (name: string | undefined) => groups.filter(({ says }) => says === name).length === 1;
-  const named = groups.map(({ says, files }) => ({
+  const named = groups.map(({ says, files, apart }) => ({
     name: says !== undefined && unique(says) ? says : stem(files[0]!),
-    files,
+    ...{ files, apart },
   }));
   // Two files of one name in two folders.
   const clash = new Set(named.map(({ name }) => name)).size < named.length;
-  return named.map(({ name, files }) => ({ name: clash ? files[0]!.path : name, files }));
+  return named.map(({ name, ...group }) => ({ name: clash ? group.files[0]!.path : name, ...group }));
 }
 
 function joinFiles(name: string, files: readonly FileFacts[], open: OpenFiles<ForecastFile>): ForecastSystem {

@@ -9,7 +9,7 @@ import { ClimaxError } from "../errors.ts";
 import type { Field } from "../scores/metric.ts";
 import { type Aligned, alignTruth } from "./align.ts";
 import { openTercileFile } from "./tercilefile.ts";
-import { trainingTerciles } from "./trainingterciles.ts";
+import { trainingTerciles } from "./terciletraining.ts";
 import { isPreparedSet, openTruth, type Truth } from "./truth.ts";
 import type { TercileFields, Terciles } from "./usual.ts";
 

@@ -17,9 +17,12 @@ export class TimeShifts {
   readonly #step: number;
   readonly #at: ReadonlyMap<number, number>;
   readonly #leads = new Map<number, Likeness<number>>();
+  readonly #otherwise: ReadonlyMap<number, readonly number[]>;
 
-  constructor(truth: Timed, variable: string) {
+  /** @param leads all that are scored, hours */
+  constructor(truth: Timed, variable: string, leads: readonly number[]) {
     this.#truth = truth;
+    this.#otherwise = otherwise(leads);
     this.#variable = variable;
     this.#step = usualStep(truth.times);
     this.#at = new Map(truth.times.map(({ seconds }, step) => [seconds, step]));
@@ -31,7 +34,8 @@ export class TimeShifts {
     const likeness = this.#leads.get(leadHours) ?? new Likeness<number>();
     this.#leads.set(leadHours, likeness);
     const valid = this.#truth.times[validSteps[0]!]!;
-    for (const shift of new Set([...shifts, -leadHours * 3600])) {
+    const mistaken = (this.#otherwise.get(leadHours) ?? []).map((hours) => (hours - leadHours) * 3600);
+    for (const shift of new Set([...shifts, -leadHours * 3600, ...mistaken])) {
       const step = this.#at.get(valid.seconds + shift);
       if (shift === 0 || step === undefined) continue;
       likeness.add(shift, compare(forecast, happened, await this.#truth.read(this.#variable, step)));
@@ -68,6 +72,17 @@ export class TimeShifts {
       hint: "check the times of the file: initial time plus lead must be the time that a field is for, and the lead in its units",
     };
   }
+}
+
+/** For each lead what it may be by mistake, hours: its neighbours, hours taken for days, days for hours. */
+function otherwise(leads: readonly number[]): ReadonlyMap<number, readonly number[]> {
+  const sorted = [...new Set(leads)].toSorted((a, b) => a - b);
+  return new Map(
+    sorted.map((lead, i) => [
+      lead,
+      [sorted[i - 1], sorted[i + 1], lead / 24, lead * 24].filter((other) => other !== undefined),
+    ]),
+  );
 }
 
 interface Shifted extends Resemblance<number> {

@@ -23,8 +23,13 @@ export class OutputFile {
 
   /** Makes the temporary file by plain system calls, whose errors say what is wrong. */
   claim(): void {
-    if (statSync(this.#target, { throwIfNoEntry: false })?.isDirectory()) {
+    const there = statSync(this.#target, { throwIfNoEntry: false });
+    if (there?.isDirectory()) {
       throw new ClimaxError("data", `cannot write ${this.path}: it is a folder`, "name a file inside it");
+    }
+    if (there && !there.isFile()) {
+      // A rename would replace the device itself.
+      throw new ClimaxError("data", `cannot write ${this.path}: it is a device or a pipe`, "name a file");
     }
     if (unfinished.has(this.temporaryPath)) {
       const what = `cannot write ${this.path}: this run is writing it already`;

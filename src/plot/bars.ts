@@ -1,4 +1,4 @@
-// Charts of grouped bars, as SVG text: several systems by several tasks.
+/** Charts of grouped bars, as SVG text: several systems by several tasks. */
 import { type Box, edges, fillOf, hatches, heading, legend, marginOf, uprightAxis } from "./frame.ts";
 import { type Axis, makeScale } from "./scale.ts";
 import { document, element, escapeText, fontSize, ink, text, textWidth, wrapText } from "./svg.ts";

@@ -1,4 +1,4 @@
-// Charts of lines and points, alone or side by side under one legend, as SVG text.
+/** Charts of lines and points, alone or side by side under one legend, as SVG text. */
 import {
   type Box,
   edges,

@@ -5,11 +5,7 @@ import { gapColour } from "./mapraster.ts";
 import { linearTicks, tickLabels } from "./scale.ts";
 import type { Item, Raster } from "./scene.ts";
 import { ink } from "./svg.ts";
-import { unitsTitle } from "./words.ts";
-
-const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-const power = (exponent: number) =>
-  `10${[...String(exponent)].map((c) => (c === "-" ? "⁻" : superscripts[Number(c)]!)).join("")}`;
+import { raised, unitsTitle } from "./words.ts";
 
 /**
  * The unit that a bar is labelled in: pressures of the air in hPa, depths of water in mm, and powers of ten where plain numbers are long.
@@ -23,7 +19,7 @@ export function barUnits(low: number, high: number, units: string): { divisor: n
   if (units === "m" && size < 0.5) return { divisor: 1e-3, words: "mm" };
   if (size === 0 || (size >= 0.05 && size < 1e4)) return { divisor: 1, words };
   const exponent = 3 * Math.floor(Math.log10(size) / 3 + 1e-9);
-  return { divisor: 10 ** exponent, words: `${power(exponent)} ${words}`.trim() };
+  return { divisor: 10 ** exponent, words: `10${raised(exponent)} ${words}`.trim() };
 }
 
 /**

@@ -59,7 +59,7 @@ function spreadOf(fields: Iterable<ArrayLike<number>>): Spread | undefined {
 /**
  * Limits of values of one kind.
  *
- * @param fromZero  whether the low end is 0 where no value is negative
+ * @param fromZero  whether the low end is 0 where no value is negative and some are less than half of the greatest
  * @param range     limits that were asked for: only what lies beyond is found
  */
 export function limitsOf(
@@ -72,7 +72,8 @@ export function limitsOf(
   let { least, most } = spread;
   const { lower, upper } = spread;
   if (upper > lower && most - least > tolerated * (upper - lower)) [least, most] = [lower, upper];
-  if (fromZero && least >= 0) least = 0;
+  // Values far from zero that differ little, as humidity of the stratosphere, would all have one colour.
+  if (fromZero && least >= 0 && least < most / 2) least = 0;
   if (isFlat(least, most)) {
     const room = Math.abs(least) > 1e10 * smallest ? Math.abs(least) / 100 : 1;
     [least, most] = [least === 0 && fromZero ? 0 : least - room, most + room];

@@ -82,7 +82,7 @@ export function coloursFor(
 }
 
 /** Colours of a ramp between limits. */
-export function makeColours(ramp: RampName, { low, high, extend }: Limits): Colours {
+function makeColours(ramp: RampName, { low, high, extend }: Limits): Colours {
   const table = tableOf(ramp);
   const last = table.length - 1;
   const twoSided = diverging.has(ramp);

@@ -1,4 +1,4 @@
-// What surrounds the data of every chart: title, legend, axes with their numbers, grid lines.
+/** What surrounds the data of every chart: title, legend, axes with their numbers, grid lines. */
 import { type Axis, makeScale, type Scale } from "./scale.ts";
 import {
   dashes,

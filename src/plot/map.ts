@@ -10,8 +10,6 @@ import { type Item, type Scene, sceneSvg } from "./scene.ts";
 import { drawScene } from "./scenecanvas.ts";
 import { ink } from "./svg.ts";
 
-export type { Projection } from "./mapview.ts";
-
 export interface MapPanel {
   readonly title: string;
   /** Values [H * W], south to north; NaN where missing. */
@@ -27,7 +25,7 @@ export interface MapOptions {
   readonly projection: Projection;
   /** Longitude at the middle, degrees east; 0 unless given. A regional map's is that of its box. */
   readonly centre?: number;
-  /** Panels side by side; as many as there are, at most 3, unless given. */
+  /** Panels side by side; as many as there are, at most 3, and 2 of four, unless given. */
   readonly columns?: number;
   /** px of one panel; 720 of a single one, else 480. */
   readonly width?: number;
@@ -35,8 +33,6 @@ export interface MapOptions {
   readonly letters?: number;
   /** Bilinear between the points; else each cell has one colour. */
   readonly smooth?: boolean;
-  /** One bar for all panels, that of the first. */
-  readonly sharedBar?: boolean;
 }
 
 /** px from the left and upper edge of the picture. */
@@ -85,7 +81,7 @@ const margin = { left: 46, right: 14 } as const;
 function mapScene(panels: readonly MapPanel[], options: MapOptions): { scene: Scene; maps: MapPlace[] } {
   if (panels.length === 0) throw new RangeError("a picture of no maps");
   for (const panel of panels) checkPanel(panel);
-  const columns = Math.min(panels.length, options.columns ?? 3);
+  const columns = Math.min(panels.length, options.columns ?? (panels.length === 4 ? 2 : 3));
   const width = Math.round(options.width ?? (panels.length === 1 ? 720 : 480));
   const factor = options.letters ?? Math.max(0.8, Math.min(1.7, width / 720));
   const whole = columns * width;
@@ -104,12 +100,6 @@ function mapScene(panels: readonly MapPanel[], options: MapOptions): { scene: Sc
       maps.push({ ...place, left: i * width + place.left, top: top + titles + place.top });
     });
     top += titles + Math.max(...row.map(({ mapHeight }) => mapHeight));
-  }
-  if (options.sharedBar) {
-    const { colours, units } = panels[0]!;
-    const bar = colourBar(colours, units, whole, factor, panels.some(hasGaps));
-    items.push({ kind: "group", x: 0, y: Math.round(top + 4), items: bar.items });
-    top += 4 + bar.height;
   }
   const title = options.title ?? panels.map(({ title }) => title).join("; ");
   return { scene: { width: whole, height: Math.ceil(top + 8 * factor), title, items }, maps };
@@ -185,18 +175,15 @@ function drawPanel(panel: MapPanel, options: MapOptions, width: number, factor: 
   ];
   const inset = left + Math.round((room - view.width) / 2);
   const map: Item[] = [{ kind: "group", x: inset, y: upper, items }];
-  let bottom = upper + view.height + lower;
-  if (!options.sharedBar) {
-    const bar = colourBar(colours, units, room, factor, hasGaps(panel));
-    map.push({ kind: "group", x: left, y: Math.round(bottom + 10 * factor), items: bar.items });
-    bottom += 10 * factor + bar.height;
-  }
+  const barTop = upper + view.height + lower + 10 * factor;
+  const bar = colourBar(colours, units, room, factor, hasGaps(panel));
+  map.push({ kind: "group", x: left, y: Math.round(barTop), items: bar.items });
   return {
     title: titleItems,
     titleHeight: Math.round(titleLines.length * 1.3 * titleSize + (titleLines.length > 0 ? 8 * factor : 0)),
     map,
     place: { left: inset, top: upper, width: view.width, height: view.height },
-    mapHeight: Math.ceil(bottom + 10 * factor),
+    mapHeight: Math.ceil(barTop + bar.height + 10 * factor),
   };
 }
 

@@ -1,5 +1,6 @@
-// From numbers to places on an axis, and the numbers that stand beside it.
+/** From numbers to places on an axis, and the numbers that stand beside it. */
 import { ClimaxError } from "../errors.ts";
+import { raised } from "./words.ts";
 
 export interface Axis {
   /** With units: `RMSE [K]`. */
@@ -125,11 +126,9 @@ function decimalsOf(value: number): number {
   return Math.max(0, (digits.split(".")[1]?.length ?? 0) - Number(power));
 }
 
-const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-
 function powerOfTen(value: number): string {
   if (value === 0) return "0";
   const [mantissa = "", power = "0"] = Number(value.toPrecision(6)).toExponential().split("e");
-  const raised = [...String(Number(power))].map((c) => (c === "-" ? "⁻" : superscripts[Number(c)]!)).join("");
-  return mantissa === "1" ? `10${raised}` : `${mantissa.replace("-", "−")}×10${raised}`;
+  const ten = `10${raised(Number(power))}`;
+  return mantissa === "1" ? ten : `${mantissa.replace("-", "−")}×${ten}`;
 }

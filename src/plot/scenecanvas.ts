@@ -26,7 +26,7 @@ export function loadCanvas(load: () => typeof Canvas = () => require("@napi-rs/c
     throw new ClimaxError(
       "device",
       `PNG and GIF cannot be drawn on this machine: @napi-rs/canvas does not load on ${platform} ${arch} (${why})`,
-      "SVG needs none of it: name the output .svg; or install again with what is optional: npm ci --include=optional",
+      "SVG needs none of it: climax plot -o NAME.svg; or install again with what is optional: npm ci --include=optional",
       { cause: error },
     );
   }

@@ -1,4 +1,4 @@
-// Pieces of SVG: text that is escaped and measured, colours, dashes and marks that differ in grey as well.
+/** Pieces of SVG: text that is escaped and measured, colours, dashes and marks that differ in grey as well. */
 
 /** Dark to light in turn, so that neighbours differ in grey and to colour-blind eyes; dark enough on white to be read. */
 export const palette = [
@@ -38,6 +38,7 @@ const fonts = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif";
 /** px */
 export const fontSize = { title: 15, subtitle: 11.5, label: 12.5, tick: 11.5 } as const;
 
+/** Text as XML holds it, in elements and attributes. */
 export function escapeText(text: string): string {
   const entities: Record<string, string> = {
     "&": "&amp;",
@@ -132,12 +133,15 @@ const diamond = [0, -1.25, 1.1, 0, 0, 1.25, -1.1, 0];
 const star = [0, -1.3, 0.35, -0.35, 1.3, 0, 0.35, 0.35, 0, 1.3, -0.35, 0.35, -1.3, 0, -0.35, -0.35];
 const corners = ["disc", square, up, diamond, down, "disc", square, up, star, down] as const;
 
+/** Half the height of a mark, px. */
+const markSize = 4.5;
+
 /** A mark at (x, y), by index: filled, then hollow, in turn, each of its own shape. */
-export function marker(index: number, x: number, y: number, colour: string, size = 4.5): string {
+export function marker(index: number, x: number, y: number, colour: string): string {
   const shape = corners[index % corners.length]!;
   const paint = { fill: index % 2 === 1 ? background : colour, stroke: colour, "stroke-width": 1.6 };
-  if (shape === "disc") return element("circle", { cx: x, cy: y, r: size, ...paint });
-  const places = shape.map((part, i) => px((i % 2 === 0 ? x : y) + part * size));
+  if (shape === "disc") return element("circle", { cx: x, cy: y, r: markSize, ...paint });
+  const places = shape.map((part, i) => px((i % 2 === 0 ? x : y) + part * markSize));
   return element("polygon", { points: places.join(" "), ...paint });
 }
 

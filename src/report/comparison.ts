@@ -70,6 +70,7 @@ export interface Tally {
   readonly tested: number;
 }
 
+/** Counts cases by how they came out. */
 export function tally(cases: readonly Case[]): Tally {
   const count = (outcome: Case["outcome"]) => cases.filter((one) => one.outcome === outcome).length;
   return {

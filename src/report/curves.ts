@@ -4,10 +4,10 @@ import { type Dot, dotChart } from "../plot/dots.ts";
 import { legend } from "../plot/frame.ts";
 import { linearTicks } from "../plot/scale.ts";
 import { element } from "../plot/svg.ts";
-import { unitsTitle, variableTitle } from "../plot/words.ts";
+import { fieldTitle, unitsTitle } from "../plot/words.ts";
 import type { ReportRow } from "../scores/scoredocument.ts";
 import { escaped, type Html, tag, unbroken } from "./html.ts";
-import type { Part, ScoreIndex } from "./scoreindex.ts";
+import type { Part, Place, ScoreIndex } from "./scoreindex.ts";
 import { caseWords, digits, leadWords, metricTitle, withUnit } from "./words.ts";
 
 /** A name with its colour, mark and dash, the same in all charts of a page. */
@@ -52,10 +52,7 @@ export function scoreChart(
   size: { readonly width?: number; readonly height?: number } = {},
 ): string {
   const found = lines.flatMap((line) => {
-    const rows = index.leads.flatMap((lead) => {
-      const row = index.row(line.name, { ...part, metric, variable, lead });
-      return row?.value == null ? [] : [{ ...row, value: row.value }];
-    });
+    const rows = valuedRows(index, line.name, { ...part, metric, variable });
     return rows.length === 0 ? [] : [{ line, rows }];
   });
   if (found.length === 0) return "";
@@ -69,7 +66,7 @@ export function scoreChart(
     return dotChart({ title, x: axis, dots, description, width: size.width ?? 300 });
   }
   return lineChart({
-    title: variableTitle(variable),
+    title: fieldTitle(variable),
     x: { label: "lead [h]", ticks: leadTicks(leads) },
     y: axis,
     series: found.map(({ line, rows }) => seriesOf(line, rows)),
@@ -86,10 +83,19 @@ interface Found {
 }
 type Valued = ReportRow & { readonly value: number };
 
+/** The scores of a system by lead, those that have a value. */
+export function valuedRows(index: ScoreIndex, system: string, place: Omit<Place, "lead">): Valued[] {
+  return index.leads.flatMap((lead) => {
+    const row = index.row(system, { ...place, lead });
+    return row?.value == null ? [] : [{ ...row, value: row.value }];
+  });
+}
+
 /** More marks than these along a line run together. */
 const mostMarks = 16;
 
-function seriesOf({ name, style, quoted }: Line, rows: readonly Valued[]): Series {
+/** Scores by lead as a line with its confidence limits. */
+export function seriesOf({ name, style, quoted }: Line, rows: readonly Valued[]): Series {
   return {
     name,
     style,
@@ -107,7 +113,7 @@ function dotOf({ name, style, quoted }: Line, { value, low, high }: Valued): Dot
 }
 
 /** The leads themselves, or where they are many whole days, as far apart as there is room for. */
-function leadTicks(leads: readonly number[]): readonly number[] {
+export function leadTicks(leads: readonly number[]): readonly number[] {
   const sorted = leads.toSorted((a, b) => a - b);
   if (sorted.length <= 7) return sorted;
   const [first, last] = [sorted[0]!, sorted.at(-1)!];
@@ -126,5 +132,5 @@ function describe(metric: string, variable: string, units: string, found: readon
     const [first, last] = [rows[0]!, rows.at(-1)!];
     return `${line.name} ${end(first)}${rows.length > 1 ? ` to ${end(last)}` : ""}`;
   });
-  return `${metricTitle(metric)} of ${variableTitle(variable)}${unit === "" ? "" : ` in ${unit}`}: ${lines.join("; ")}.`;
+  return `${metricTitle(metric)} of ${fieldTitle(variable)}${unit === "" ? "" : ` in ${unit}`}: ${lines.join("; ")}.`;
 }

@@ -2,9 +2,10 @@
 import { ClimaxError } from "../errors.ts";
 import { type Grid, longitudeSeam } from "../grid/grid.ts";
 import { coloursFor } from "../plot/colours.ts";
-import { drawMaps, type MapPanel, type Picture, type Projection } from "../plot/map.ts";
+import { drawMaps, type MapPanel, type Picture } from "../plot/map.ts";
+import type { Projection } from "../plot/mapview.ts";
 import { canvasLibrary } from "../plot/scenecanvas.ts";
-import { unitsTitle, variableTitle } from "../plot/words.ts";
+import { fieldTitle, unitsTitle } from "../plot/words.ts";
 import type { ScoreDocument, ScoreMap } from "../scores/scoredocument.ts";
 import { escaped, type Html, paragraph, scrolling, tag } from "./html.ts";
 import { threeOf } from "./profiles.ts";
@@ -55,14 +56,14 @@ async function drawFigures(
   const figures: Html[] = [];
   for (const variable of shown.variables) {
     for (const system of shown.systems) {
-      figures.push(await figure(maps, system, versus, variable, shown.leads, encode));
+      figures.push(await figure(maps, system, versus, variable, shown, encode));
     }
   }
   const kept = figures.filter((one) => one !== "");
   if (kept.length === 0) return "";
   const left = [
     ...leftOut("systems", candidates, shown.systems),
-    ...leftOut("variables", variables.map(variableTitle), shown.variables.map(variableTitle)),
+    ...leftOut("variables", variables.map(fieldTitle), shown.variables.map(fieldTitle)),
     ...leftOut("leads", leads.map(leadWords), shown.leads.map(leadWords)),
   ];
   const said =
@@ -111,7 +112,7 @@ async function figure(
   system: string,
   versus: string | undefined,
   variable: string,
-  leads: readonly number[],
+  shown: { readonly systems: readonly string[]; readonly leads: readonly number[] },
   encode: Encoder,
 ): Promise<Html> {
   const find = (name: string | undefined, what: ScoreMap["what"], lead: number) =>
@@ -119,7 +120,7 @@ async function figure(
       (map) =>
         map.system === name && map.what === what && map.variable === variable && map.lead_hours === lead,
     );
-  const rows = leads.flatMap((lead) => {
+  const rows = shown.leads.flatMap((lead) => {
     const [rmse, bias] = [find(system, "rmse", lead), find(system, "bias", lead)];
     if (rmse === undefined || bias === undefined) return [];
     const other = find(versus, "rmse", lead);
@@ -129,7 +130,9 @@ async function figure(
   const withSkill = rows.every(({ skill }) => skill !== undefined);
   const { grid, units } = rows[0]!.rmse;
   const told: string[] = [];
-  // Errors grow with the lead, so each row has colours of its own; skills share theirs.
+  // Errors grow with the lead, so each row has colours of its own, the same for all systems; skills share theirs.
+  const ofAll = (what: ScoreMap["what"], lead: number) =>
+    shown.systems.flatMap((name) => find(name, what, lead)?.values ?? []);
   const skillColours = coloursFor(
     "skill",
     variable,
@@ -149,13 +152,13 @@ async function figure(
         title: title("RMSE"),
         field: rmse,
         units,
-        colours: coloursFor("score", variable, [rmse.values]),
+        colours: coloursFor("score", variable, ofAll("rmse", lead)),
       },
       {
         title: title("Bias"),
         field: bias,
         units,
-        colours: coloursFor("error", variable, [bias.values]),
+        colours: coloursFor("error", variable, ofAll("bias", lead)),
       },
     ];
     if (!withSkill || skill === undefined) return errors;
@@ -176,7 +179,7 @@ async function figure(
     width: mapWidth,
     smooth: true,
   });
-  const caption = `${system}: ${variableTitle(variable)}`;
+  const caption = `${system}: ${fieldTitle(variable)}`;
   const image = tag("img", {
     src: `data:image/webp;base64,${(await encode(picture)).toString("base64")}`,
     alt: `Maps of ${caption}. ${told.join("; ")}.`,

@@ -38,7 +38,7 @@ export async function reportPage({ document, maps }: Scores): Promise<string> {
     { id: "cards", title: "Score cards", content: cardSection(document, index, focus, found) },
     {
       id: "curves",
-      title: "Scores by lead",
+      title: index.leads.some((lead) => lead > 0) ? "Scores by lead" : "Scores",
       content: curveSection(index, focus, lines, document.intervals !== null),
     },
     { id: "maps", title: "Maps", content: await mapFigures(document, maps, focus) },
@@ -204,11 +204,12 @@ function cardSection(document: ScoreDocument, index: ScoreIndex, focus: Focus, {
     }
     room -= size;
     const cards = metrics.map((metric) => cardOf(document, index, focus, metric, part)).join("");
-    return cards === "" ? "" : details(`Score cards, ${partWords(part)}`, false, cards);
+    const title = `Score cards, ${partWords(part)}`;
+    return cards === "" ? "" : details(title, false, tag("div", { class: "tables" }, cards));
   });
   return [
     countTable(counts, index, versus),
-    ...others,
+    tag("div", { class: "tables" }, ...others),
     cardLegend(versus, metrics, document.intervals?.level, someUntested(document)),
     ...parts,
     left > 0 ? paragraph(`${left} more cases have no room here: scores.csv has their scores.`) : "",
@@ -242,7 +243,7 @@ function countTable(counts: Verdict["counts"], index: ScoreIndex, versus: string
     caption,
     tag(
       "table",
-      {},
+      { class: "counts" },
       tag("caption", {}, escaped(caption)),
       tag("thead", {}, tag("tr", {}, tag("th", { scope: "col" }, "region, season"), ...heads)),
       tag("tbody", {}, ...lines),

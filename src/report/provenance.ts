@@ -3,6 +3,7 @@ import type { ScoreDocument } from "../scores/scoredocument.ts";
 import { escaped, type Html, paragraph, scrolling, tag } from "./html.ts";
 import { counted, percentWords } from "./words.ts";
 
+/** A list of facts, a table of files, and what is quoted. */
 export function provenanceSection(document: ScoreDocument): Html {
   const { definition, intervals, provenance } = document;
   const [[initialFrom, initialTo], [validFrom, validTo]] = [document.initial_times, document.valid_times];

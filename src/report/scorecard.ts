@@ -2,7 +2,7 @@
  * Score cards: variables by leads, each cell the change of a score against another system, coloured by its size. A
  * shape and a number say the same without colour.
  */
-import { variableTitle } from "../plot/words.ts";
+import { fieldTitle } from "../plot/words.ts";
 import { type Case, compare } from "./comparison.ts";
 import { escaped, type Html, scrolling, tag } from "./html.ts";
 import type { Part, ScoreIndex } from "./scoreindex.ts";
@@ -19,7 +19,7 @@ import {
 } from "./words.ts";
 
 /** From how much on a cell has the next darker shade: percent, or the score itself. Fixed, so that cards compare. */
-export const shadeSteps = { percent: [1, 5, 10, 20, 40], difference: [0.005, 0.02, 0.05, 0.1, 0.2] } as const;
+const shadeSteps = { percent: [1, 5, 10, 20, 40], difference: [0.005, 0.02, 0.05, 0.1, 0.2] } as const;
 
 /**
  * Fills from faint to strong, and the ink on them with a contrast of 4.5 at least. Blue and orange are told apart by
@@ -73,7 +73,7 @@ export function scoreCard(index: ScoreIndex, card: Card): Html {
       tag(
         "tr",
         {},
-        tag("th", { scope: "row" }, escaped(variableTitle(variable))),
+        tag("th", { scope: "row" }, escaped(fieldTitle(variable))),
         ...leads.map((lead) => {
           const found = cases.find((one) => one.variable === variable && one.lead === lead);
           return found ? cell(found, card) : tag("td", {}, "–");

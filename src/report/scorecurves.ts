@@ -1,8 +1,9 @@
 /** Scores by lead as one picture: a panel for each metric and variable, a line with its confidence for each system. */
 import { ClimaxError, unknownName } from "../errors.ts";
-import { type LineChart, panels, type Series } from "../plot/chart.ts";
+import { type LineChart, panels } from "../plot/chart.ts";
 import { fieldTitle } from "../plot/words.ts";
 import type { ScoreDocument } from "../scores/scoredocument.ts";
+import { leadTicks, linesOf, seriesOf, valuedRows } from "./curves.ts";
 import { indexScores, type Part, type ScoreIndex } from "./scoreindex.ts";
 import { metricTitle, withUnit } from "./words.ts";
 
@@ -39,9 +40,8 @@ export function scoreCurves(document: ScoreDocument, choice: CurveChoice): strin
   ];
   const scored = [...new Set(metrics.flatMap((metric) => index.variables(metric)))];
   const variables = choice.variables?.map((name) => one("variable", name, scored)) ?? scored;
-  const names = [...index.systems, ...index.published];
   const charts = metrics.flatMap((metric) =>
-    variables.flatMap((variable) => chartOf(index, names, metric, variable, part) ?? []),
+    variables.flatMap((variable) => chartOf(index, metric, variable, part) ?? []),
   );
   if (charts.length === 0) {
     throw new ClimaxError(
@@ -80,49 +80,19 @@ function partOf(index: ScoreIndex, { region, season }: CurveChoice): Part {
   );
 }
 
-function chartOf(
-  index: ScoreIndex,
-  names: readonly string[],
-  metric: string,
-  variable: string,
-  part: Part,
-): LineChart | undefined {
-  let units = "";
-  const series = names.map((name, style): Series => {
-    const rows = index.leads.flatMap((lead) => {
-      const row = index.row(name, { ...part, metric, variable, lead });
-      if (row?.value == null) return [];
-      units = row.units;
-      return [{ ...row, value: row.value }];
-    });
-    return {
-      ...{ name, style, marker: rows.length <= 16 },
-      line: index.published.includes(name) ? "dashed" : "solid",
-      points: rows.map(({ lead_hours, value }) => ({ x: lead_hours, y: value })),
-      band: rows.flatMap(({ lead_hours, low, high }) =>
-        low === null || high === null ? [] : [{ x: lead_hours, low, high }],
-      ),
-    };
+function chartOf(index: ScoreIndex, metric: string, variable: string, part: Part): LineChart | undefined {
+  const found = linesOf(index).map((line) => {
+    return { line, rows: valuedRows(index, line.name, { ...part, metric, variable }) };
   });
-  if (series.every(({ points }) => points.length === 0)) return undefined;
-  const leads = [...new Set(series.flatMap(({ points }) => points.map(({ x }) => x)))].toSorted(
-    (a, b) => a - b,
-  );
+  const rows = found.flatMap(({ rows }) => rows);
+  if (rows.length === 0) return undefined;
+  const leads = [...new Set(rows.map(({ lead_hours }) => lead_hours))];
   return {
     title: fieldTitle(variable),
-    x: { label: "lead [h]", ticks: leads.length <= 7 ? leads : dayTicks(leads) },
-    y: { label: withUnit(metricTitle(metric), units) },
-    series,
+    x: { label: "lead [h]", ticks: leadTicks(leads) },
+    y: { label: withUnit(metricTitle(metric), rows[0]!.units) },
+    series: found.map(({ line, rows }) => seriesOf(line, rows)),
   };
-}
-
-/** Whole days, as far apart as there is room for. */
-function dayTicks(leads: readonly number[]): number[] {
-  const [first, last] = [leads[0]!, leads.at(-1)!];
-  const step =
-    [6, 12, 24, 48, 72, 120, 168, 240, 336, 720].find((hours) => (last - first) / hours <= 7) ?? 2160;
-  const from = Math.ceil(first / step);
-  return Array.from({ length: Math.floor(last / step) - from + 1 }, (_, i) => (from + i) * step);
 }
 
 function withoutEmpty(charts: readonly LineChart[]): LineChart[] {

@@ -35,6 +35,7 @@ export interface ScoreIndex {
   difference(system: string, place: Place): DifferenceRow | undefined;
 }
 
+/** The index of a document; one pass over its rows. */
 export function indexScores(document: ScoreDocument): ScoreIndex {
   const { rows, systems, versus } = document;
   const measured = rows.filter(({ source }) => source === "measured");

@@ -36,6 +36,8 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2em 1.2em;list-style:none;padding:.5em 0
 @media (min-width:980px){.glance{grid-template-columns:minmax(0,max-content) minmax(400px,1fr)}}
 .scroll{overflow-x:auto;max-width:100%;margin:.4em 0}
 table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;margin:.2em 0}
+.tables{display:flex;flex-wrap:wrap;align-items:start;gap:0 28px}
+.counts thead th{white-space:normal;vertical-align:bottom}
 caption{text-align:left;font-weight:600;padding:.2em 0 .4em}
 th,td{padding:.22em .55em;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
 th[scope=row],thead th:first-child,th.group,td.word,.files th{text-align:left}
@@ -59,7 +61,7 @@ figure svg{display:block;width:100%;height:auto}
 .maps{margin:0 0 16px;padding:8px}
 .maps figcaption{color:#1b1f24;font-weight:600}
 .maps img{display:block;width:100%;min-width:680px;height:auto}
-@media (max-width:640px){header,main,footer{padding:0 12px}th[scope=row]{white-space:normal;min-width:7.5em;max-width:9.5em}caption{max-width:calc(100vw - 30px)}.card td{min-width:0}}
+@media (max-width:640px){header,main,footer{padding:0 12px}th[scope=row]{white-space:normal;min-width:7.5em;max-width:9.5em}caption{max-width:calc(100vw - 30px)}.card td{min-width:0}.swatch{min-width:0}}
 th[scope=row]{position:sticky;left:0;background:var(--ground)}
 details{border:1px solid var(--rule);border-radius:4px;margin:.5em 0;padding:.1em .8em}
 summary{cursor:pointer;padding:.35em 0;font-weight:600}
@@ -85,6 +87,7 @@ th,td{padding:.15em .35em}
 .card td{min-width:0}
 .glance{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
 .scroll{overflow:visible}
+.tables{display:block}
 .maps img{min-width:0}
 .charts{grid-template-columns:repeat(2,1fr)}
 th[scope=row]{position:static}

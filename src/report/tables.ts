@@ -1,17 +1,10 @@
 /** All numbers of a report as tables: scores by lead, and differences with their limits. */
-import { variableTitle } from "../plot/words.ts";
+import { fieldTitle } from "../plot/words.ts";
 import type { DifferenceRow, ReportRow, ScoreDocument } from "../scores/scoredocument.ts";
+import { scoreGroups } from "../scores/scoregroups.ts";
 import { details, escaped, type Html, paragraph, scrolling, tag } from "./html.ts";
 import type { Part, ScoreIndex } from "./scoreindex.ts";
-import {
-  betterOf,
-  columnFormat,
-  leadWords,
-  metricTitle,
-  partWords,
-  percentWords,
-  withUnit,
-} from "./words.ts";
+import { columnFormat, leadWords, metricTitle, partWords, percentWords, withUnit } from "./words.ts";
 
 /** More cells than these would make the page slow; the CSV beside it has all. */
 const mostScores = 6000;
@@ -19,6 +12,7 @@ const mostDifferences = 1500;
 
 /** A table for each metric, parts after the first folded away. */
 export function scoreTables(document: ScoreDocument, index: ScoreIndex): Html {
+  const best = bestRows(document);
   let room = mostScores;
   let left = 0;
   const blocks = index.parts.map((part, i) => {
@@ -30,9 +24,10 @@ export function scoreTables(document: ScoreDocument, index: ScoreIndex): Html {
         return [];
       }
       room -= rows.length;
-      return [scoreTable(index, rows, metric, part)];
+      return [scoreTable(index, rows, best, metric, part)];
     });
-    return tables.length === 0 ? "" : details(`Scores, ${partWords(part)}`, i === 0, ...tables);
+    if (tables.length === 0) return "";
+    return details(`Scores, ${partWords(part)}`, i === 0, tag("div", { class: "tables" }, ...tables));
   });
   const rest = left > 0 ? paragraph(`${left} more scores have no room here: scores.csv has them all.`) : "";
   return blocks.join("") + rest;
@@ -41,7 +36,13 @@ export function scoreTables(document: ScoreDocument, index: ScoreIndex): Html {
 const isOf = (row: ReportRow | DifferenceRow, { region, season }: Part) =>
   row.region === region && row.season === season;
 
-function scoreTable(index: ScoreIndex, rows: readonly ReportRow[], metric: string, part: Part): Html {
+function scoreTable(
+  index: ScoreIndex,
+  rows: readonly ReportRow[],
+  best: ReadonlySet<ReportRow>,
+  metric: string,
+  part: Part,
+): Html {
   const leads = index.leads.filter((lead) => rows.some((row) => row.lead_hours === lead));
   const variables = [...new Set(rows.map(({ variable }) => variable))];
   const bodies = variables.map((variable) => {
@@ -56,13 +57,13 @@ function scoreTable(index: ScoreIndex, rows: readonly ReportRow[], metric: strin
       tag(
         "th",
         { scope: "rowgroup", colspan: leads.length + 1, class: "group" },
-        escaped(withUnit(variableTitle(variable), own[0]!.units)),
+        escaped(withUnit(fieldTitle(variable), own[0]!.units)),
       ),
     );
     const lines = systems.map((system) => {
       const cells = leads.map((lead) => {
         const row = own.find((one) => one.system === system && one.lead_hours === lead);
-        return scoreCell(row, isBest(own, row), format);
+        return scoreCell(row, row !== undefined && best.has(row), format);
       });
       return tag("tr", {}, tag("th", { scope: "row" }, escaped(system)), ...cells);
     });
@@ -93,17 +94,14 @@ function countWords(rows: readonly ReportRow[]): string {
   return samples.length === 0 ? "" : least === most ? String(least) : `${least} to ${most}`;
 }
 
-/** Whether it is the best of what was measured at its lead. */
-function isBest(rows: readonly ReportRow[], row: ReportRow | undefined): boolean {
-  if (row?.value == null || row.source !== "measured") return false;
-  const better = betterOf(row.metric);
-  const rank = { low: (value: number) => value, high: (value: number) => -value, zero: Math.abs }[
-    better ?? "low"
-  ];
-  const rivals = rows.flatMap(({ source, lead_hours, value }) =>
-    source === "measured" && lead_hours === row.lead_hours && value !== null ? [rank(value)] : [],
+/** Those that are the best of what was measured, of several. */
+function bestRows(document: ScoreDocument): ReadonlySet<ReportRow> {
+  const shown = scoreGroups(document).flatMap(({ variables, leads }) =>
+    variables.flatMap(({ systems, score }) =>
+      systems.flatMap(({ name }) => leads.flatMap((lead) => score(name, lead) ?? [])),
+    ),
   );
-  return better !== undefined && rivals.length > 1 && rank(row.value) === Math.min(...rivals);
+  return new Set(shown.flatMap(({ row, best }) => (best ? [row] : [])));
 }
 
 function scoreCell(row: ReportRow | undefined, best: boolean, format: (value: number) => string): Html {
@@ -168,7 +166,7 @@ function differenceTable(rows: readonly DifferenceRow[], caption: string, level:
       {},
       tag("th", { scope: "row" }, escaped(row.system)),
       tag("td", { class: "word" }, escaped(row.versus)),
-      tag("td", { class: "word" }, escaped(variableTitle(row.variable))),
+      tag("td", { class: "word" }, escaped(fieldTitle(row.variable))),
       ...cells.map((cell, i) => tag("td", i === 4 ? { class: "word" } : {}, escaped(cell))),
     );
   });

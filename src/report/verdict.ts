@@ -7,7 +7,15 @@ import type { ScoreDocument } from "../scores/scoredocument.ts";
 import { type Case, compare, type Tally, tally } from "./comparison.ts";
 import { indexScores, type Part, type ScoreIndex } from "./scoreindex.ts";
 import { caveatsOf, definitionSentence } from "./verdictcontext.ts";
-import { everywhereWords, howMuch, kindOf, pairWords, tallyWords, whereMixed } from "./verdictwords.ts";
+import {
+  everywhereWords,
+  howMuch,
+  kindOf,
+  pairWords,
+  rangeWords,
+  tallyWords,
+  whereMixed,
+} from "./verdictwords.ts";
 import {
   betterOf,
   caseWords,
@@ -206,12 +214,11 @@ function amongThemselves(index: ScoreIndex, { versus, metric, part }: Focus): st
   const [first, second] = order as [string, string];
   const title = metricShort(metric!);
   if (rivals.length === 2) {
-    const often =
-      won.get(first) === won.get(second)
-        ? `each has the ${side[0]} ${title} in ${won.get(first)}`
-        : `${first} has the ${side[0]} ${title} in ${won.get(first)}`;
+    const who = won.get(first) === won.get(second) ? "each" : first;
+    const range = rangeWords(metric!, compare(index, first, second, metric!, part));
     return [
-      `Of ${listed(rivals)}, ${often} of ${counted(cases, "case")} (the two were not tested against each other).`,
+      `Of ${listed(rivals)}, ${who} has the ${side[0]} ${title} in ${won.get(first)} of ${counted(cases, "case")}: that of ` +
+        `${first} is ${range} that of ${second}. The two were not tested against each other: --versus ${second} tests them.`,
     ];
   }
   const shares = order.map((name) => `${name} in ${won.get(name)}`);

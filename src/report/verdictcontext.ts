@@ -14,7 +14,7 @@ export function definitionSentence(document: ScoreDocument, index: ScoreIndex, p
   const many =
     samples.length === 0
       ? "forecasts"
-      : `${least === most ? "" : `${least} to `}${counted(most, "forecast")} a lead`;
+      : `${least === most ? "" : `${least} to `}${leads.length > 0 ? `${counted(most, "forecast")} a lead` : counted(most, "field")}`;
   const [from, to] = times.map((time) => time.slice(0, 10)) as [string, string];
   const ahead =
     leads.length === 0
@@ -37,6 +37,7 @@ export function caveatsOf(document: ScoreDocument, index: ScoreIndex, part: Part
     document.rows.map(({ metric, variable, lead_hours }) => `${metric} ${variable} ${lead_hours}`),
   ).size;
   const compared = index.systems.length > 1;
+  const leadless = index.leads.every((lead) => lead === 0);
   const published = listed(index.published.map((name) => name.replace(/ \(published\)$/, "")));
   return [
     ...(synthetic ? ["The weather is simulated: nothing here says how a system does on real weather."] : []),
@@ -45,12 +46,14 @@ export function caveatsOf(document: ScoreDocument, index: ScoreIndex, part: Part
       : []),
     ...(intervals !== null && compared && cases > 1
       ? [
-          `A case is one variable at one lead. Each is tested by itself at ${percentWords(intervals.level)}: where ` +
+          `A case is one variable${leadless ? "" : " at one lead"}. Each is tested by itself at ${percentWords(intervals.level)}: where ` +
             `there is no difference, about one case in ${digits(1 / (1 - intervals.level), 2)} still comes out as won or lost.`,
         ]
       : []),
     ...(least < few
-      ? [`Only ${counted(least, "forecast")} of a lead entered: take every number with care.`]
+      ? [
+          `Only ${leadless ? counted(least, "field") : `${counted(least, "forecast")} of a lead`} entered: take every number with care.`,
+        ]
       : []),
     ...systems
       .filter(({ members }) => members > 1)

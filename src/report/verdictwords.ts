@@ -1,5 +1,5 @@
 /** Sentences of a verdict about two systems: who wins how often, by how much, and where. */
-import { variableTitle } from "../plot/words.ts";
+import { fieldTitle } from "../plot/words.ts";
 import { type Case, type Tally, tally } from "./comparison.ts";
 import {
   betterOf,
@@ -16,6 +16,7 @@ import {
 /** How the cases of two systems came out. */
 export type Kind = "better" | "worse" | "tie" | "mostly better" | "mostly worse" | "mixed";
 
+/** Of one case at the least. */
 export function kindOf({ cases, better, worse, tie }: Tally): Kind {
   if (better === cases) return "better";
   if (worse === cases) return "worse";
@@ -87,7 +88,7 @@ function untestedWords(system: string, versus: string, metric: string, cases: re
 }
 
 /** Geopotential at 500 hPa in three days is what the field looks at first; else the first variable, half way. */
-export function typical(cases: readonly Case[]): Case {
+function typical(cases: readonly Case[]): Case {
   const variable = cases.some((one) => one.variable === "geopotential_500")
     ? "geopotential_500"
     : cases[0]!.variable;
@@ -115,11 +116,24 @@ export function howMuch(
       ? `The ${title} of ${system} equals ${than}.`
       : `The ${title} of ${system} is ${by(shown.change)} than ${than}.`;
   if (cases.length === 1) return first;
+  const [best, worst] = endsOf(metric, cases);
+  return `${first} Over all ${cases.length} cases it goes from ${best} to ${worst}.`;
+}
+
+/** "from 20 % lower (500 hPa geopotential, 24 h) to 4.0 % higher (2 m temperature, 72 h) than", of what has not been tested. */
+export function rangeWords(metric: string, cases: readonly Case[]): string {
+  const [best, worst] = endsOf(metric, cases);
+  return best === worst ? `${best} than` : `from ${best} to ${worst} than`;
+}
+
+/** The best case and the worst. */
+function endsOf(metric: string, cases: readonly Case[]): readonly [best: string, worst: string] {
+  const by = sizeWords(metric);
   const sorted = cases.toSorted((a, b) => a.change - b.change);
   const ends = [sorted[0]!, sorted.at(-1)!];
   const [best, worst] = (betterOf(metric) === "low" ? ends : ends.toReversed()) as [Case, Case];
   const end = ({ change, variable, lead }: Case) => `${by(change)} (${caseWords(variable, lead)})`;
-  return `${first} Over all ${cases.length} cases it goes from ${end(best)} to ${end(worst)}.`;
+  return [end(best), end(worst)];
 }
 
 /** "24 % lower", "higher by 0.12" */
@@ -162,7 +176,7 @@ export function whereMixed(system: string, cases: readonly Case[]): string[] {
       const all = cases.filter((one) => one.variable === variable);
       const leads = all.filter((one) => one.outcome === outcome).map(({ lead }) => lead);
       const every = all.map(({ lead }) => lead);
-      return leads.length === 0 ? [] : [`${variableTitle(variable)}${leadRuns(leads, every)}`];
+      return leads.length === 0 ? [] : [`${fieldTitle(variable)}${leadRuns(leads, every)}`];
     });
     return `${words[outcome]} in ${places.join(", ")}`;
   });

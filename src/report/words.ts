@@ -1,5 +1,5 @@
 /** How a report says things: metrics, leads, parts, numbers. */
-import { unitsTitle, variableTitle } from "../plot/words.ts";
+import { fieldTitle, raised, unitsTitle } from "../plot/words.ts";
 import { metricInfo } from "../scores/metrics.ts";
 import type { Part } from "./scoreindex.ts";
 
@@ -23,9 +23,9 @@ export const directed = (metrics: readonly string[]): string[] =>
 /** "72 h"; nothing where forecasts have no lead, as of a projection. */
 export const leadWords = (hours: number): string => (hours === 0 ? "" : `${hours} h`);
 
-/** "geopotential at 500 hPa, 72 h" */
+/** "500 hPa geopotential, 72 h" */
 export const caseWords = (variable: string, hours: number): string =>
-  [variableTitle(variable), leadWords(hours)].filter((part) => part !== "").join(", ");
+  [fieldTitle(variable), leadWords(hours)].filter((part) => part !== "").join(", ");
 
 const seasonWords: Readonly<Record<string, string>> = {
   DJF: "December to February",
@@ -79,12 +79,9 @@ export function signed(value: number, places: number): string {
 /** "-0.0" is nought. */
 const signless = (text: string) => (Number(text) === 0 ? text.replace("-", "") : minus(text));
 
-const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-
 function power(value: number, places: number): string {
   const [mantissa = "", exponent = "0"] = value.toExponential(places).split("e");
-  const raised = [...exponent.replace("+", "")].map((c) => (c === "-" ? "⁻" : superscripts[Number(c)]!));
-  return `${minus(mantissa)}×10${raised.join("")}`;
+  return `${minus(mantissa)}×10${raised(Number(exponent))}`;
 }
 
 /** "a", "a and b", "a, b and c" */

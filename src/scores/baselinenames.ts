@@ -6,3 +6,7 @@ export const baselineNames = [
   "climatology-dayofyear",
 ] as const;
 export type BaselineName = (typeof baselineNames)[number];
+
+/** Whether the name of a system is that of a baseline. */
+export const isBaseline = (name: string): name is BaselineName =>
+  (baselineNames as readonly string[]).includes(name);

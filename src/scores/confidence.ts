@@ -22,7 +22,7 @@ export interface BootstrapOptions {
 }
 
 /** Fewer forecasts say nothing of how much forecasts differ. */
-export const fewestForecasts = 8;
+const fewestForecasts = 8;
 const fewestBlocks = 3;
 
 export interface Limits {
@@ -32,6 +32,7 @@ export interface Limits {
 
 export type Difference = Pick<DifferenceRow, "difference" | "low" | "high" | "p" | "better" | "samples">;
 
+/** Limits for one score after the other, all from the same draws; keeps account of those that have none. */
 export class Confidence {
   readonly #options: BootstrapOptions;
   readonly #resampler: Resampler;
@@ -140,6 +141,7 @@ export function plainDifference(own: number, other: number, samples: number): Di
   return { difference: finite(own - other), low: null, high: null, p: null, better: null, samples };
 }
 
+/** As JSON has it. */
 export const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 const countOf = (score: Additive) => score.columns[0]!.length;

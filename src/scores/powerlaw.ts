@@ -1,4 +1,4 @@
-// Power laws: how an error falls with the size of a model, or with the data it learnt from (paper, section 4.5).
+/** Power laws: how an error falls with the size of a model, or with the data it learnt from (paper, section 4.5). */
 import { ClimaxError } from "../errors.ts";
 
 export interface PowerLawPoint {

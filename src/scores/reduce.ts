@@ -1,6 +1,6 @@
 /** From statistics to scores: rows with confidence limits, paired differences, curves and maps. */
 import { type CfTime, timeParts } from "../data/time.ts";
-import { baselineNames } from "./baselinenames.ts";
+import { isBaseline } from "./baselinenames.ts";
 import { type Additive, scoreOf } from "./bootstrap.ts";
 import { type BootstrapOptions, Confidence, finite, plainDifference } from "./confidence.ts";
 import { profilesOf, scoreMapsOf } from "./curvesandmaps.ts";
@@ -18,8 +18,6 @@ import {
 } from "./scoresource.ts";
 import { scoreUnits } from "./scoreunits.ts";
 import type { LeadStatistics, Statistics } from "./statistics.ts";
-
-export type { BootstrapOptions } from "./confidence.ts";
 
 /** "all", or by the valid time: December to February, March to May, June to August, September to November. */
 export const seasonNames = ["all", "DJF", "MAM", "JJA", "SON"] as const;
@@ -187,7 +185,6 @@ function differ(own: Scored, other: Scored, { better }: MetricInfo, confidence: 
 /** [system, versus]: all against `versus`, then each forecast against the forecasts and baselines after it. */
 function pairsOf(systems: readonly string[], versus: string | undefined): [string, string][] {
   const others = systems.filter((name) => name !== versus);
-  const isBaseline = (name: string) => (baselineNames as readonly string[]).includes(name);
   return [
     ...(systems.includes(versus!) ? others.map((name): [string, string] => [name, versus!]) : []),
     ...others.flatMap((name, i) =>

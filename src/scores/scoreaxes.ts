@@ -12,6 +12,7 @@ export interface Axis {
 /** By name; those that nothing lies along are not there. */
 export type Axes = ReadonlyMap<string, Axis>;
 
+/** The axes of all that a document holds, each value once: leads and the axes of curves ascending, names as they come. */
 export function axesOf(document: ScoreDocument, rows: readonly ReportRow[], maps: readonly ScoreMap[]): Axes {
   const { differences, profiles } = document;
   const all = [...rows, ...profiles, ...maps];

@@ -47,7 +47,7 @@ export interface GroupVariable {
 }
 
 /** The metric of that name; undefined for one that this version does not know, as in a document of another. */
-export function knownMetric(name: string): MetricInfo | undefined {
+function knownMetric(name: string): MetricInfo | undefined {
   try {
     return metricInfo(name);
   } catch (error) {

@@ -6,6 +6,9 @@ import type { AddCells } from "./perforecast.ts";
 /** `u_component_of_wind_500`, `10m_u_component_of_wind`. */
 const eastward = /^(10m_)?u_component_of_wind(_\d+)?$/;
 
+/** The v of a wind whose u it is. */
+export const northward = (eastward: string): string => eastward.replace("u_component", "v_component");
+
 /**
  * Root-mean-square length of the error vector, in the order of root and mean that RMSE has: as in WeatherBench 2, of the
  * mean over cells of w ((f_u - y_u)^2 + (f_v - y_v)^2). A cell is scored where both components of the truth are known.

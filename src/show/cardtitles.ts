@@ -1,10 +1,10 @@
 /** Words over the maps of a picture: what all of them share stands once, as its title; the rest over each. */
 import { addHours, type CfTime } from "../data/time.ts";
-import { describeRegion, type Region } from "../grid/regions.ts";
+import type { Region } from "../grid/regions.ts";
 import { fieldTitle, withUnits } from "../plot/words.ts";
 import type { Field } from "../scores/metric.ts";
 import type { Instant, PlotSource } from "./plotsource.ts";
-import { leadTitle, momentTitle, whenTitle } from "./plotwords.ts";
+import { leadTitle, momentTitle, regionTitle, whenTitle } from "./plotwords.ts";
 
 /** One map. */
 export interface Card {
@@ -57,27 +57,39 @@ function shortWhen(role: Card["role"], at: Instant, source: PlotSource): string 
   return role === "error" ? leadTitle(at.leadHours) : `${leadTitle(at.leadHours)}, valid ${moment}`;
 }
 
+/** What a picture shows, as far as its titles do not say. */
+export interface Origin {
+  /** Of the picture. */
+  readonly title: string;
+  readonly member: number | "mean";
+  readonly region: Region | undefined;
+  readonly definition: string;
+  /** What anomalies are from. */
+  readonly usualLabel: string | undefined;
+  /** Whether a map shows less than what an RMSE is over, as that of a pole. */
+  readonly cropped: boolean;
+}
+
 /** Where it is from. */
-export function subtitleOf(
-  instants: readonly Instant[],
-  source: PlotSource,
-  how: { readonly member: number | "mean"; readonly region: Region | undefined; readonly definition: string },
-): string {
+export function subtitleOf(instants: readonly Instant[], source: PlotSource, how: Origin): string {
   const { system, times, members, paths, synthetic, truthPath } = source;
   const initial = new Set(instants.map(({ time }) => time));
   const from = initial.size === 1 && times[instants[0]!.time];
   const ensemble =
-    how.member === "mean" ? `mean of ${members} members` : `member ${how.member} of ${members}`;
+    how.member === "mean"
+      ? `mean of ${members} members`
+      : `member ${how.member} (counted from 0) of ${members}`;
   return [
     synthetic ? "SYNTHETIC weather, simulated" : "",
     // A system without a name of its own goes by that of its file.
-    system === undefined || fileNames(paths).startsWith(`${system}.`) ? "" : system,
+    system === undefined || system === how.title || fileNames(paths).startsWith(`${system}.`) ? "" : system,
     source.kind === "forecast" && from ? `from ${momentTitle(from)}` : "",
     members === 1 ? "" : ensemble,
     how.region ? regionTitle(how.region) : "",
+    how.usualLabel === undefined ? "" : `anomalies from ${how.usualLabel}`,
     truthPath === undefined
       ? fileNames(paths)
-      : `${fileNames(paths)} against ${fileNames(truthPath.split(", "))}, RMSE as ${how.definition} defines it`,
+      : `${fileNames(paths)} against ${fileNames(truthPath.split(", "))}, RMSE ${how.cropped ? "over the whole grid " : ""}as ${how.definition} defines it`,
   ]
     .filter((part) => part !== "")
     .join("; ");
@@ -88,10 +100,6 @@ const join = (words: readonly string[]) => words.filter((word) => word !== "").j
 const capital = (words: string) => words.replace(/^./, (first) => first.toUpperCase());
 
 const rounded = (value: number, units: string) => withUnits(Number(value.toPrecision(3)), units);
-
-/** "wb2-europe (35..75N 347.5..42.5E)"; a box has no other name. */
-const regionTitle = (region: Region) =>
-  region.name.includes("..") ? describeRegion(region) : `${region.name} (${describeRegion(region)})`;
 
 /** "a.nc", "a.nc and 3 more" */
 function fileNames(paths: readonly string[]): string {

@@ -15,7 +15,7 @@ import { byteCache } from "./bytecache.ts";
 import { type Card, momentOf, subtitleOf, titlesOf } from "./cardtitles.ts";
 import type { Instant, PlotSource } from "./plotsource.ts";
 import { momentTitle } from "./plotwords.ts";
-import { cutTo } from "./viewcut.ts";
+import { cutTo } from "./regioncut.ts";
 
 export interface CardChoice {
   readonly variables: readonly string[];
@@ -25,6 +25,10 @@ export interface CardChoice {
   readonly region: Region | undefined;
   /** What anomalies are taken from, [H * W] at each time. */
   readonly usual: ((variable: string) => Promise<FieldAt>) | undefined;
+  /** Which that is. */
+  readonly usualLabel: string | undefined;
+  /** Whether the map shows less than the grid or region, as that of a pole. */
+  readonly cropped: boolean;
   readonly definition: Definition;
   /** Limits of the colours of what is drawn first. */
   readonly range: readonly [low: number, high: number] | undefined;
@@ -36,10 +40,11 @@ const keptBytes = 256e6;
 export interface Cards {
   readonly grid: Grid;
   /** Colours that hold for all of these moments, so that panels and frames compare. Reads every field once. */
-  prepare(instants: readonly Instant[]): Promise<Painted>;
+  prepare(instants: readonly Instant[]): Promise<ColouredCards>;
 }
 
-export interface Painted {
+/** Cards whose colours are settled. */
+export interface ColouredCards {
   /** Panels of these moments and what all of them share, for the title. */
   draw(instants: readonly Instant[]): Promise<{ title: string; subtitle: string; panels: MapPanel[] }>;
 }
@@ -124,7 +129,7 @@ export function makeCards(source: PlotSource, choice: CardChoice): Cards {
               colours: colours.get(keyOf(card))!,
             };
           });
-          const how = { ...choice, definition: choice.definition.name };
+          const how = { ...choice, title: words.title, definition: choice.definition.name };
           return { title: words.title, subtitle: subtitleOf(some, source, how), panels };
         },
       };

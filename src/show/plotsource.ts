@@ -1,5 +1,4 @@
 /** What `climax plot` draws: forecasts by initial time and lead, or states by time, read one field at a time. */
-import { statSync } from "node:fs";
 import { openArchive } from "../data/archive.ts";
 import { expandFolders } from "../data/folderfiles.ts";
 import type { CfTime } from "../data/time.ts";
@@ -63,8 +62,7 @@ export async function openPlotSource(
   options: PlotSourceOptions = {},
 ): Promise<PlotSource> {
   const [first] = paths as [string];
-  if (paths.length === 1 && isFolder(first) && isPreparedSet(first))
-    return noTruth(options) ?? fromSet(first);
+  if (paths.length === 1 && isPreparedSet(first)) return noTruth(options) ?? fromSet(first);
   const files = await expandFolders(paths);
   const why = options.truth ? undefined : await whyNoForecast(files[0]!);
   if (!why) return fromForecasts(files, options);
@@ -75,8 +73,6 @@ export async function openPlotSource(
     throw error instanceof ClimaxError && !/ has no (lead|initial time)/.test(why.message) ? why : error;
   }
 }
-
-const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 function noTruth({ truth }: PlotSourceOptions): undefined {
   if (!truth) return undefined;

@@ -1,5 +1,6 @@
 /** Titles of pictures of forecasts and states. */
 import { type CfTime, hoursBetween } from "../data/time.ts";
+import type { Region } from "../grid/regions.ts";
 import { timeTitle } from "../plot/words.ts";
 
 /** "2017-01-04 12:00 UTC"; of calendars that no clock keeps, with their name. */
@@ -19,6 +20,24 @@ export function whenTitle(valid: CfTime, leadHours: number, averageHours: number
       ? `valid ${momentTitle(valid)}`
       : `mean of ${leadTitle(averageHours)} from ${momentTitle(valid)} on`;
   return leadHours > 0 ? `${leadTitle(leadHours)} forecast, ${when}` : when.replace(/^valid /, "");
+}
+
+/** "wb2-europe (35–75°N, 12.5°W–42.5°E)"; a box has no other name. */
+export function regionTitle({ name, bands, west, width }: Region): string {
+  const latitudes = bands.map(([south, north]) => spanTitle(south, north, "N", "S")).join(" and ");
+  const wrapped = (longitude: number) => longitude - 360 * Math.ceil((longitude - 180) / 360);
+  const place =
+    width === 360 ? latitudes : `${latitudes}, ${spanTitle(wrapped(west), wrapped(west + width), "E", "W")}`;
+  return name.includes("..") ? place : `${name} (${place})`;
+}
+
+function spanTitle(low: number, high: number, positive: string, negative: string): string {
+  const [from, to] = [low, high].map((x) => {
+    const side = x === 0 || Math.abs(x) === 180 ? "" : x > 0 ? positive : negative;
+    return { size: `${Number(Math.abs(x).toFixed(4))}`, side };
+  }) as [{ size: string; side: string }, { size: string; side: string }];
+  const first = from.side === to.side ? from.size : `${from.size}°${from.side}`;
+  return `${first}–${to.size}°${to.side}`;
 }
 
 /** What of a list of times there is, in a line: "2017-01-01 00:00 to 2017-12-31 12:00, every 12 h (730)". */

@@ -4,10 +4,11 @@ import { formatTime } from "../data/time.ts";
 import { knownName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, type Grid } from "../grid/grid.ts";
-import { describeRegion } from "../grid/regions.ts";
 import { projectionFor } from "../plot/mapview.ts";
-import { numberText, unitsTitle, variableTitle, withUnits } from "../plot/words.ts";
+import { fieldTitle, numberText, quantityTitle, unitsTitle, withUnits } from "../plot/words.ts";
 import { cellWeights } from "../scores/definitions.ts";
+import { regionTitle } from "./plotwords.ts";
+import { cutTo } from "./regioncut.ts";
 import {
   numberOf,
   projectionTitles,
@@ -17,7 +18,6 @@ import {
   sides,
   type Wanted,
 } from "./viewchoice.ts";
-import { cutTo } from "./viewcut.ts";
 import { errorNumbers, type FieldNumbers, fieldNumbers } from "./viewnumbers.ts";
 import type { Painter } from "./viewpainter.ts";
 import type { Frame, ViewSource } from "./viewsource.ts";
@@ -36,11 +36,11 @@ export function catalogueOf(source: ViewSource, version: string) {
     notes: source.notes,
     definition: { name: definition.name, weights: definition.weights },
     variables: source.variables.map((name) => {
-      const { info, level } = knownName(name) ?? {};
+      const { level } = knownName(name) ?? {};
       return {
         name,
-        title: variableTitle(name),
-        group: (info?.name ?? name).replaceAll("_", " "),
+        title: fieldTitle(name),
+        group: quantityTitle(name),
         level: level ?? null,
       };
     }),
@@ -49,7 +49,7 @@ export function catalogueOf(source: ViewSource, version: string) {
     members: system.members,
     projections: Object.entries(projectionTitles).map(([name, title]) => ({ name, title })),
     projection: projectionFor(system.grid),
-    regions: regionsOf(source).map((region) => ({ name: region.name, title: describeRegion(region) })),
+    regions: regionsOf(source).map((region) => ({ name: region.name, title: regionTitle(region) })),
     lat: [...system.grid.lat],
     lon: [...system.grid.lon],
   };
@@ -82,7 +82,7 @@ export async function frameOf({ choice: asked, region }: Wanted, source: ViewSou
   const frame = await source.frame(choice);
   const { grid, cut } = cutTo(source.system.grid, region);
   const weights = cut(cellWeights(source.system.grid, source.definition));
-  const place = region ? `${region.name}, ${describeRegion(region)}` : describeGrid(grid);
+  const place = region ? regionTitle(region) : describeGrid(grid);
   const panels = fieldsOf(frame).map(([side, field]) => {
     const numbers = fieldNumbers(cut(field), weights);
     return {
@@ -94,7 +94,7 @@ export async function frameOf({ choice: asked, region }: Wanted, source: ViewSou
   });
   const error = frame.difference && errorNumbers(cut(frame.difference), weights);
   const { units } = frame;
-  const title = `${variableTitle(choice.variable)}${memberTitle(choice, source.system.members)}`;
+  const title = `${fieldTitle(choice.variable)}${memberTitle(choice, source.system.members)}`;
   const when = whenTitle(frame, source.system.averageHours);
   const forecast = panels.find(({ side }) => side === "forecast")!;
   const own =
@@ -173,11 +173,7 @@ export async function cellValueOf(query: URLSearchParams, source: ViewSource, pa
 }
 
 /** Row and column of the cell whose centre is nearest; longitudes go round. */
-export function nearestCell(
-  { lat, lon }: Grid,
-  latitude: number,
-  longitude: number,
-): [row: number, column: number] {
+function nearestCell({ lat, lon }: Grid, latitude: number, longitude: number): [row: number, column: number] {
   const nearest = (axis: Float64Array, distance: (x: number) => number) =>
     axis.reduce((best, x, i) => (distance(x) < distance(axis[best]!) ? i : best), 0);
   const round = (x: number) => Math.abs(((((x - longitude) % 360) + 540) % 360) - 180);
@@ -185,7 +181,7 @@ export function nearestCell(
 }
 
 /** "47.8125° N, 11.25° E" */
-export function placeTitle(latitude: number, longitude: number): string {
+function placeTitle(latitude: number, longitude: number): string {
   const east = longitude > 180 ? longitude - 360 : longitude;
   const degrees = (x: number) => `${Number(Math.abs(x).toFixed(4))}°`;
   return `${degrees(latitude)} ${latitude < 0 ? "S" : "N"}, ${degrees(east)} ${east < 0 ? "W" : "E"}`;

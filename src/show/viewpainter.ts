@@ -1,13 +1,15 @@
 /** Pictures of `climax view`: each made once, and kept while it fits; colours are the same over all leads. */
 import { ClimaxError } from "../errors.ts";
 import type { Grid } from "../grid/grid.ts";
-import { describeRegion } from "../grid/regions.ts";
+import { sampleOf } from "../plot/colourlimits.ts";
 import { type Colours, coloursFor } from "../plot/colours.ts";
-import { drawMaps, type MapPlace, mapViewOf, type Picture, type Projection } from "../plot/map.ts";
-import { variableTitle } from "../plot/words.ts";
+import { drawMaps, type MapPlace, mapViewOf, type Picture } from "../plot/map.ts";
+import type { Projection } from "../plot/mapview.ts";
+import { fieldTitle } from "../plot/words.ts";
 import { byteCache } from "./bytecache.ts";
+import { regionTitle } from "./plotwords.ts";
+import { cutTo } from "./regioncut.ts";
 import type { Wanted, WantedPicture } from "./viewchoice.ts";
-import { cutTo } from "./viewcut.ts";
 import type { Choice, Frame, ViewSource } from "./viewsource.ts";
 import { memberTitle, whenTitle } from "./viewwords.ts";
 
@@ -29,9 +31,6 @@ export interface Painter {
 /** Fields that colour limits are taken from, spread evenly over all: reading hundreds would keep the reader waiting. */
 const fieldsLooked = 24;
 
-/** Values taken of each field for colour limits, beside its least and its greatest. */
-const valuesLooked = 20_000;
-
 /** @param limit pictures that are kept, bytes */
 export function makePainter(source: ViewSource, limit = 64e6): Painter {
   const pictures = byteCache<Painted>(limit, ({ png }) => png.byteLength);
@@ -49,8 +48,8 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
     const { variable, initial } = choice;
     return colours.get(JSON.stringify([variable, alongLeads && initial, region?.name]), async () => {
       const { cut } = cutTo(system.grid, region);
-      const states: Float32Array[] = [];
-      const errors: Float32Array[] = [];
+      const states: Float64Array[] = [];
+      const errors: Float64Array[] = [];
       let damaged: unknown;
       const frames = alongLeads
         ? spread(leads, fieldsLooked).map((leadHours) => ({ initial, leadHours }))
@@ -61,13 +60,13 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
       for (const at of frames) {
         const frame = await readable({ variable, ...at, member: 0 });
         if (!frame) continue;
-        for (const field of [frame.forecast, frame.truth]) if (field) states.push(sample(cut(field)));
-        if (frame.difference) errors.push(sample(cut(frame.difference)));
+        for (const field of [frame.forecast, frame.truth]) if (field) states.push(sampleOf(cut(field)));
+        if (frame.difference) errors.push(sampleOf(cut(frame.difference)));
       }
       if (states.length === 0) throw damaged;
       return {
         state: coloursFor("state", variable, states),
-        error: coloursFor("error", variable, errors.length > 0 ? errors : [Float32Array.of(0)]),
+        error: coloursFor("error", variable, errors.length > 0 ? errors : [Float64Array.of(0)]),
       };
 
       /** A lead that is absent or damaged says so when it is looked at itself. */
@@ -99,7 +98,7 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
     const panel = { title: "", field: { grid, values: cut(field) }, units: frame.units, colours: scale };
     const own = `${system.name}${memberTitle(wanted.choice, system.members)}`;
     const whose = { forecast: own, truth: "Truth", difference: `${own} − truth` }[side];
-    const title = `${whose}: ${variableTitle(wanted.choice.variable)}`;
+    const title = `${whose}: ${fieldTitle(wanted.choice.variable)}`;
     return {
       picture: drawMaps([panel], {
         title,
@@ -115,7 +114,7 @@ export function makePainter(source: ViewSource, limit = 64e6): Painter {
   function subtitle(frame: Frame, { region }: Wanted): string {
     return [
       whenTitle(frame, system.averageHours),
-      ...(region ? [`${region.name}, ${describeRegion(region)}`] : []),
+      ...(region ? [regionTitle(region)] : []),
       ...(source.synthetic ? ["SYNTHETIC weather"] : []),
     ].join("; ");
   }
@@ -166,19 +165,4 @@ function placesOn(
 function spread<T>(list: readonly T[], count: number): T[] {
   if (list.length <= count) return [...list];
   return Array.from({ length: count }, (_, i) => list[Math.round((i * (list.length - 1)) / (count - 1))]!);
-}
-
-/** Every so manieth value of a field, its least and its greatest. */
-function sample(field: Float32Array): Float32Array {
-  const step = Math.ceil(field.length / valuesLooked);
-  if (step === 1) return field;
-  const count = Math.ceil(field.length / step);
-  const taken = Float32Array.from({ length: count + 2 }, (_, i) => field[i * step] ?? Number.NaN);
-  let [least, most] = [Infinity, -Infinity];
-  for (const value of field) {
-    if (value < least) least = value;
-    if (value > most) most = value;
-  }
-  if (least <= most) taken.set([least, most], count);
-  return taken;
 }

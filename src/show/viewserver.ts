@@ -149,6 +149,7 @@ export async function serveView(source: ViewSource, options: ViewServerOptions):
   const server = createServer((request, response) => void handle(request, response));
   server.maxConnections = 100;
   await listen(server, options.port);
+  server.on("error", options.onBug); // a connection that cannot be taken ends no other
   port = (server.address() as AddressInfo).port;
   return {
     url: `http://127.0.0.1:${port}/`,
@@ -186,7 +187,7 @@ function listen(server: ReturnType<typeof createServer>, port: number): Promise<
  * What is not answered whatever it asks for. The Host header is checked so that a name of somebody else's that
  * resolves to this machine is not served (DNS rebinding).
  */
-function refuse({ method, headers }: IncomingMessage, port: number): Refusal | undefined {
+function refuse({ method, headers, url }: IncomingMessage, port: number): Refusal | undefined {
   const own = port === 80 ? ["127.0.0.1", "localhost"] : [`127.0.0.1:${port}`, `localhost:${port}`];
   if (!own.includes(headers.host?.toLowerCase() ?? "")) {
     return {
@@ -195,9 +196,11 @@ function refuse({ method, headers }: IncomingMessage, port: number): Refusal | u
       hint: `open http://127.0.0.1:${port}/ on the machine it runs on`,
     };
   }
-  // Browsers say where a request comes from: pages elsewhere may link here, and ask for nothing more.
+  // Browsers say where a request comes from: pages elsewhere may link to the page, and ask for nothing more, be it a
+  // picture in a hidden frame, which nobody would see but this machine would draw.
   const from = headers["sec-fetch-site"];
-  if ((from === "cross-site" || from === "same-site") && headers["sec-fetch-mode"] !== "navigate") {
+  const isLink = headers["sec-fetch-mode"] === "navigate" && url?.split("?")[0] === "/";
+  if ((from === "cross-site" || from === "same-site") && !isLink) {
     return {
       status: 403,
       error: "this server does not answer to other pages",

@@ -1,12 +1,11 @@
 /** Shares of an evaluation, regions and seasons of it, and everything that it writes, as a user types it. */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { evaluateCommand } from "../../src/cli/evaluate.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDataset } from "../../src/data/open.ts";
-import type { ClimaxError } from "../../src/errors.ts";
 import type { DifferenceRow, ReportRow, ScoreDocument } from "../../src/scores/scoredocument.ts";
 import { tinyFolder, writeForecast, writeTruth } from "../eval/tinyfiles.ts";
+import { evaluate, failure, printed } from "../support/evaluating.ts";
 
 const lat = [-75, -45, -15, 15, 45, 75];
 const lon = Array.from({ length: 8 }, (_, i) => i * 45);
@@ -26,8 +25,6 @@ const off = (values: number[], day: number, size: number) =>
 
 let folder: string;
 let inputs: string[];
-let printed: string[] = [];
-let said: string[] = [];
 const path = (name: string) => join(folder, name);
 
 beforeAll(async () => {
@@ -45,28 +42,6 @@ beforeAll(async () => {
   ];
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-afterEach(() => vi.restoreAllMocks());
-
-async function run(...argv: string[]): Promise<void> {
-  printed = [];
-  said = [];
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => printed.push(String(text)) > 0);
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
-  try {
-    await evaluateCommand.run(argv);
-  } finally {
-    vi.restoreAllMocks();
-  }
-}
-
-async function failure(...argv: string[]): Promise<ClimaxError> {
-  const error: unknown = await run(...argv).then(
-    () => undefined,
-    (error) => error,
-  );
-  expect(error).toMatchObject({ name: "ClimaxError" });
-  return error as ClimaxError;
-}
 
 const read = (name: string): ScoreDocument => JSON.parse(readFileSync(path(name), "utf8"));
 const row = ({ rows }: ScoreDocument, wanted: Partial<ReportRow>) =>
@@ -83,15 +58,15 @@ describe("shares", () => {
   ];
 
   test.for([2, 3])("%i of them merge to the very scores of one process, byte for byte", async (count) => {
-    await run(...inputs, ...chosen, "--json", path("whole.json"), "--csv", path("whole.csv"));
+    await evaluate(...inputs, ...chosen, "--json", path("whole.json"), "--csv", path("whole.csv"));
     const parts: string[] = [];
     for (let index = count; index >= 1; index--) {
       parts.push(path(`${index}of${count}.part`));
-      await run(...inputs, ...chosen, "--shard", `${index}/${count}`, "--part", parts.at(-1)!);
+      await evaluate(...inputs, ...chosen, "--shard", `${index}/${count}`, "--part", parts.at(-1)!);
       expect(printed.join("")).toContain(`share ${index}/${count}`);
     }
     const outputs = ["--json", path("merged.json"), "--csv", path("merged.csv"), "--seasons", "all,DJF"];
-    await run("--merge", parts.join(","), ...outputs);
+    await evaluate("--merge", parts.join(","), ...outputs);
     expect(readFileSync(path("merged.csv"), "utf8")).toBe(readFileSync(path("whole.csv"), "utf8"));
     const [whole, merged] = [read("whole.json"), read("merged.json")];
     expect(merged.differences).toEqual(whole.differences);
@@ -115,7 +90,7 @@ describe("shares", () => {
     expect((await failure(...inputs, "--shard", "1/2", "--part", part, "--csv", path("x.csv"))).message).toBe(
       "found --csv beside --shard; a share has no scores yet",
     );
-    await run(...inputs, "--shard", "1/2", "--part", part);
+    await evaluate(...inputs, "--shard", "1/2", "--part", part);
     expect((await failure("--merge", part)).message).toBe("of 2 shares 1 were given; 2/2 is lacking");
     expect((await failure(...inputs, "--merge", part)).message).toContain("beside --merge");
     expect((await failure("--merge", path("good.nc"))).message).toContain("is no share of an evaluation");
@@ -125,7 +100,7 @@ describe("shares", () => {
 describe("regions and seasons", () => {
   test("are scored beside the whole; a season's forecasts are those of its valid times", async () => {
     const regions = "global,tropics,northern-hemisphere,20..80/-10..100";
-    await run(...inputs, "--region", regions, "--seasons", "all,DJF,MAM", "--json", path("r.json"));
+    await evaluate(...inputs, "--region", regions, "--seasons", "all,DJF,MAM", "--json", path("r.json"));
     const document = read("r.json");
     expect(new Set(document.rows.map(({ region }) => region)).size).toBe(4);
     const at = (season: string) =>
@@ -146,7 +121,7 @@ describe("regions and seasons", () => {
 
 describe("confidence", () => {
   test("limits hold the score, and the better system is better beyond chance", async () => {
-    await run(...inputs, "--metrics", "rmse", "--versus", "poor", "--json", path("c.json"));
+    await evaluate(...inputs, "--metrics", "rmse", "--versus", "poor", "--json", path("c.json"));
     const document = read("c.json");
     expect(document.versus).toBe("poor");
     expect(document.intervals).toMatchObject({ level: 0.95, resamples: 1000, seed: 0, block: null });
@@ -165,13 +140,13 @@ describe("confidence", () => {
   });
 
   test("--bootstrap.resamples 0 leaves them out, another seed moves them a little", async () => {
-    await run(...inputs, "--metrics", "mae", "--bootstrap.resamples", "0", "--json", path("none.json"));
+    await evaluate(...inputs, "--metrics", "mae", "--bootstrap.resamples", "0", "--json", path("none.json"));
     expect(read("none.json")).toMatchObject({
       intervals: null,
       rows: [{ low: null, high: null }, {}, {}, {}, {}, {}],
     });
     const limits = async (seed: string) => {
-      await run(...inputs, "--metrics", "mae", "--bootstrap.seed", seed, "--json", path("seed.json"));
+      await evaluate(...inputs, "--metrics", "mae", "--bootstrap.seed", seed, "--json", path("seed.json"));
       const { low, high } = row(read("seed.json"), { system: "good", lead_hours: 24 })!;
       return [low!, high!] as const;
     };
@@ -191,7 +166,7 @@ describe("confidence", () => {
 test("everything is written: NetCDF that opens, Markdown, a report that needs no network", async () => {
   const report = path("report");
   const files = ["--netcdf", path("s.nc"), "--markdown", path("s.md"), "--report", report];
-  await run(...inputs, ...files);
+  await evaluate(...inputs, ...files);
   const dataset = await openDataset(path("s.nc"));
   expect([...dataset.variables.keys()]).toEqual(expect.arrayContaining(["value", "low", "high", "rmse_map"]));
   await dataset.close();
@@ -201,5 +176,5 @@ test("everything is written: NetCDF that opens, Markdown, a report that needs no
   expect(page).toContain("good");
   expect(page).not.toMatch(/<script|src="http/);
   // The folder may be written again, by us.
-  await run(...inputs, "--report", report);
+  await evaluate(...inputs, "--report", report);
 });

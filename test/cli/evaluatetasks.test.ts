@@ -1,38 +1,23 @@
 /** Ensembles, means over time, regions, projections, downscaling and seasonal climatologies through `climax evaluate`. */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { evaluateCommand } from "../../src/cli/evaluate.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { timeParts } from "../../src/data/time.ts";
-import type { ClimaxError } from "../../src/errors.ts";
 import { prepare } from "../../src/sets/prepare.ts";
 import { tinyFolder, writeEnsemble, writeForecast, writeTruth } from "../eval/tinyfiles.ts";
+import { evaluate, failure, printed, said } from "../support/evaluating.ts";
 import { fakeArchive, provenance } from "../support/fakearchive.ts";
 
 /* Rows at -60 and 0 degrees weigh 2/3 and 4/3: the weighted mean of [a, b, c, d] is (a + b + 2c + 2d) / 6. */
 let folder: string;
-let said: string[] = [];
-let printed: string[] = [];
 beforeAll(async () => {
   folder = await tinyFolder();
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-afterEach(() => vi.restoreAllMocks());
-
-async function run(...argv: string[]): Promise<void> {
-  [said, printed] = [[], []];
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => printed.push(String(text)) > 0);
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
-  try {
-    await evaluateCommand.run(argv);
-  } finally {
-    vi.restoreAllMocks();
-  }
-}
 
 async function scores(...argv: string[]) {
   const json = join(folder, "scores.json");
-  await run("--json", json, ...argv);
+  await evaluate("--json", json, ...argv);
   const document = JSON.parse(readFileSync(json, "utf8"));
   const row = (system: string, metric: string, lead: number, variable = "2m_temperature") =>
     document.rows.find(
@@ -43,15 +28,6 @@ async function scores(...argv: string[]) {
         row.variable === variable,
     );
   return { document, row };
-}
-
-async function failure(...argv: string[]): Promise<ClimaxError> {
-  const error: unknown = await run(...argv).then(
-    () => undefined,
-    (error) => error,
-  );
-  expect(error).toMatchObject({ name: "ClimaxError" });
-  return error as ClimaxError;
 }
 
 const path = (name: string) => join(folder, name);

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
@@ -146,6 +146,21 @@ describe("in a process of its own", () => {
       `climax ${version()}: the ClimaX weather and climate model, from weather files to scored forecasts\n0\n`,
     );
   });
+
+  test.skipIf(!existsSync("/dev/full"))(
+    "a disk that is full for what is printed is said (skipped without /dev/full)",
+    () => {
+      const script = `${JSON.stringify(process.execPath)} "$@" > /dev/full`;
+      const { stderr, status } = spawnSync("bash", ["-c", script, "bash", ...own(RUN_MAIN, "--help")], {
+        encoding: "utf8",
+      });
+      expect({ stderr, status }).toEqual({
+        stderr:
+          "error: cannot print the results: no space left on the device\nhint:  free some space, or choose another disk\n",
+        status: 2,
+      });
+    },
+  );
 
   test("--help loads neither WebGPU nor HDF5", () => {
     const code = `${RUN_MAIN}

@@ -127,6 +127,10 @@ describe("a forecast", () => {
       .reduce((sum, lat) => sum + 3 * cos(lat), 0);
     const rmse = Math.sqrt((hot * 60.5 ** 2 + (total - hot) * 0.5 ** 2) / total);
     expect(words).toContain(`Error, RMSE ${Number(rmse.toPrecision(3))} K`);
+    // A map of a pole shows less than that.
+    const polar = ["--projection", "north-polar", "--truth", truth, "-o", path("b.svg")];
+    await plot(forecast, "--variable", "t_850", "--lead", "6", ...polar);
+    expect(wordsOf("b.svg")[1]).toContain("RMSE over the whole grid as climax defines it");
   });
 
   test("has an error of its own, several leads, and several variables", async () => {
@@ -158,7 +162,7 @@ describe("a forecast", () => {
       "SYNTHETIC weather, simulated; toy; from 2020-01-01 00:00 UTC; mean of 3 members; ensemble.nc",
     );
     await plot(...common, "--member", "2");
-    expect(wordsOf("e.svg")[1]).toContain("; member 2 of 3; ");
+    expect(wordsOf("e.svg")[1]).toContain("; member 2 (counted from 0) of 3; ");
     expect(await refusal(...common, "--member", "3")).toMatchObject({
       message: `--member is 3; ${ensemble} has 3 members`,
       hint: "give a number from 0 to 2, or mean",
@@ -167,7 +171,7 @@ describe("a forecast", () => {
 
   test("is cut to a region, whose map is of its box", async () => {
     await plot(forecast, "--variable", "t2m", "--region", "europe", "-o", path("f.svg"));
-    expect(wordsOf("f.svg")[1]).toContain("; wb2-europe (35..75N 347.5..42.5E); ");
+    expect(wordsOf("f.svg")[1]).toContain("; wb2-europe (35–75°N, 12.5°W–42.5°E); ");
     expect(wordsOf("f.svg")).not.toContain("30°S");
     expect(
       await refusal(forecast, "--variable", "t2m", "--region", "41..42,1..2", "-o", path("f.svg")),
@@ -226,6 +230,7 @@ describe("states", () => {
     const said = await plot(...common, "--climatology", set, "-o", path("i.svg"));
     expect(said).toContain(`anomalies from the mean of the training period of ${set}`);
     expect(wordsOf("i.svg")[0]).toBe("2 m temperature anomaly, 2001-01-31 06:00 UTC");
+    expect(wordsOf("i.svg").slice(1).join(" ")).toContain("anomalies from the mean of the training period");
     // The colours of an anomaly lie about zero.
     const words = wordsOf("i.svg").join(" ");
     expect(words).toMatch(/−[\d.]+ .*\b0(\.0)? .*\d/);
@@ -302,6 +307,11 @@ describe("refusals say what there is", () => {
     expect(hint).toMatch(
       /^did you mean "temperature_[58][05]0"\? Known: 2m_temperature, temperature_500, temperature_850$/,
     );
+    // Of what is no name at all, too.
+    expect(await refusal(forecast, "--variable", "foo", "-o", path("x.png"))).toMatchObject({
+      message: 'unknown variable "foo"',
+      hint: expect.stringMatching(/Known: 2m_temperature, temperature_500, temperature_850$/) as string,
+    });
   });
 
   test("endings that say something else", async () => {

@@ -2,11 +2,11 @@
 import { readFileSync, rmSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { evaluateCommand } from "../../src/cli/evaluate.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { along, axis, since, writeCounting } from "../eval/forecastwriter.ts";
 import { tinyFolder, writeTruth } from "../eval/tinyfiles.ts";
 import { eccodesInstalled } from "../support/eccodes.ts";
+import { evaluate } from "../support/evaluating.ts";
 import { grib1 } from "../support/gribwriter.ts";
 
 const installed = await eccodesInstalled();
@@ -39,20 +39,7 @@ const field = (start: number, lead: number, rows = lats, columns = lons) =>
 async function rowsOf(...forecast: string[]): Promise<unknown> {
   const json = at("scores.json");
   const argv = ["--truth", truth, "--forecast", forecast.join(","), "--name", "x", "--json", json];
-  vi.spyOn(process.stdout, "write").mockImplementation(() => true);
-  vi.spyOn(process.stderr, "write").mockImplementation(() => true);
-  try {
-    await evaluateCommand.run([
-      ...argv,
-      "--variables",
-      "t2m",
-      "--metrics",
-      "rmse,bias,mae",
-      "--no-published",
-    ]);
-  } finally {
-    vi.restoreAllMocks();
-  }
+  await evaluate(...argv, "--variables", "t2m", "--metrics", "rmse,bias,mae", "--no-published");
   return JSON.parse(readFileSync(json, "utf8")).rows;
 }
 

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { climax, climaxProcess } from "../support/climax.ts";
 import { writeViewForecast, writeViewTruth } from "../support/viewfiles.ts";
 
@@ -89,6 +89,29 @@ describe.sequential("climax view", () => {
     expect([code, out]).toEqual([2, ""]);
     expect(err).toMatch(text);
     expect(err).toContain("hint:");
+  });
+
+  test("without a canvas it says what is missing, not first on its page", async () => {
+    writeFileSync(
+      at("block.cjs"),
+      `const Module = require("node:module");
+       const resolve = Module._resolveFilename;
+       Module._resolveFilename = function (name, ...rest) {
+         if (name === "@napi-rs/canvas") throw new Error("Cannot find module");
+         return resolve.call(this, name, ...rest);
+       };`,
+    );
+    vi.stubEnv("NODE_OPTIONS", `--require ${JSON.stringify(at("block.cjs"))}`);
+    try {
+      const { code, out, err } = await climaxProcess("view", at("forecast.nc")).done;
+      expect([code, out]).toEqual([2, ""]);
+      expect(err).toMatch(
+        /^error: PNG and GIF cannot be drawn on this machine: @napi-rs\/canvas does not load/,
+      );
+      expect(err).toContain("npm ci --include=optional");
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   test("a port that another program has is a mistake that can be mended", async () => {

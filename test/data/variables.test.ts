@@ -41,6 +41,12 @@ test("reads long and short names", () => {
   expect(parseName("geopotential_500")).toMatchObject({ name: "geopotential_500", level: 500 });
   expect(parseName("z_500").name).toBe("geopotential_500");
   expect(parseName("ta_850").name).toBe("temperature_850");
+  expect(() => parseName("z500")).toThrow(
+    expect.objectContaining({
+      message: 'unknown variable "z500"',
+      hint: "a level stands behind an underscore: z_500 or geopotential_500",
+    }),
+  );
   expect(parseName("t2m").name).toBe("2m_temperature");
   expect(parseName("psl").name).toBe("mean_sea_level_pressure");
   expect(parseName("latitude").name).toBe("lattitude");

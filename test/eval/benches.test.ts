@@ -250,7 +250,7 @@ describe("land", () => {
         ...alignmentOf(from)(from),
         ...{ grid: (grid = from) },
       })))!;
-      // A 29 % of the globe is land; latitudes weigh by their cosine.
+      // 29 % of the globe is land; latitudes weigh by their cosine.
       let [sum, total] = [0, 0];
       for (const [i, x] of land.entries()) {
         const w = Math.cos((grid!.lat[Math.floor(i / grid!.lon.length)]! * Math.PI) / 180);

@@ -167,6 +167,23 @@ describe("shifted times", () => {
     );
   });
 
+  test("are found where hours were taken for days", async () => {
+    const forecast = (valid: number, lead: number) => skilful(valid - lead + lead / 24, lead / 24);
+    const error = await failure({ forecast, leads: [144, 288] });
+    expect(error.message).toMatch(/ at a lead of 144 h \(138 h earlier\)/);
+    expect(error.message).toMatch(/ at a lead of 288 h \(276 h earlier\)/);
+  });
+
+  test("are found where leads changed places", async () => {
+    const error = await failure({
+      forecast: (valid, lead) => skilful(lead === 24 ? valid + 54 : valid - 54, 12),
+      leads: [24, 78],
+    });
+    expect(error.message).toMatch(
+      / at a lead of 24 h \(54 h later\), 0\.\d\d at a lead of 78 h \(54 h earlier\)/,
+    );
+  });
+
   test("of one lead alone show where there are several forecasts of it", async () => {
     const forecast = (valid: number, lead: number) => skilful(lead === 72 ? valid + 6 : valid, 6);
     const error = await failure({ forecast });
@@ -327,6 +344,20 @@ describe("other units", () => {
     );
   });
 
+  test("whose factor is small, where the truth is so much nearer in them", async () => {
+    const wind: At = (hours) => usual(hours).map((x) => x - 280);
+    const knots = (valid: number) => noise(wind(valid), 0.5, valid).map((x) => 1.94384 * x);
+    const error = await failure({ truth: wind, forecast: knots, units: "m s-1" });
+    expect(error.message).toMatch(/in the same pattern: is it in the same units .* It looks like knots$/);
+    const rough = (valid: number) =>
+      noise(
+        wind(valid).map((x) => 1.5 * x),
+        5,
+        valid,
+      );
+    expect(await watch({ truth: wind, forecast: rough, units: "m s-1" })).toEqual([]);
+  });
+
   test("of a file among many, when it comes", async () => {
     let count = 0;
     const forecast = (valid: number) => usual(valid).map((x) => (++count > 10 * 128 ? x - 273.15 : x));
@@ -342,5 +373,69 @@ describe("other units", () => {
       new Float32Array(128).map((_, i) => (hours > 170 && i % 3 === 0 ? 0.01 : i === 0 ? 1e-6 : 0));
     const forecast = (valid: number) => rain(valid).map((x) => x * (1 + 0.5 * random()));
     expect(await watch({ truth: rain, forecast, leads: [24], units: "m" })).toEqual([]);
+  });
+});
+
+describe("numbers for missing values", () => {
+  const marked = (mark: number, field: Float32Array) => field.map((x, i) => (i === 7 ? mark : x));
+
+  test.for([
+    [-9999, "-9999"],
+    [-32767, "-32767"],
+    [1e20, "1e20"],
+    [9.96921e36, "9.96921e36"],
+  ] as const)("%d in one cell of each field", async ([mark, written]) => {
+    const error = await failure({ forecast: (valid) => marked(mark, usual(valid)), leads: [6] });
+    expect(error.message).toBe(
+      `x of ours holds ${written.replace("e", "e+")} in 8 cells: a missing value that the file does not declare?`,
+    );
+    expect(error.hint).toBe(
+      `declare it: cdo setctomiss,${written.replace("e", "e+")} in.nc out.nc; --doubts warn scores it as it is`,
+    );
+  });
+
+  test("in the truth", async () => {
+    const error = await failure({
+      truth: (hours) => marked(-9999, usual(hours)),
+      forecast: usual,
+      leads: [6],
+    });
+    expect(error.message).toBe(
+      "x of ours is scored against a truth that holds -9999 in 8 cells: a missing value that the file does not declare?",
+    );
+  });
+
+  test("in a later field", async () => {
+    let count = 0;
+    const forecast = (valid: number) => (++count > 10 ? marked(-9999, usual(valid)) : usual(valid));
+    const error = await failure({ forecast, leads: [6] });
+    expect(error.message).toContain("holds -9999 in 1 cell: a missing value");
+    count = 0;
+    expect(await watch({ forecast, leads: [6] }, "warn")).toHaveLength(1);
+  });
+
+  test("are none where the field has such values", async () => {
+    const high: At = (hours) => usual(hours).map((x) => 30 * (x - 280) + 9900);
+    expect(await watch({ truth: high, forecast: (valid) => marked(9999, high(valid)) })).toEqual([]);
+  });
+});
+
+describe("the opposite sign", () => {
+  const wind: At = (hours) => usual(hours).map((x) => x - 280);
+
+  test("is refused", async () => {
+    const forecast = (valid: number) => noise(wind(valid), 1, valid).map((x) => -x);
+    const error = await failure({ truth: wind, forecast });
+    expect(error.message).toMatch(
+      /^x of ours goes the opposite way of the truth: their correlation is -1\.00; is its sign turned\?$/,
+    );
+    expect(error.hint).toBe(
+      "change the sign of the numbers: cdo mulc,-1 in.nc out.nc; --doubts warn scores it as it is",
+    );
+  });
+
+  test("is not that of a bad forecast", async () => {
+    const forecast = (valid: number) => noise(wind(valid), 20, valid).map((x) => -x);
+    expect(await watch({ truth: wind, forecast })).toEqual([]);
   });
 });

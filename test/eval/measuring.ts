@@ -1,5 +1,5 @@
 /** Measures tiny files, for tests. */
-import type { Climatology } from "../../src/eval/baselines.ts";
+import type { Climatology } from "../../src/eval/climatologysource.ts";
 import { type MeasureOptions, measure } from "../../src/eval/measure.ts";
 import { findSamples } from "../../src/eval/samples.ts";
 import { openSystems } from "../../src/eval/systems.ts";

@@ -157,24 +157,22 @@ describe("files that are none", () => {
     writeFileSync(path, readFileSync(path).subarray(0, -8));
     expect(await failure(readPart(path))).toMatchObject({
       kind: "data",
+      message: expect.stringMatching(
+        /cut\.part is not as it was written: the checksum at its end is not that/,
+      ),
       hint: "copy it again, or make this share again",
     });
   });
 
-  test("any damage is refused, or is where it changes no number", async () => {
+  test("any damage is refused, of the numbers and of what says where they lie", async () => {
     const path = await written("damaged.part", runOf([0, 1, 2]));
     const good = readFileSync(path);
-    const run = await readPart(path);
     await fc.assert(
       fc.asyncProperty(fc.nat(good.length - 1), fc.nat(7), async (at, bit) => {
         const bytes = Buffer.from(good);
         bytes[at]! ^= 1 << bit;
         writeFileSync(path, bytes);
-        const got = await readPart(path).catch((error: unknown) => error);
-        if (got instanceof ClimaxError) return;
-        // What got through lies in the text of the first line: the arrays are those that were written.
-        const arrays = (r: Run) => r.statistics.leads.map(({ series }) => series.map(({ values }) => values));
-        expect(arrays(got as Run)).toEqual(arrays(run));
+        expect(await failure(readPart(path))).toMatchObject({ kind: "data" });
       }),
       { numRuns: 300 },
     );

@@ -55,6 +55,21 @@ describe("files become systems", () => {
     await close();
   });
 
+  test("a copy among them is another system, and that is said; two files are simply two", async () => {
+    for (const hour of [0, 6]) await forecast(`day${hour}.nc`, [hour], [6]);
+    await forecast("daycopy.nc", [6], [6]);
+    const { systems, notes, close } = await openSystems([at("day*.nc")]);
+    expect(systems.map(({ name }) => name)).toEqual(["day0", "daycopy"]);
+    expect(notes).toContain(
+      `${at("daycopy.nc")} holds the forecast of 2m_temperature from 2018-01-01T06:00:00 for 6 h again, which is in ` +
+        `${at("day6.nc")}: taken for another system, daycopy; only what both hold is scored. Leave it out if it is a copy`,
+    );
+    await close();
+    const two = await openSystems([at("day6.nc"), at("daycopy.nc")]);
+    expect(two.notes).toEqual([]);
+    await two.close();
+  });
+
   test("one for each lead, and one for each variable", async () => {
     const paths = [
       await forecast("lead6.nc", [0, 6], [6]),

@@ -167,6 +167,19 @@ test("marks of single scores stand at their value, between their limits, a name 
   expect(found[0]!.attributes["aria-label"]).toBe("ours 2; theirs 4");
 });
 
+test("names longer than half of a chart of single scores are broken, so that the values keep their room", () => {
+  const names = ["ClimateBench-NN (reproduced) (published)", "a".repeat(200), "ours"];
+  const dots = names.map((name, i) => ({ name, value: i === 0 ? 1 : 3, style: 0 }));
+  const svg = dotChart({ title: "T2m", x: { label: "NRMSEs" }, dots, width: 300 });
+  const discs = parse(svg).filter(({ name }) => name === "circle");
+  expect(Number(discs[1]!.attributes.cx) - Number(discs[0]!.attributes.cx)).toBeGreaterThan(60);
+  expect(words(svg).join("")).toContain("a".repeat(200));
+  for (const { name, attributes } of parse(svg)) {
+    if (name === "text" && attributes["text-anchor"] === "end")
+      expect(Number(attributes.x)).toBeGreaterThan(100);
+  }
+});
+
 test("title, labels with units and names are there; nothing is fetched or run", () => {
   const svg = lineChart(chart);
   for (const said of ["Error by size", "parameters", "RMSE [K]", "all data", "half", "10⁴", "10⁶"]) {

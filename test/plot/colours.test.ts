@@ -25,6 +25,8 @@ describe("limits", () => {
 
   test("begin at zero where a quantity does", () => {
     expect(limits(of("state", "total_precipitation", 0.0002, 0.0123))).toEqual([0, 0.014, "neither"]);
+    // But not where that would take the colours from all there is to see.
+    expect(of("state", "specific_humidity_50", 1.9e-6, 2.2e-6).low).toBe(1.9e-6);
     expect(limits(of("state", "10m_wind_speed", 3, 17))).toEqual([0, 18, "neither"]);
     expect(limits(of("score", "2m_temperature", 0.8, 2.2))).toEqual([0, 2.2, "neither"]);
   });

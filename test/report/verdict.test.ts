@@ -68,8 +68,8 @@ test("a win in every case: by how much in the case that people ask for, and from
   const found = verdict(handmade(win));
   expect(found.headline).toBe("ours beats theirs at every lead of every variable");
   expect(found.sentences).toEqual([
-    "The RMSE of ours is 24 % lower than that of theirs (geopotential at 500 hPa, 72 h; 95 % interval 21 to 27 %). " +
-      "Over all 4 cases it goes from 50 % lower (geopotential at 500 hPa, 24 h) to 10 % lower (2m temperature, 24 h).",
+    "The RMSE of ours is 24 % lower than that of theirs (500 hPa geopotential, 72 h; 95 % interval 21 to 27 %). " +
+      "Over all 4 cases it goes from 50 % lower (500 hPa geopotential, 24 h) to 10 % lower (2 m temperature, 24 h).",
   ]);
   expect(found.basis).toBe(
     "Scored by the definition “weatherbench2” (cell-area weights; RMSE: root of the mean over all forecasts; ACC: per " +
@@ -100,7 +100,7 @@ test("a loss is said as plainly as a win", () => {
   const found = verdict(handmade(lost));
   expect(found.headline).toBe("theirs beats ours at every lead of every variable");
   expect(found.sentences[0]).toContain(
-    "The RMSE of ours is 32 % higher than that of theirs (geopotential at 500 hPa, 72 h; 95 % interval 28 to 36 %)",
+    "The RMSE of ours is 32 % higher than that of theirs (500 hPa geopotential, 72 h; 95 % interval 28 to 36 %)",
   );
 });
 
@@ -113,9 +113,9 @@ test("a tie is a tie, whichever number is the smaller", () => {
   );
   expect(found.headline).toBe("ours and theirs cannot be told apart at any lead");
   expect(found.sentences[0]).toBe(
-    "The RMSE of ours is 1.0 % lower than that of theirs (geopotential at 500 hPa, 72 h; 95 % interval from 3.0 % lower to " +
-      "1.0 % higher), which may be chance. Over all 2 cases it goes from 1.0 % lower (geopotential at 500 hPa, 72 h) to " +
-      "no change (geopotential at 500 hPa, 120 h).",
+    "The RMSE of ours is 1.0 % lower than that of theirs (500 hPa geopotential, 72 h; 95 % interval from 3.0 % lower to " +
+      "1.0 % higher), which may be chance. Over all 2 cases it goes from 1.0 % lower (500 hPa geopotential, 72 h) to " +
+      "no change (500 hPa geopotential, 120 h).",
   );
 });
 
@@ -152,8 +152,8 @@ describe("what is neither", () => {
 
   test("the leads of each outcome are named, runs as from and to", () => {
     expect(verdict(handmade(hands(["system", "system", "tie", "versus", "system"]))).more).toEqual([
-      "In detail, ours is ahead in geopotential at 500 hPa (24 to 48 h and 120 h); behind in geopotential at 500 hPa (96 h); " +
-        "not told apart in geopotential at 500 hPa (72 h).",
+      "In detail, ours is ahead in 500 hPa geopotential (24 to 48 h and 120 h); behind in 500 hPa geopotential (96 h); " +
+        "not told apart in 500 hPa geopotential (72 h).",
     ]);
   });
 });
@@ -162,7 +162,7 @@ test("one variable, one lead: no more is said than there is", () => {
   const found = verdict(handmade([["2m_temperature", 24, 1, 2, [-1.2, -0.8], "system"]]));
   expect(found.headline).toBe("ours beats theirs");
   expect(found.sentences).toEqual([
-    "The RMSE of ours is 50 % lower than that of theirs (2m temperature, 24 h; 95 % interval 40 to 60 %).",
+    "The RMSE of ours is 50 % lower than that of theirs (2 m temperature, 24 h; 95 % interval 40 to 60 %).",
   ]);
   expect(found.caveats).toEqual([]);
 });
@@ -174,7 +174,7 @@ test("without intervals nobody beats anybody", () => {
     "The RMSE of ours is lower than that of theirs at every lead of every variable (not tested)",
   );
   expect(found.sentences[0]).toContain(
-    "is 24 % lower than that of theirs (geopotential at 500 hPa, 72 h). Over",
+    "is 24 % lower than that of theirs (500 hPa geopotential, 72 h). Over",
   );
   expect(found.caveats).toEqual([
     "No confidence intervals were made, so whether a difference is more than chance cannot be said.",
@@ -205,8 +205,8 @@ test("a correlation is better when high, and told by its difference", () => {
   );
   expect(found.headline).toBe("ours beats theirs at every lead");
   expect(found.sentences).toEqual([
-    "The ACC of ours is higher by 0.12 than that of theirs (geopotential at 500 hPa, 72 h; 95 % interval 0.10 to 0.14). " +
-      "Over all 2 cases it goes from higher by 0.12 (geopotential at 500 hPa, 72 h) to higher by 0.10 (geopotential at 500 hPa, 120 h).",
+    "The ACC of ours is higher by 0.12 than that of theirs (500 hPa geopotential, 72 h; 95 % interval 0.10 to 0.14). " +
+      "Over all 2 cases it goes from higher by 0.12 (500 hPa geopotential, 72 h) to higher by 0.10 (500 hPa geopotential, 120 h).",
   ]);
 });
 
@@ -230,7 +230,7 @@ test("a system scored by itself gets its numbers and no praise", () => {
   expect(found.headline).toBe("ours was scored beside nothing comparable: nothing says whether this is good");
   expect(found.sentences).toHaveLength(1);
   expect(found.sentences[0]).toMatch(
-    /^The RMSE of ours is \d+ m² s⁻² \(geopotential at 500 hPa, 72 h; 95 % interval \d+ to \d+\)\.$/,
+    /^The RMSE of ours is \d+ m² s⁻² \(500 hPa geopotential, 72 h; 95 % interval \d+ to \d+\)\.$/,
   );
   expect(found.counts).toEqual([]);
 });
@@ -256,7 +256,9 @@ test("of two systems against a baseline, each is told, and which has the better 
   const found = verdict(document);
   expect(found.headline).toBe("ours and theirs both beat persistence at every lead of every variable");
   expect(found.sentences[0]).toBe(
-    "Of ours and theirs, ours has the lower RMSE in 8 of 8 cases (the two were not tested against each other).",
+    "Of ours and theirs, ours has the lower RMSE in 8 of 8 cases: that of ours is from 13 % lower (850 hPa temperature, 72 h) " +
+      "to 6.8 % lower (2 m temperature, 72 h) than that of theirs. The two were not tested against each other: " +
+      "--versus theirs tests them.",
   );
   expect(found.sentences).toHaveLength(3);
   expect(found.more).toContain(
@@ -305,6 +307,14 @@ test("an ensemble is named as one, few forecasts are warned of", () => {
   );
   expect(found.caveats).toContain("Only 12 forecasts of a lead entered: take every number with care.");
   expect(found.more).toContain("Against persistence, ours is by CRPS ahead in 20 of 20 cases.");
+});
+
+test("where nothing has a lead, no lead is spoken of", () => {
+  const { document } = makeScores({ leads: [0], metrics: ["rmse"] });
+  const found = verdict({ ...document, rows: document.rows.map((row) => ({ ...row, samples: 12 })) });
+  expect(found.basis).toContain(", over the globe: 12 fields, valid ");
+  expect(found.caveats).toContain("Only 12 fields entered: take every number with care.");
+  expect(found.caveats.join(" ")).toContain("A case is one variable. Each is tested");
 });
 
 test("a region speaks where there is no globe", () => {

@@ -15,12 +15,14 @@ import { pathToFileURL } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { ClimaxError } from "../../src/errors.ts";
 import { makeGrid } from "../../src/grid/grid.ts";
+import { glossary } from "../../src/report/glossary.ts";
 import { mapFigures, skillOf } from "../../src/report/maps.ts";
 import { reportPage } from "../../src/report/page.ts";
 import { indexScores } from "../../src/report/scoreindex.ts";
 import { reportStyle } from "../../src/report/style.ts";
 import { focusOf } from "../../src/report/verdict.ts";
 import { checkReportFolder, writeReport } from "../../src/report/write.ts";
+import { metricNames } from "../../src/scores/metrics.ts";
 import type { ScoreMap } from "../../src/scores/scoredocument.ts";
 import { noBrowser, openBrowser } from "../support/browser.ts";
 import { contrast } from "../support/contrast.ts";
@@ -108,7 +110,7 @@ describe("the page", () => {
     const images = named("img");
     expect(images).toHaveLength(4); // two systems, two variables
     expect(images[0]!.attributes.alt).toMatch(
-      /^Maps of ours: geopotential at 500 hPa\. RMSE, 24 h from [\d.]+ to [\d.]+ m² s⁻², the largest at \d+° [NS] \d+° E; bias, 24 h from .*skill, 72 h above 0 in \d+ % of the area\.$/,
+      /^Maps of ours: 500 hPa geopotential\. RMSE, 24 h from [\d.]+ to [\d.]+ m² s⁻², the largest at \d+° [NS] \d+° E; bias, 24 h from .*skill, 72 h above 0 in \d+ % of the area\.$/,
     );
     for (const { attributes, within } of named("svg")) {
       if (attributes["aria-hidden"] !== "true") expect(attributes["aria-label"]).toMatch(/: .*\d/);
@@ -143,7 +145,11 @@ describe("the page", () => {
     }
   });
 
-  test("says what its words mean", () => {
+  test("says what its words mean, those of every score", () => {
+    const scored = metricNames.filter((name) => !["spectrum", "rank_histogram"].includes(name)); // figures that explain themselves
+    const index = { ...indexScores(full.document), systems: [], forecasts: [] };
+    const all = parseMarkup(glossary({ ...index, metrics: [...scored, "brier(2m_temperature>303.15)"] }));
+    expect(all.filter(({ name }) => name === "dt")).toHaveLength(scored.length + 1);
     const terms = named("dt").map(({ text }) => text);
     expect(terms.slice(0, 6)).toEqual(["RMSE", "ACC", "Bias", "CRPS, fair", "persistence", "climatology"]);
   });
@@ -213,7 +219,7 @@ describe("the page", () => {
 
   test("published scores are dashed and marked, and never in a score card", () => {
     const curve = named("svg").find(({ attributes }) =>
-      attributes["aria-label"]?.startsWith("RMSE of geopotential"),
+      attributes["aria-label"]?.startsWith("RMSE of 500 hPa geopotential"),
     )!;
     const lines = curve.children.filter(({ name }) => name === "polyline");
     expect(lines).toHaveLength(5);
@@ -229,7 +235,7 @@ describe("the page", () => {
 
   test("bands are the confidence limits", () => {
     const curve = named("svg").find(({ attributes }) =>
-      attributes["aria-label"]?.startsWith("RMSE of geopotential"),
+      attributes["aria-label"]?.startsWith("RMSE of 500 hPa geopotential"),
     )!;
     expect(
       curve.children.filter(({ name, attributes }) => name === "polygon" && attributes["fill-opacity"]),
@@ -349,6 +355,19 @@ describe("other runs", () => {
     const all = parseMarkup(await reportPage({ document: { ...document, rows }, maps }));
     expect(all.filter(({ name, text }) => name === "td" && text === "–").length).toBeGreaterThan(4);
   });
+});
+
+test("maps of several systems share their colours, so that they can be compared", async () => {
+  const wanted = { systems: { ours: 1, theirs: 3 }, leads: [24], variables: ["2m_temperature"], maps: true };
+  const { document, maps } = makeScores(wanted);
+  const bars: string[][] = [];
+  await mapFigures(document, maps, focusOf(document, indexScores(document)), async (picture) => {
+    bars.push([...picture.svg().matchAll(/<text[^>]*>([^<]*)</g)].map(([, words]) => words!));
+    return Buffer.from("");
+  });
+  expect(bars).toHaveLength(2);
+  expect(bars[0]).toContain("RMSE, 24 h");
+  expect(bars[1]).toEqual(bars[0]);
 });
 
 test("skill is 1 - MSE / MSE of the other, and none where the other is perfect", () => {

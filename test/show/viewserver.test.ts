@@ -102,9 +102,9 @@ describe("what is served", () => {
       grid: "16 x 32, 11.25 degrees",
       definition: { name: "climax", weights: "cosine of latitude" },
       variables: [
-        { name: "2m_temperature", title: "2m temperature", group: "2m temperature", level: null },
-        { name: "temperature_500", title: "temperature at 500 hPa", group: "temperature", level: 500 },
-        { name: "temperature_850", title: "temperature at 850 hPa", group: "temperature", level: 850 },
+        { name: "2m_temperature", title: "2 m temperature", group: "2 m temperature", level: null },
+        { name: "temperature_500", title: "500 hPa temperature", group: "temperature", level: 500 },
+        { name: "temperature_850", title: "850 hPa temperature", group: "temperature", level: 850 },
       ],
       initial: ["2020-01-01T00:00:00", "2020-01-01T12:00:00"],
       leads: [6, 12, 18, 24],
@@ -128,8 +128,8 @@ describe("what is served", () => {
     }
     const five = (value: number) => String(Number(value.toPrecision(5)));
     expect(frame).toMatchObject({
-      title: "temperature at 850 hPa",
-      when: "from 2020-01-01 12:00 for 12 h: valid 2020-01-02 00:00",
+      title: "850 hPa temperature",
+      when: "from 2020-01-01 12:00 for 12 h: valid 2020-01-02 00:00 UTC",
       units: "K",
       lacking: null,
       scores: { rmse: `${five(Math.sqrt(square))} K`, bias: `${five(bias)} K`, cells: 512, of: 512 },
@@ -140,10 +140,10 @@ describe("what is served", () => {
     expect(forecast).toMatchObject({ title: "Forecast", mean: five(mean), missing: 0 });
     expect(difference).toMatchObject({ mean: five(bias), least: "0.5", most: "60.5" });
     expect(difference.alt).toBe(
-      "Map of forecast less true temperature at 850 hPa at 2020-01-02 00:00, 12 h ahead, " +
+      "Map of forecast less true 850 hPa temperature at 2020-01-02 00:00, 12 h ahead, " +
         `16 x 32, 11.25 degrees: mean ${five(bias)} K, from 0.5 K to 60.5 K.`,
     );
-    expect(frame.spoken).toContain("valid 2020-01-02 00:00. Forecast mean ");
+    expect(frame.spoken).toContain("valid 2020-01-02 00:00 UTC. Forecast mean ");
     expect(frame.spoken).toContain(`RMSE ${five(Math.sqrt(square))} K`);
   });
 
@@ -171,7 +171,7 @@ describe("what is served", () => {
       expect(await frame("initial=0&lead=24")).toMatchObject({ lead: 24, leads: [6, 12, 18, 24] });
       expect(await frame("initial=2&lead=24")).toMatchObject({
         ...{ lead: 18, leads: [12, 18] },
-        when: "from 2020-01-02 00:00 for 18 h: valid 2020-01-02 18:00",
+        when: "from 2020-01-02 00:00 for 18 h: valid 2020-01-02 18:00 UTC",
       });
       const { status, body } = await ask("/picture.png?initial=2&lead=24", { url: served.url });
       expect([status, JSON.parse(body.toString()).error]).toEqual([
@@ -259,7 +259,7 @@ describe("what is served", () => {
         "2.5",
       ]);
       expect((await json("/frame.json?lead=6&member=2", served.url)).title).toBe(
-        "2m temperature, member 3 of 3",
+        "2 m temperature, member 3 of 3",
       );
     } finally {
       await served.close();
@@ -349,9 +349,9 @@ describe("what is refused", () => {
     for (const site of ["cross-site", "same-site"]) {
       const headers = { "sec-fetch-site": site, "sec-fetch-mode": "no-cors" };
       expect((await ask("/picture.png?lead=6", { headers })).status, site).toBe(403);
-      expect((await ask("/", { headers: { ...headers, "sec-fetch-mode": "navigate" } })).status, site).toBe(
-        200,
-      );
+      const link = { headers: { ...headers, "sec-fetch-mode": "navigate" } };
+      expect((await ask("/", link)).status, site).toBe(200);
+      expect((await ask("/picture.png?lead=6", link)).status, site).toBe(403);
     }
     expect((await ask("/catalogue.json", { headers: { "sec-fetch-site": "same-origin" } })).status).toBe(200);
   });

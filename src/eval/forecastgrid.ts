@@ -9,7 +9,7 @@ import { describeGrid, type Grid, regularGrid } from "../grid/grid.ts";
 import { describeSource, type Points } from "../grid/points.ts";
 import { makeRegridder, type Regridder } from "../grid/regrid.ts";
 
-export interface ForecastPlace {
+export interface ForecastGrid {
   readonly grid: Grid;
   /** Positions of the horizontal dimensions among the variable's. */
   readonly axes: readonly number[];
@@ -20,10 +20,10 @@ export interface ForecastPlace {
 }
 
 /** @throws ClimaxError "grid" for what lies on no grid, and for a mesh that does not go round the globe */
-export async function forecastPlace(
+export async function forecastGrid(
   coordinates: Coordinates,
   variable: DatasetVariable,
-): Promise<ForecastPlace> {
+): Promise<ForecastGrid> {
   const place = await placeOf(coordinates, variable);
   if (!("points" in place)) return rowsAndColumns(variable, place);
   const regridder = meshRegridder(place.points);
@@ -40,7 +40,7 @@ export async function forecastPlace(
 function rowsAndColumns(
   { shape }: DatasetVariable,
   { grid, rows, columns, latitudeAxis, longitudeAxis }: Awaited<ReturnType<typeof horizontalOf>>,
-): ForecastPlace {
+): ForecastGrid {
   const W = columns.length;
   const [height, width] = [shape[latitudeAxis]!, shape[longitudeAxis]!];
   const source = Int32Array.from({ length: rows.length * W }, (_, i) => {
