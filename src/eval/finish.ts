@@ -55,7 +55,7 @@ export function finish({ facts, statistics, notes }: Run, options: FinishOptions
       versus: versus ?? null,
       intervals: reduced.intervals,
       synthetic: facts.synthetic,
-      notes: [...notes, ...unscored(reduced.rows), ...reduced.notes],
+      notes: [...notes, ...unscored(reduced.rows), ...flawless(reduced.rows), ...reduced.notes],
       provenance: { ...options.provenance, files: facts.files },
       rows: [...reduced.rows, ...options.published(reduced.rows)],
       differences: reduced.differences,
@@ -78,6 +78,19 @@ function unscored(rows: readonly ReportRow[]): string[] {
     const where = without.length < regions.size ? ` in ${without.join(", ")}` : "";
     return [`no scores of ${variable}${where}: no cell has a value in the truth and in the forecasts`];
   });
+}
+
+/** Systems without any error, in words: a truth that was given as its own forecast looks so. */
+function flawless(rows: readonly ReportRow[]): string[] {
+  const errors = new Map<string, boolean>();
+  for (const { system, metric, variable, value } of rows) {
+    if (isBaseline(system) || !["rmse", "mae", "mse"].includes(metric)) continue;
+    const key = `${variable} of ${system}`;
+    errors.set(key, (errors.get(key) ?? true) && value === 0);
+  }
+  return [...errors]
+    .filter(([, none]) => none)
+    .map(([what]) => `${what} is the truth itself to the last digit: was the truth given as the forecast?`);
 }
 
 /** The regions of a run as cells, under the names of its statistics. */

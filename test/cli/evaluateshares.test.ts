@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDataset } from "../../src/data/open.ts";
 import type { DifferenceRow, ReportRow, ScoreDocument } from "../../src/scores/scoredocument.ts";
 import { tinyFolder, writeForecast, writeTruth } from "../eval/tinyfiles.ts";
-import { evaluate, failure, printed } from "../support/evaluating.ts";
+import { evaluate, failure, printed, said } from "../support/evaluating.ts";
 
 const lat = [-75, -45, -15, 15, 45, 75];
 const lon = Array.from({ length: 8 }, (_, i) => i * 45);
@@ -161,6 +161,18 @@ describe("confidence", () => {
     expect(error.message).toContain("god");
     expect(`${error.message} ${error.hint}`).toContain("good");
   });
+});
+
+test("a forecast that is the truth itself is scored, and that is said", async () => {
+  const hours = [0, 24];
+  const fields = hours.map((h) => [1, 2].map((lead) => state(h / 24 + lead)));
+  const same = await writeForecast(path("same.nc"), hours, [24, 48], { t2m: fields }, layout);
+  await evaluate("--forecast", same, "--truth", path("truth.nc"), "--metrics", "rmse");
+  expect(said.join("")).toContain(
+    "warning: 2m_temperature of same is the truth itself to the last digit: was the truth given as the forecast?",
+  );
+  await evaluate(...inputs, "--metrics", "rmse");
+  expect(said.join("")).not.toContain("to the last digit");
 });
 
 test("everything is written: NetCDF that opens, Markdown, a report that needs no network", async () => {
