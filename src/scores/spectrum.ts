@@ -25,11 +25,11 @@ export const spectrum: MetricInfo = {
 
 function zonalSpectrum(grid: Grid): ProfileMetric {
   const waves = Math.floor(grid.lon.length / 2) + 1;
-  const ofRow = goesRound(grid) ? rowEnergies(grid) : undefined;
+  const energiesOf = goesRound(grid) ? rowEnergies(grid) : undefined;
   return {
     kind: "profile",
     size: 2 * waves + 1, // of the forecast, of the truth, and 1
-    measure: (pair, cells) => ofRow && meanEnergy(pair, cells, waves, ofRow),
+    measure: (pair, cells) => energiesOf && meanEnergy(pair, cells, waves, energiesOf),
     curves(sums) {
       const forecasts = sums[2 * waves]!;
       const curve = (from: number) => Array.from({ length: waves }, (_, k) => sums[from + k]! / forecasts);
@@ -48,23 +48,27 @@ function goesRound({ lon }: Grid): boolean {
   return W > 1 && lon.every((x, i) => Math.abs(x - lon[0]! - (i * 360) / W) < 1e-3);
 }
 
-/** S_k of the truth and of a forecast, [H, waves] each, row by row as they are asked for; NaN: not yet. */
+/** S_k of the rows of the truth and of the mean of the members' spectra, [H, waves]; NaN in a row whose truth has gaps. */
 interface Energies {
   readonly forecast: Float64Array;
   readonly truth: Float64Array;
 }
 
-/** Those of a row, of the mean of the members' and of the truth, where that row begins. */
-type RowEnergies = (pair: FieldPair, row: number) => Energies & { readonly at: number };
+/** Those of a pair, with the given rows filled in. */
+type RowEnergies = (pair: FieldPair, rows: readonly WholeRow[]) => Energies;
 
 function rowEnergies({ lat, lon }: Grid): RowEnergies {
   const W = lon.length;
   const transform = realTransform(W);
   const waves = Math.floor(W / 2) + 1;
   const [real, imaginary] = [new Float64Array(waves), new Float64Array(waves)];
-  // Regions share them. By the pair: its fields may lie in memory that the next one's will lie in.
-  const known = new WeakMap<FieldPair, Energies>();
-  const nothing = () => new Float64Array(lat.length * waves).fill(Number.NaN);
+  // Of one pair at a time, whose regions come one after the other.
+  let of: FieldPair | undefined;
+  const done = new Uint8Array(lat.length);
+  const energies = {
+    forecast: new Float64Array(lat.length * waves),
+    truth: new Float64Array(lat.length * waves),
+  };
   const add = (field: Field, row: number, times: number, into: Float64Array) => {
     transform(field, row * W, real, imaginary);
     const scale = (times * equator * Math.cos((lat[row]! * Math.PI) / 180)) / W ** 2;
@@ -72,45 +76,66 @@ function rowEnergies({ lat, lon }: Grid): RowEnergies {
       into[row * waves + k]! += (k === 0 ? scale : 2 * scale) * (real[k]! ** 2 + imaginary[k]! ** 2);
     }
   };
-  return (pair, row) => {
-    let energies = known.get(pair);
-    if (!energies) known.set(pair, (energies = { forecast: nothing(), truth: nothing() }));
-    const at = row * waves;
-    if (Number.isNaN(energies.truth[at]!)) {
-      const { forecast, truth, members = [forecast] } = pair;
-      for (const of of [energies.forecast, energies.truth]) of.fill(0, at, at + waves);
+  return (pair, rows) => {
+    if (pair !== of) {
+      of = pair;
+      for (const all of [energies.forecast, energies.truth, done]) all.fill(0);
+    }
+    const { forecast, truth, members = [forecast] } = pair;
+    for (const { row } of rows) {
+      if (done[row] === 1) continue;
+      done[row] = 1;
       for (const member of members) add(member, row, 1 / members.length, energies.forecast);
       add(truth, row, 1, energies.truth);
     }
-    return { ...energies, at };
+    return energies;
   };
+}
+
+/** A circle of latitude all of whose cells are inside, with the sum of their weights. */
+interface WholeRow {
+  readonly row: number;
+  readonly weight: number;
+}
+
+const wholeRows = new WeakMap<Cells, readonly WholeRow[]>();
+
+function wholeRowsOf(cells: Cells): readonly WholeRow[] {
+  const known = wholeRows.get(cells);
+  if (known) return known;
+  const { grid, weights, inside } = cells;
+  const W = grid.lon.length;
+  const [counts, sums] = [new Uint32Array(grid.lat.length), new Float64Array(grid.lat.length)];
+  for (const i of inside) {
+    counts[Math.floor(i / W)]!++;
+    sums[Math.floor(i / W)]! += weights[i]!;
+  }
+  const rows = Array.from(sums, (weight, row) => ({ row, weight })).filter(({ row }) => counts[row] === W);
+  wholeRows.set(cells, rows);
+  return rows;
 }
 
 function meanEnergy(
   pair: FieldPair,
-  { grid, weights, inside }: Cells,
+  cells: Cells,
   waves: number,
-  ofRow: RowEnergies,
+  energiesOf: RowEnergies,
 ): Float64Array | undefined {
-  const W = grid.lon.length;
-  const energies = new Float64Array(2 * waves + 1);
+  const rows = wholeRowsOf(cells);
+  const { forecast, truth } = energiesOf(pair, rows);
+  const means = new Float64Array(2 * waves + 1);
   let total = 0;
-  // Cells inside are in the order of rows: a whole row inside is W of them that end W - 1 cells after the first.
-  for (let k = 0; k + W <= inside.length; k++) {
-    const first = inside[k]!;
-    if (first % W !== 0 || inside[k + W - 1] !== first + W - 1) continue;
-    let weight = 0;
-    for (let i = first; i < first + W; i++) weight += Number.isNaN(pair.truth[i]!) ? Number.NaN : weights[i]!;
-    if (Number.isNaN(weight)) continue;
-    const { forecast, truth, at } = ofRow(pair, first / W);
+  for (const { row, weight } of rows) {
+    const at = row * waves;
+    if (Number.isNaN(truth[at]!)) continue;
     for (let k = 0; k < waves; k++) {
-      energies[k]! += weight * forecast[at + k]!;
-      energies[waves + k]! += weight * truth[at + k]!;
+      means[k]! += weight * forecast[at + k]!;
+      means[waves + k]! += weight * truth[at + k]!;
     }
     total += weight;
   }
   if (total === 0) return undefined;
-  for (let k = 0; k < 2 * waves; k++) energies[k]! /= total;
-  energies[2 * waves] = 1;
-  return energies;
+  for (let k = 0; k < 2 * waves; k++) means[k]! /= total;
+  means[2 * waves] = 1;
+  return means;
 }
