@@ -14,6 +14,7 @@ import { type Context, command } from "./command.ts";
 import { type EvaluateConfig, evaluateConfig } from "./evaluateconfig.ts";
 import { choosePublished, printScores } from "./evaluatepage.ts";
 import { measureRun } from "./evaluaterun.ts";
+import { parseShard } from "./shard.ts";
 import { version } from "./version.ts";
 
 export const evaluateCommand = command({
@@ -110,14 +111,7 @@ function checkInputs(config: EvaluateConfig): Share | undefined {
       "say which share it is (--shard 1/8), or write scores: --json FILE",
     );
   }
-  const [index, count] = shard.split("/").map(Number) as [number, number];
-  if (index > count) {
-    throw new ClimaxError(
-      "config",
-      `found --shard ${shard}; wanted I/N with I from 1 to N`,
-      "in a job array of 8: --shard $SLURM_ARRAY_TASK_ID/8 with the ids 1-8",
-    );
-  }
+  const share = parseShard(shard);
   if (part === undefined) {
     throw new ClimaxError(
       "config",
@@ -133,7 +127,7 @@ function checkInputs(config: EvaluateConfig): Share | undefined {
       "write them when all shares are merged: climax evaluate --merge FILE... --json FILE",
     );
   }
-  return { index, count };
+  return share;
 }
 
 async function mergeFiles(patterns: readonly string[]): Promise<Run> {

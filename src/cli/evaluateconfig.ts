@@ -159,7 +159,6 @@ export const evaluateConfig = z.strictObject({
     ),
   shard: z
     .string()
-    .regex(/^[1-9]\d*\/[1-9]\d*$/, "wanted I/N with I from 1 to N")
     .optional()
     .describe("score only this share of the initial times, into --part; --merge puts the shares together")
     .meta({ value: "I/N" }),

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import { type Progress, progress } from "./progress.ts";
+import { parseShard } from "./shard.ts";
 
 export type Pair = readonly [input: string, output: string];
 
@@ -45,15 +46,7 @@ export function outputsOf(
 
 /** Every N-th pair from the I-th on, of "I/N". All shards see all pairs, so no two of them write one file. */
 export function shardOf(pairs: readonly Pair[], shard: string, folder: string | undefined): Pair[] {
-  const [, index = "", count = ""] = /^(\d+)\/(\d+)$/.exec(shard) ?? [];
-  const [i, n] = [Number(index), Number(count)];
-  if (!(i >= 1 && i <= n)) {
-    throw new ClimaxError(
-      "config",
-      `found --shard ${shard}; wanted I/N with I from 1 to N`,
-      "in a job array of 8: --shard $SLURM_ARRAY_TASK_ID/8 with the ids 1-8",
-    );
-  }
+  const { index, count } = parseShard(shard);
   if (folder === undefined) {
     throw new ClimaxError(
       "config",
@@ -61,7 +54,7 @@ export function shardOf(pairs: readonly Pair[], shard: string, folder: string | 
       "name a folder for the outputs; shards share out whole files",
     );
   }
-  return pairs.filter((_, k) => k % n === i - 1);
+  return pairs.filter((_, k) => k % count === index - 1);
 }
 
 /** Sizes of inputs, bytes; undefined for what is no file of this machine. */

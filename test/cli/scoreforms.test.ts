@@ -135,7 +135,7 @@ test("a folder with a file for each initial time and lead", async () => {
   expect(await rowsOf(at("runs"))).toEqual(plain);
 });
 
-test.skipIf(!installed)("GRIB, as ai-models writes it", async () => {
+test.skipIf(!installed)("GRIB, as ai-models writes it (skipped without ecCodes)", async () => {
   const rows = lats.toReversed();
   const shape = {
     columns: 6,

@@ -41,7 +41,7 @@ const day: [number, number, number, number] = [2020, 1, 1, 0];
 const noon: typeof day = [2020, 1, 1, 12];
 const [temperature, t2m, rain] = [130, 167, 228];
 
-describe.skipIf(!installed)("GRIB forecasts", () => {
+describe.skipIf(!installed)("GRIB forecasts (skipped without ecCodes)", () => {
   test.for([1, 2] as const)("edition %i: one initial time, steps and levels (ai-models)", async (edition) => {
     const parameter = edition === 1 ? temperature : ([0, 0] as [number, number]);
     const path = await write(
@@ -182,26 +182,32 @@ describe.skipIf(!installed)("GRIB forecasts", () => {
 });
 
 const real = join(shared, "ecmwf-pl-timeseries/pl_regular_ll.grib");
-describe.skipIf(!installed || !existsSync(real))("real GRIB files (../shared/data)", () => {
-  test("ECMWF, four initial times with steps 0 and 6: forecasts from their file against its own analyses", async () => {
-    const truth = await openTruth([real]);
-    const { systems, close } = await openSystems([real], ["ecmwf"]);
-    const aligned = alignAll(truth, systems, new Map());
-    const [system] = aligned.systems;
-    expect([system!.initialTimes.length, system!.leads]).toEqual([4, [0, 6]]);
-    const step = truth.times.findIndex(({ seconds }) => seconds === system!.initialTimes[2]!.seconds);
-    expect(await system!.read("geopotential_500", system!.initialTimes[2]!, 0)).toEqual(
-      await aligned.truth.read("geopotential_500", step),
-    );
-    await close();
-    await truth.close();
-  });
-
-  const gfs = join(shared, "gfs-grib2/gfs.grb");
-  test.skipIf(!existsSync(gfs))("NCEP's GFS holds the pressure at sea level twice", async () => {
-    await expect(openForecastFile(gfs)).rejects.toMatchObject({
-      message: `${gfs}: mslet and prmsl are both mean_sea_level_pressure`,
-      hint: "leave one of them in the file: grib_copy -w shortName!=prmsl in.grib out.grib",
+describe.skipIf(!installed || !existsSync(real))(
+  "real GRIB files (skipped without ecCodes and ../shared/data)",
+  () => {
+    test("ECMWF, four initial times with steps 0 and 6: forecasts from their file against its own analyses", async () => {
+      const truth = await openTruth([real]);
+      const { systems, close } = await openSystems([real], ["ecmwf"]);
+      const aligned = alignAll(truth, systems, new Map());
+      const [system] = aligned.systems;
+      expect([system!.initialTimes.length, system!.leads]).toEqual([4, [0, 6]]);
+      const step = truth.times.findIndex(({ seconds }) => seconds === system!.initialTimes[2]!.seconds);
+      expect(await system!.read("geopotential_500", system!.initialTimes[2]!, 0)).toEqual(
+        await aligned.truth.read("geopotential_500", step),
+      );
+      await close();
+      await truth.close();
     });
-  });
-});
+
+    const gfs = join(shared, "gfs-grib2/gfs.grb");
+    test.skipIf(!existsSync(gfs))(
+      "NCEP's GFS holds the pressure at sea level twice (skipped without its file)",
+      async () => {
+        await expect(openForecastFile(gfs)).rejects.toMatchObject({
+          message: `${gfs}: mslet and prmsl are both mean_sea_level_pressure`,
+          hint: "leave one of them in the file: grib_copy -w shortName!=prmsl in.grib out.grib",
+        });
+      },
+    );
+  },
+);

@@ -14,7 +14,7 @@ const mask = "../shared/data/geocat/sftlf_mod1_rectilinear_grid_2D.nc";
 const atlas = createRequire(import.meta.url)("world-atlas/land-110m.json") as Topology;
 const land = feature(atlas, atlas.objects.land as GeometryCollection);
 
-describe.skipIf(!existsSync(mask))("a real mask of land and sea (shared data)", () => {
+describe.skipIf(!existsSync(mask))("a real mask of land and sea (skipped without ../shared/data)", () => {
   test.each(projectionNames)("agrees with the atlas on a %s map", async (projection) => {
     const archive = await openArchive([mask]);
     const { grid } = archive;

@@ -40,7 +40,7 @@ const ensemble: [string, string][] = [
 describe.skipIf(skipped).for([
   ["z500", 129, 500],
   ["t850", 130, 850],
-] as const)("ERA5 members, %s (needs ../shared/data)", ([short, parameter, level]) => {
+] as const)("ERA5 members, %s (skipped without ../shared/data)", ([short, parameter, level]) => {
   const read = () => {
     const fields = readGrib1(grib).filter((field) => field.parameter === parameter && field.level === level);
     const [{ lat, columns }] = fields as [Grib1Field];

@@ -83,7 +83,7 @@ test("a run of curves alone, without any score", async () => {
   await close();
 });
 
-describe.skipIf(noXarray)("xarray (needs python3 with xarray and netCDF4)", () => {
+describe.skipIf(noXarray)("xarray (skipped without python3, xarray and netCDF4)", () => {
   const common = 'metric="rmse", variable="2m_temperature"';
   const pair = `sel(${common}, region="global", season="all").isel(lead_time=0).sel(system="ours")`;
   const questions = {
@@ -138,7 +138,7 @@ ${lines.join("\n")}
   });
 });
 
-test.skipIf(noNcdump)("NetCDF-C reads the names as its strings", () => {
+test.skipIf(noNcdump)("NetCDF-C reads the names as its strings (skipped without ncdump)", () => {
   const header = execFileSync("ncdump", ["-h", path], { encoding: "utf8" });
   expect(header).toContain("string system(system)");
   expect(header).toContain("double value(system, metric, variable, lead_time, region, season)");
