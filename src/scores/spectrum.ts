@@ -1,6 +1,7 @@
 /** Energy by zonal wavenumber: a blurred forecast lacks it where the waves are short. */
-import { realTransform } from "../grid/fft.ts";
+
 import type { Grid } from "../grid/grid.ts";
+import { realTransform } from "./fft.ts";
 import type { Cells, Field, FieldPair, MetricInfo, ProfileMetric } from "./metric.ts";
 
 /** The Earth's circumference at the equator as WeatherBench 2 has it, m: its radius is the mean of 6357 and 6378 km. */

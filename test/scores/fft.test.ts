@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { realTransform } from "../../src/grid/fft.ts";
+import { realTransform } from "../../src/scores/fft.ts";
 
 /** By the definition; angles are reduced first, so that they are exact for any k l. */
 function direct(x: Float64Array): [number, number][] {
