@@ -1,0 +1,48 @@
+// Named tensors as a file keeps them, whatever its format: what every reader of weights gives, and every writer takes.
+import type { CheckpointInfo } from "../model/checkpoint.ts";
+
+/** Element types, under the names of safetensors; little-endian. */
+export type Dtype = "F64" | "F32" | "F16" | "BF16" | "I64" | "I32" | "I16" | "I8" | "U8" | "BOOL";
+
+export const bytesOf: Readonly<Record<Dtype, number>> = {
+  ...{ F64: 8, F32: 4, F16: 2, BF16: 2 },
+  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 },
+};
+
+export interface StoredTensor {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+}
+
+export type WeightFormat = "safetensors" | "PyTorch zip" | "PyTorch before 1.6" | "PyTorch tar";
+
+/** Plain data: what a file says beside its tensors. */
+export type Plain = null | boolean | number | string | readonly Plain[] | { readonly [key: string]: Plain };
+
+/** The weights of one model in a file, under the names that the file gives them. The caller closes it. */
+export interface WeightSource {
+  readonly path: string;
+  readonly format: WeightFormat;
+  /** Bytes of the whole file. */
+  readonly bytes: number;
+  /** By the name in the file, e.g. `net.var_embed`, in its order. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Reads one tensor in C order. Integers and F64 are rounded to f32. */
+  read(name: string): Promise<Float32Array>;
+  /** What else the file says: epoch, step, hyper-parameters, Lightning's version, a safetensors file's metadata. */
+  readonly says: { readonly [key: string]: Plain };
+  /** What was left out, for the user, one line each: optimiser states, a second set of weights, objects not built. */
+  readonly notes: readonly string[];
+  close(): Promise<void>;
+}
+
+/** A model that is complete: what a climax checkpoint holds, wherever it comes from. The caller closes it. */
+export interface ModelSource {
+  readonly path: string;
+  readonly info: CheckpointInfo;
+  /** Reads one parameter by the reference's name, finite. */
+  parameter(name: string): Promise<Float32Array>;
+  /** What was assumed, renamed, left out or made anew, for the user, one line each. */
+  readonly notes: readonly string[];
+  close(): Promise<void>;
+}
