@@ -6,6 +6,7 @@ import { read, tensor } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
 import { EccodesMissing, loadEccodes } from "../files/eccodes.ts";
 import { matmul } from "../ops/matmul.ts";
+import { version } from "../version.ts";
 import { command } from "./command.ts";
 import {
   bytes,
@@ -16,7 +17,6 @@ import {
   packageVersion,
 } from "./machine.ts";
 import { table } from "./table.ts";
-import { version } from "./version.ts";
 
 interface AdapterReport {
   readonly name: string;

@@ -49,9 +49,16 @@ export async function runReference(
 }
 
 /** Whether every number of a computed case is within tolerance. NaN is not. */
-export function isRight({ predictions = 0, loss = 0, gradient, steps = [] }: CaseResult): boolean {
+export function isRight({
+  predictions = 0,
+  checkpoints = [],
+  loss = 0,
+  gradient,
+  steps = [],
+}: CaseResult): boolean {
   return (
     predictions <= TOLERANCE.predictions &&
+    checkpoints.every(({ error }) => error <= TOLERANCE.predictions) &&
     loss <= TOLERANCE.loss &&
     (gradient?.error ?? 0) <= TOLERANCE.gradient &&
     steps.every(({ error }) => error <= TOLERANCE.parameter)
@@ -104,6 +111,9 @@ function describe(
       ];
     });
   const others = results.filter(({ notCovered }) => notCovered !== undefined);
+  const imported = results.flatMap(({ checkpoints = [] }) =>
+    checkpoints.map(({ file, names, error }) => [file, names, off(error, TOLERANCE.predictions)]),
+  );
   const allowed = Object.values(TOLERANCE).map((value) => value.toExponential(0));
   return [
     `Reference cases on ${adapter}; each number is the norm of the difference over the norm.`,
@@ -112,6 +122,12 @@ function describe(
       ...rows,
       ["allowed", ...allowed],
     ]),
+    ...(imported.length > 0
+      ? [
+          "Predictions with the weights of checkpoints beside the cases, imported:\n" +
+            table([["file", "names", "predictions"], ...imported, ["allowed", "", allowed[0]!]]),
+        ]
+      : []),
     ...(others.length > 0
       ? [others.map(({ name, notCovered }) => `${name}, not covered: ${notCovered}`).join("\n")]
       : []),

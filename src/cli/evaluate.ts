@@ -10,12 +10,12 @@ import { toMarkdown } from "../scores/markdown.ts";
 import type { Scores } from "../scores/scoredocument.ts";
 import { writeScoresNetcdf } from "../scores/scoresnetcdf.ts";
 import { toCsv, toJson } from "../scores/tables.ts";
+import { version } from "../version.ts";
 import { type Context, command } from "./command.ts";
 import { type EvaluateConfig, evaluateConfig } from "./evaluateconfig.ts";
 import { choosePublished, printScores } from "./evaluatepage.ts";
 import { measureRun } from "./evaluaterun.ts";
 import { parseShard } from "./shard.ts";
-import { version } from "./version.ts";
 
 export const evaluateCommand = command({
   name: "evaluate",

@@ -22,11 +22,11 @@ import { baselineNames } from "../scores/baselinenames.ts";
 import { definition } from "../scores/definitions.ts";
 import type { Need } from "../scores/metric.ts";
 import { checkMetrics, metricInfo } from "../scores/metrics.ts";
+import { version } from "../version.ts";
 import type { Context } from "./command.ts";
 import type { EvaluateConfig } from "./evaluateconfig.ts";
 import { interruptible } from "./interrupt.ts";
 import { progress } from "./progress.ts";
-import { version } from "./version.ts";
 
 /**
  * Measures one run, or one share of it.

@@ -2,9 +2,9 @@
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { FinetuneConfig, finetuneObjective } from "../train/finetune.ts";
 import { presetOf, type TaskName, taskNames } from "../train/presets.ts";
+import { version } from "../version.ts";
 import { command } from "./command.ts";
 import { trainInTheOpen } from "./trainrun.ts";
-import { version } from "./version.ts";
 
 export const finetuneCommand = command({
   name: "finetune",

@@ -151,7 +151,7 @@ export function fromText(flag: Pick<Flag, "schema">, name: string, texts: readon
   const list = known.find(({ type }) => type === "array");
   const last = texts.at(-1)!;
   if (list && (known.length === 1 || texts.length > 1 || last.includes(","))) {
-    const item = list.items ?? list.prefixItems?.[0] ?? {};
+    const item = list.items || list.prefixItems?.[0] || {}; // of a tuple, `items` is false
     const structured = alternatives(item).some(({ type }) => type === "object" || type === "array");
     const parts = structured ? texts : texts.flatMap((text) => text.split(","));
     return parts

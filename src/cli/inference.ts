@@ -7,7 +7,7 @@ import type { Model } from "../infer/forecast.ts";
 import { Predictor } from "../infer/predictor.ts";
 import { taskWords } from "../infer/rollout.ts";
 import { type Checkpoint, type CheckpointInfo, openCheckpoint } from "../model/checkpoint.ts";
-import { version } from "./version.ts";
+import { version } from "../version.ts";
 
 /** @throws ClimaxError when the output would take the place of what it is made from */
 export function refuseToReplace(output: string, sources: readonly string[]): void {

@@ -1,17 +1,19 @@
 /** `climax inspect`: what is in files as ClimaX sees them, and the exact command that makes them usable. */
 import { z } from "zod";
 import { inspectFile } from "../data/inspect.ts";
-import { type InspectionReport, inspectionSchema } from "../data/inspectschema.ts";
 import { inspectTogether } from "../data/inspecttogether.ts";
 import { expandPaths } from "../data/paths.ts";
 import { ClimaxError } from "../errors.ts";
 import { inspectSet, looksLikeSet } from "../sets/inspectset.ts";
 import { type Context, command } from "./command.ts";
+import { type InspectReport, inspectIfWeights, reportSchema } from "./inspectcheckpoint.ts";
+import { weightsText } from "./inspectcheckpointtext.ts";
+import { fitsOf, fitsText } from "./inspectfit.ts";
 import { filesText, fileText, setText, togetherText } from "./inspecttext.ts";
 import { progress } from "./progress.ts";
 
 const config = z.strictObject({
-  paths: z.array(z.string()).describe("files, Zarr stores, URLs or prepared sets").default([]),
+  paths: z.array(z.string()).describe("files, Zarr stores, URLs, prepared sets or checkpoints").default([]),
   variables: z
     .array(z.string())
     .min(1)
@@ -23,6 +25,12 @@ const config = z.strictObject({
     .boolean()
     .default(false)
     .describe("of a prepared set, read every file again and compare its SHA-256 with set.json"),
+  tensors: z.boolean().default(false).describe("of a checkpoint, list every tensor with its range"),
+  allow: z
+    .array(z.string())
+    .default([])
+    .describe("classes in a PyTorch file that may be left out unread, by their full name")
+    .meta({ value: "CLASS" }),
 });
 
 export const inspectCommand = command({
@@ -31,18 +39,20 @@ export const inspectCommand = command({
   description:
     "Shows variables recognised and not, units, levels, grid, times with their gaps, missing values, and ranges against what " +
     "occurs on Earth, from a few steps of each file. Then the commands that make a training set of it. A file that " +
-    "cannot be read is refused with what to do about it, and the exit code is 2.",
+    "cannot be read is refused with what to do about it, and the exit code is 2. Of a checkpoint (climax's, PyTorch's, " +
+    "safetensors) it shows network, variables, grid, training and SHA-256; nothing in it is ever run.",
   examples: [
     "climax inspect ta_day_MPI-ESM1-2-HR_historical_r1i1p1f1_gn_20000101-20041231.nc",
     "climax inspect era5/*.nc --variables z,t2m",
     "climax inspect era5-set --checksums",
+    "climax inspect 5.625deg.ckpt --tensors",
     "climax inspect tas.nc --json | jq '.files[0].next.commands'",
   ],
   positional: { key: "paths", name: "PATH...", variadic: true },
   config,
-  run: async ({ paths, variables, json, schema, checksums }, context) => {
+  run: async ({ paths, variables, json, schema, checksums, tensors, allow }, context) => {
     if (schema) {
-      context.print(JSON.stringify(z.toJSONSchema(inspectionSchema), null, 2));
+      context.print(JSON.stringify(z.toJSONSchema(reportSchema), null, 2));
       return 0;
     }
     if (paths.length === 0)
@@ -51,9 +61,9 @@ export const inspectCommand = command({
         "no file was given; at least one is wanted",
         "name files: climax inspect era5.nc",
       );
-    const report = await inspectAll(paths, variables, checksums, context);
+    const report = await inspectAll(paths, { variables, checksums, allow }, context);
     if (json) context.print(JSON.stringify(report, null, 2));
-    else printText(report, context);
+    else printText(report, tensors, context);
     for (const { path, why, mend } of report.refused) {
       // Messages of files name their path already.
       context.warn(`${why.includes(path) ? "" : `${path}: `}${why}\nhint: ${mend}`);
@@ -64,21 +74,30 @@ export const inspectCommand = command({
 
 async function inspectAll(
   given: readonly string[],
-  variables: string[] | undefined,
-  checksums: boolean,
+  { variables, checksums, allow }: Pick<z.output<typeof config>, "variables" | "checksums" | "allow">,
   { quiet }: Context,
-): Promise<InspectionReport> {
+): Promise<InspectReport> {
   const paths = await expandPaths(given);
-  const report: InspectionReport = { files: [], sets: [], refused: [], together: null };
+  const report: InspectReport = {
+    files: [],
+    sets: [],
+    checkpoints: [],
+    fits: [],
+    refused: [],
+    together: null,
+  };
   for (const path of paths) {
     try {
-      if (looksLikeSet(path)) report.sets.push(await readSet(path, checksums, quiet));
+      const weights = looksLikeSet(path) ? undefined : await inspectIfWeights(path, { allow, quiet });
+      if (weights) report.checkpoints.push(weights);
+      else if (looksLikeSet(path)) report.sets.push(await readSet(path, checksums, quiet));
       else report.files.push(await inspectFile(path, { variables }));
     } catch (error) {
       if (!(error instanceof ClimaxError)) throw error;
       report.refused.push({ path, why: error.message, mend: error.hint });
     }
   }
+  report.fits = fitsOf(report.checkpoints, report.files, report.sets);
   if (report.files.length > 1) {
     const used = report.files.filter((file) => file.variables.length > 0);
     if (used.length > 1)
@@ -100,11 +119,17 @@ async function readSet(path: string, checksums: boolean, quiet: boolean) {
   }).finally(() => bar?.stop());
 }
 
-function printText({ files, sets, together }: InspectionReport, context: Context): void {
+function printText(
+  { files, sets, checkpoints, fits, together }: InspectReport,
+  tensors: boolean,
+  context: Context,
+): void {
   const parts = [
     ...(files.length === 1 ? [fileText(files[0]!)] : files.length > 1 ? [filesText(files)] : []),
     ...(together ? [togetherText(together)] : []),
     ...sets.map(setText),
+    ...checkpoints.map((weights) => weightsText(weights, tensors)),
+    ...(fits.length > 0 ? [fitsText(fits, checkpoints)] : []),
   ];
   if (parts.length > 0) context.print(parts.join("\n\n"));
 }

@@ -1,9 +1,9 @@
 /** The `climax` command line: finds the subcommand, runs it, and turns errors into text and an exit code. */
 import colours from "picocolors";
 import { ClimaxError, unknownName } from "../errors.ts";
+import { version } from "../version.ts";
 import type { Command } from "./command.ts";
 import { Interrupted } from "./interrupt.ts";
-import { version } from "./version.ts";
 
 export { version };
 
@@ -74,6 +74,11 @@ export const commandGroups: readonly { title: string; commands: readonly Command
         name: "downscale",
         summary: "make fine fields from coarse ones with a trained checkpoint, or by interpolation",
         load: async () => (await import("./downscale.ts")).downscaleCommand,
+      },
+      {
+        name: "convert",
+        summary: "bring PyTorch weights in, or write a checkpoint as safetensors, .ckpt or ONNX",
+        load: async () => (await import("./convert.ts")).convertCommand,
       },
       {
         name: "study",

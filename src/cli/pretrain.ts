@@ -1,8 +1,8 @@
 // climax pretrain: a model from nothing, on one or more prepared sets.
 import { PretrainConfig, pretrainObjective } from "../train/pretrain.ts";
+import { version } from "../version.ts";
 import { command } from "./command.ts";
 import { trainInTheOpen } from "./trainrun.ts";
-import { version } from "./version.ts";
 
 export const pretrainCommand = command({
   name: "pretrain",

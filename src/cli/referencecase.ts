@@ -10,6 +10,7 @@ import { type ForwardOptions, type ModelInput, variableIds } from "../model/clim
 import { type BoundNetwork, networkOf } from "../model/network.ts";
 import { adamw } from "../ops/adamw.ts";
 import { weightedMse } from "../ops/loss.ts";
+import { type CheckpointResult, checkCheckpoints } from "./referencecheckpoint.ts";
 import { type CaseInfo, networkConfigOf, readCaseInfo } from "./referenceinfo.ts";
 
 /** Norm of the difference over norm, of the tensor that is furthest off. */
@@ -23,6 +24,8 @@ export interface CaseResult {
   /** Why it was not computed. */
   readonly notCovered?: string;
   readonly predictions?: number;
+  /** Of the weights in checkpoints that lie beside the case. */
+  readonly checkpoints?: readonly CheckpointResult[];
   /** Over the losses by variable and those of every step. */
   readonly loss?: number;
   readonly gradient?: Worst;
@@ -72,10 +75,18 @@ export async function checkCase(
   const weights = rowWeights(array("lat"), info);
   const weight = tensor(gpu, [weights.length], weights);
   try {
-    return await compare({
+    const preds = array("preds");
+    const errorOfPredictions = (found: Float32Array) => errorOf(found, preds);
+    const checkpoints = await checkCheckpoints(
+      gpu,
+      { folder, name, config, input, errorOf: errorOfPredictions },
+      options,
+    );
+    const result = await compare({
       ...{ gpu, name, info, arena, arrays, array, options, input, network },
       loss: { y, weight },
     });
+    return checkpoints.length > 0 ? { ...result, checkpoints } : result;
   } finally {
     const { segments } = arena;
     for (const t of [input.x, y, weight, ...segments.flatMap(({ value, grad }) => [value, grad])]) free(t);

@@ -4,6 +4,7 @@ import { join, normalize } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import { writeWhole } from "../files/wholefile.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
+import { version } from "../version.ts";
 import { type Context, command } from "./command.ts";
 import { modelsOf, planAblation, rowMeanings } from "./studyablation.ts";
 import { ablationCsv, ablationTable, leadFigure, linesOf, ratioFigure } from "./studyablationpage.ts";
@@ -20,7 +21,6 @@ import {
 } from "./studyscaling.ts";
 import { describePoint, digits, fitTable, pointsCsv, pointTable, scalingFigure } from "./studyscalingpage.ts";
 import { table } from "./table.ts";
-import { version } from "./version.ts";
 
 export const studyCommand = command({
   name: "study",

@@ -5,9 +5,9 @@ import { canvasLibrary } from "../plot/scenecanvas.ts";
 import { definitionNames } from "../scores/definitions.ts";
 import { serveView } from "../show/viewserver.ts";
 import { openViewSource } from "../show/viewsource.ts";
+import { version } from "../version.ts";
 import { command } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
-import { version } from "./version.ts";
 
 const config = z.strictObject({
   files: z

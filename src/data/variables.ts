@@ -29,7 +29,7 @@ export interface VariableInfo {
 }
 
 /** Standard gravity, m s-2: geopotential = 9.80665 times geopotential height (CF standard name table). */
-const gravity = 9.80665;
+export const gravity = 9.80665;
 const height = [
   { units: "m", scale: gravity, why: "geopotential is 9.80665 m s-2 times geopotential height" },
 ];

@@ -71,7 +71,8 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
       maxComputeWorkgroupStorageSize,
     },
   });
-  const gpu: Gpu = {
+  const faults = watch(device, name);
+  return {
     device,
     name,
     kind,
@@ -81,15 +82,28 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     precision,
     pool: new Pool(device),
     commands: new Commands(device),
-    fault: undefined,
+    get fault() {
+      return faults.first;
+    },
+    set fault(error) {
+      faults.first = error;
+    },
   };
+}
+
+/**
+ * Notes what goes wrong. dawn.node keeps listeners for good, and with them what they know of: were that the Gpu, no
+ * device and nothing compiled for it would ever be collected.
+ */
+function watch(device: GPUDevice, name: string): { first: Error | undefined } {
+  const faults: { first: Error | undefined } = { first: undefined };
   device.addEventListener("uncapturederror", ({ error }) => {
-    gpu.fault ??= deviceFault(error, name);
+    faults.first ??= deviceFault(error, name);
   });
   device.lost.then(
     ({ reason, message }) => {
       if (reason === "destroyed") return;
-      gpu.fault = new ClimaxError(
+      faults.first = new ClimaxError(
         "device",
         `the adapter "${name}" was lost: ${message}`,
         "free memory on it, use a smaller micro-batch, or choose another with --adapter; `climax doctor` lists them",
@@ -97,7 +111,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     },
     () => undefined,
   );
-  return gpu;
+  return faults;
 }
 
 /** The feature of Dawn that `Gpu.matrices` needs. */

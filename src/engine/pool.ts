@@ -32,7 +32,7 @@ export class Pool {
     this.#device = device;
   }
 
-  /** Bytes on loan now, the most there ever were, all that the pool has made, and the largest buffer of it. */
+  /** Bytes on loan now, the most there ever were, all that the pool holds, and the largest buffer of it. */
   get bytes(): { lent: number; peak: number; made: number; largest: number } {
     return { lent: this.#lent, peak: this.#peak, made: this.#made, largest: this.#largest };
   }
@@ -62,6 +62,15 @@ export class Pool {
     let at = list.length; // the oldest last
     while (at > 0 && list[at - 1]!.id < storage.id) at--;
     list.splice(at, 0, storage);
+  }
+
+  /** Gives the memory of all that is not on loan back to the device; nothing that uses it may be recorded any more. */
+  trim(): void {
+    for (const { buffer, bytes } of [...this.#free.values()].flat()) {
+      buffer.destroy();
+      this.#made -= bytes;
+    }
+    this.#free.clear();
   }
 
   #make(bytes: number): Storage {

@@ -6,9 +6,15 @@ import { Hdf5Failure } from "./hdf5library.ts";
 
 /** Temporary files of unfinished outputs: removed if the process ends before them. */
 const unfinished = new Set<string>();
-process.on("exit", () => {
-  for (const file of unfinished) rmSync(file, { force: true });
-});
+let tidiesAtExit = false; // a program that only reads is left alone
+
+function tidyAtExit(): void {
+  if (tidiesAtExit) return;
+  tidiesAtExit = true;
+  process.on("exit", () => {
+    for (const file of unfinished) rmSync(file, { force: true });
+  });
+}
 
 export class OutputFile {
   readonly path: string;
@@ -36,6 +42,7 @@ export class OutputFile {
       throw new ClimaxError("data", what, "give each output its own name");
     }
     rmSync(this.temporaryPath, { force: true });
+    tidyAtExit();
     closeSync(openSync(this.temporaryPath, "wx"));
     unfinished.add(this.temporaryPath);
   }

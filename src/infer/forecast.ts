@@ -22,7 +22,8 @@ export interface Model {
   use(work: (predictor: Predictor) => Promise<void>): Promise<void>;
 }
 
-export interface ForecastJob {
+/** What is forecast from what; where the fields go is the caller's. */
+export interface Forecasts {
   /** Of one task, grid and list of outputs; each makes members of its own. */
   readonly models: readonly Model[];
   readonly states: States;
@@ -37,12 +38,15 @@ export interface ForecastJob {
   readonly missing: Missing;
   /** States that go through the network at once. */
   readonly batchSize: number;
+  readonly signal: Pick<AbortSignal, "throwIfAborted">;
+  /** Counts states that went through a network. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface ForecastJob extends Forecasts {
   readonly output: string;
   /** Global attributes beside the usual ones: where it comes from. */
   readonly attributes: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal;
-  /** Counts states that went through a network. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
@@ -52,10 +56,9 @@ export interface ForecastJob {
  *         place that cannot be written
  */
 export async function forecast(job: ForecastJob): Promise<void> {
-  const { models, states, steps, leads, outputs } = job;
-  const { variables, task } = models[0]!.info;
-  const members = listMembers(models.length, job.ensemble ?? noEnsemble, job.rollout);
-  for (const { lag } of members) for (const step of steps) earlierStep(states, step, lag);
+  const { states, steps, leads, outputs } = job;
+  const { variables, task } = job.models[0]!.info;
+  const members = membersOf(job);
   const output = await createOutput(job.output, {
     grid: states.grid,
     initial: steps.map((step) => states.times[step]!),
@@ -68,6 +71,23 @@ export async function forecast(job: ForecastJob): Promise<void> {
     averageHours: task.kind === "mean" ? task.hours : undefined,
     attributes: job.attributes,
   });
+  try {
+    await forecastInto(job, (name, at, field) => output.write(name, at, field));
+    await output.close();
+  } catch (error) {
+    await output.abort();
+    throw error;
+  }
+}
+
+/**
+ * The same, field by field to whom it may concern; fields are views of arrays that are not written to again.
+ *
+ * @throws ClimaxError for missing values, a lagged start that is not there, or a roll-out that ends in infinities
+ */
+export async function forecastInto(job: Forecasts, write: ForecastOutput["write"]): Promise<void> {
+  const { models, steps, leads } = job;
+  const members = membersOf(job);
   const total = members.reduce((sum, { lag, intervals }) => {
     const wanted = leads.map((lead) => lead + lag);
     return sum + steps.length * (intervals ? countPasses(intervals, wanted) : leads.length);
@@ -77,20 +97,21 @@ export async function forecast(job: ForecastJob): Promise<void> {
     done += passes;
     job.onProgress?.(done, total);
   };
-  try {
-    for (const [index, model] of models.entries()) {
-      await model.use(async (predictor) => {
-        for (const group of groupsOf(members, index, job.ensemble?.dropout ?? false)) {
-          const run = { job, model, predictor, group, output, count };
-          await (group.intervals ? forecastInSteps(run, group.intervals) : forecastDirectly(run));
-        }
-      });
-    }
-    await output.close();
-  } catch (error) {
-    await output.abort();
-    throw error;
+  for (const [index, model] of models.entries()) {
+    await model.use(async (predictor) => {
+      for (const group of groupsOf(members, index, job.ensemble?.dropout ?? false)) {
+        const run = { job, model, predictor, group, write, count };
+        await (group.intervals ? forecastInSteps(run, group.intervals) : forecastDirectly(run));
+      }
+    });
   }
+}
+
+/** @throws ClimaxError "config" for a lagged start that is not there */
+function membersOf({ models, states, steps, ensemble, rollout }: Forecasts): Member[] {
+  const members = listMembers(models.length, ensemble ?? noEnsemble, rollout);
+  for (const { lag } of members) for (const step of steps) earlierStep(states, step, lag);
+  return members;
 }
 
 /** Members of one checkpoint that go through it alike, in the same batches. */
@@ -119,16 +140,16 @@ function groupsOf(members: readonly Member[], model: number, dropout: boolean): 
 }
 
 interface Run {
-  readonly job: ForecastJob;
+  readonly job: Forecasts;
   readonly model: Model;
   readonly predictor: Predictor;
   readonly group: Group;
-  readonly output: ForecastOutput;
+  readonly write: ForecastOutput["write"];
   readonly count: (passes: number) => void;
 }
 
 /** One pass of the network for each initial time, member and lead. */
-async function forecastDirectly({ job, model, predictor, group, output, count }: Run): Promise<void> {
+async function forecastDirectly({ job, model, predictor, group, write, count }: Run): Promise<void> {
   const { steps, leads, outputs, states } = job;
   const units = steps.flatMap((step, t) =>
     group.members.flatMap(({ number, copy }) => leads.map((lead, l) => ({ step, t, number, copy, lead, l }))),
@@ -146,7 +167,7 @@ async function forecastDirectly({ job, model, predictor, group, output, count }:
     for (const [b, { t, l, number }] of chunk.entries()) {
       for (const [v, name] of outputs.entries()) {
         const from = (b * outputs.length + v) * cells;
-        await output.write(name, { t, l, member: number }, pred.subarray(from, from + cells));
+        await write(name, { t, l, member: number }, pred.subarray(from, from + cells));
       }
     }
     count(chunk.length);
@@ -155,7 +176,7 @@ async function forecastDirectly({ job, model, predictor, group, output, count }:
 
 /** Roll-outs of as many states at once as fit a batch; leads are written when they are reached. */
 async function forecastInSteps(
-  { job, model, predictor, group, output, count }: Run,
+  { job, model, predictor, group, write, count }: Run,
   intervals: readonly number[],
 ): Promise<void> {
   const { steps, leads, outputs, states } = job;
@@ -189,13 +210,18 @@ async function forecastInSteps(
         for (const [v, name] of outputs.entries()) {
           const from = (b * outputs.length + v) * cells;
           const field = fields.subarray(from, from + cells);
-          if (!field.every(Number.isFinite)) throw blownUp(name, formatTime(states.times[step]!), lead);
-          await output.write(name, { t, l, member: number }, field);
+          if (!field.every(Number.isFinite)) throw blownUp(name, startOf(states, step), lead);
+          await write(name, { t, l, member: number }, field);
         }
       }
       l++;
     }
   }
+}
+
+/** Which start, in words. */
+function startOf({ describe, times }: States, step: number): string {
+  return describe?.(step) ?? formatTime(times[step]!);
 }
 
 function blownUp(name: string, time: string, lead: number): ClimaxError {
@@ -207,7 +233,7 @@ function blownUp(name: string, time: string, lead: number): ClimaxError {
 }
 
 /** Reads starts, keeping the last state and the last perturbed one: units that share them follow one another. */
-function starts(job: ForecastJob, { info, inputs }: Model, lag: number) {
+function starts(job: Forecasts, { info, inputs }: Model, lag: number) {
   const { states, missing, ensemble = noEnsemble } = job;
   const stds = new Map(info.variables.map(({ name, std }) => [name, std]));
   const history = info.task.kind === "projection" ? info.task.history : 1;
@@ -276,12 +302,7 @@ function* chunks<Unit>(
 }
 
 /** What a batch draws from: a unit drops the same whatever the batch it is in. */
-function noiseOf(
-  { ensemble = noEnsemble }: ForecastJob,
-  { dropped, lag }: Group,
-  first: number,
-  pass: number,
-) {
+function noiseOf({ ensemble = noEnsemble }: Forecasts, { dropped, lag }: Group, first: number, pass: number) {
   if (!dropped) return {};
   const step = hash32(Math.floor(first / block), pass, Math.round(lag * 60));
   return { random: new Random(ensemble.seed, step, first % block) };

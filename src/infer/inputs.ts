@@ -10,6 +10,9 @@ import type { States } from "./states.ts";
 /** What to do about a variable, or a cell, that the input lacks. */
 export type Missing = "error" | "drop" | "mean";
 
+/** What is asked of a checkpoint here. */
+export type Opened = Pick<Checkpoint, "path" | "info">;
+
 /** Names of the variables that enter the network. */
 export function inputsOf({ variables, inputs }: CheckpointInfo): readonly string[] {
   return inputs ?? variables.map(({ name }) => name);
@@ -20,7 +23,7 @@ export function inputsOf({ variables, inputs }: CheckpointInfo): readonly string
  *
  * @throws ClimaxError "data" naming what is missing and what the input has
  */
-export function chooseInputs(checkpoint: Checkpoint, states: States, missing: Missing): readonly string[] {
+export function chooseInputs(checkpoint: Opened, states: States, missing: Missing): readonly string[] {
   const wanted = inputsOf(checkpoint.info);
   const there = wanted.filter((name) => states.variables.includes(name));
   const lacking = wanted.filter((name) => !states.variables.includes(name));
@@ -39,7 +42,7 @@ export function chooseInputs(checkpoint: Checkpoint, states: States, missing: Mi
 }
 
 /** @throws ClimaxError "grid" when the states are not on the checkpoint's grid */
-export function checkGrid({ path, info }: Checkpoint, states: States): void {
+export function checkGrid({ path, info }: Opened, states: States): void {
   const trained = makeGrid(info.grid.lat, info.grid.lon);
   if (sameGrid(trained, states.grid)) return;
   if (info.region) {
@@ -62,7 +65,7 @@ export function checkGrid({ path, info }: Checkpoint, states: States): void {
  * @returns  with a word on what was cut
  * @throws   ClimaxError "grid" when they are not there
  */
-export function fitStates(checkpoint: Checkpoint, states: States): { states: States; note?: string } {
+export function fitStates(checkpoint: Opened, states: States): { states: States; note?: string } {
   const { info } = checkpoint;
   const grid = makeGrid(info.grid.lat, info.grid.lon);
   const part = info.region && !sameGrid(grid, states.grid) ? cropStates(states, grid) : undefined;
@@ -80,7 +83,7 @@ export function fitStates(checkpoint: Checkpoint, states: States): { states: Sta
  * @param lag  hours that are part of the leads, because a member starts so much earlier
  * @throws     ClimaxError "config" for a lead the checkpoint was not trained for
  */
-export function checkLeads({ path, info }: Checkpoint, leads: readonly number[], lag = 0): void {
+export function checkLeads({ path, info }: Opened, leads: readonly number[], lag = 0): void {
   const trained = info.leads;
   const wrong = leads.find((lead) =>
     Array.isArray(trained) ? !trained.includes(lead) : lead < trained.min || lead > trained.max,

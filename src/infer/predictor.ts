@@ -51,12 +51,17 @@ export class Predictor {
   static async load(gpu: Gpu, checkpoint: Checkpoint): Promise<Predictor> {
     const { model } = checkpoint.info;
     const parameters = new Map<string, Tensor>();
-    for (const [name, shape] of networkOf(model).shapes) {
-      const values = await checkpoint.parameter(name);
-      const half = gpu.precision === "f16" && isLinearWeight(model, name);
-      const make = (): Tensor => (half ? cast(tensor(gpu, shape, values)) : tensor(gpu, shape, values));
-      parameters.set(name, scope(gpu, make));
-      await done(gpu); // else copies of the whole model wait on the host
+    try {
+      for (const [name, shape] of networkOf(model).shapes) {
+        const values = await checkpoint.parameter(name);
+        const half = gpu.precision === "f16" && isLinearWeight(model, name);
+        const make = (): Tensor => (half ? cast(tensor(gpu, shape, values)) : tensor(gpu, shape, values));
+        parameters.set(name, scope(gpu, make));
+        await done(gpu); // else copies of the whole model wait on the host
+      }
+    } catch (error) {
+      for (const parameter of parameters.values()) free(parameter);
+      throw error;
     }
     return new Predictor(gpu, checkpoint.info, parameters);
   }

@@ -2,8 +2,8 @@
 import { formatLead } from "../data/leadtime.ts";
 import { parseName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
-import type { Checkpoint, CheckpointInfo } from "../model/checkpoint.ts";
-import { checkLeads } from "./inputs.ts";
+import type { CheckpointInfo } from "../model/checkpoint.ts";
+import { checkLeads, type Opened } from "./inputs.ts";
 import type { States } from "./states.ts";
 
 /** Steps of which hours a lead is made of; one after the other, all of one length. */
@@ -102,7 +102,7 @@ export function countPasses(intervals: Intervals, leads: readonly number[]): num
  * @throws            ClimaxError "config" that names the interval, the lead or the variables at fault
  */
 export function checkRollout(
-  checkpoint: Checkpoint,
+  checkpoint: Opened,
   states: Pick<States, "constants" | "variables">,
   {
     inputs,

@@ -23,6 +23,8 @@ export interface States {
   /** What was converted or assumed. */
   readonly notes: readonly string[];
   readonly synthetic: boolean;
+  /** What messages call a step; its time when left out. */
+  readonly describe?: (step: number) => string;
   /** [H, W], ClimaX units, NaN where missing. */
   read(step: number, name: string): Promise<Float32Array>;
   close(): Promise<void>;

@@ -10,8 +10,10 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
+import { allFinite } from "./finite.ts";
 import { NetworkConfig, networkOf } from "./network.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors.ts";
+import { openWeightFile } from "./weightfile.ts";
 
 const hours = z.number().nonnegative();
 const axes = z.object({ lat: z.array(z.number()), lon: z.array(z.number()) });
@@ -155,7 +157,7 @@ export async function writeCheckpoint(
  * @throws ClimaxError "checkpoint" that says what is missing or wrong
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const file = await openSafetensors(path);
+  const file = await openSafetensors(path).catch((error: unknown) => unlessOfTorch(path, error));
   try {
     const info = readInfo(file);
     const { shapes } = networkOf(info.model);
@@ -183,6 +185,23 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   }
 }
 
+/** @throws ClimaxError "checkpoint" that names the way for a file of PyTorch: a zip, a tar, or the form before 1.6 */
+async function unlessOfTorch(path: string, error: unknown): Promise<never> {
+  const file = await openWeightFile(path).catch(() => {
+    throw error; // it could not be opened the first time either
+  });
+  const head = await file.read(0, Math.min(512, file.size)).finally(() => file.close());
+  const text = Buffer.from(head).toString("latin1");
+  const begins = ["PK\x03\x04", "\x80\x02\x8a\x0a"].some((magic) => text.startsWith(magic));
+  if (!begins && !text.startsWith("ustar", 257)) throw error;
+  throw new ClimaxError(
+    "checkpoint",
+    `${path} is a file of PyTorch; wanted a climax checkpoint (.safetensors)`,
+    `climax convert ${path} -o ${path.replace(/\.[^./\\]*$/, "")}.safetensors makes one of it`,
+    { cause: error },
+  );
+}
+
 function refuse(path: string, what: string, hint = "train it again, or take another checkpoint"): never {
   throw new ClimaxError("checkpoint", `${path} is no usable climax checkpoint: ${what}`, hint);
 }
@@ -201,7 +220,7 @@ function readInfo({ path, metadata }: SafetensorsFile): CheckpointInfo {
     refuse(
       path,
       "it has weights only, without variables, normalisation and grid",
-      "use a checkpoint that climax pretrain or finetune wrote",
+      `use a checkpoint that climax pretrain or finetune wrote, or climax convert ${path} -o OUT.safetensors, which adds them`,
     );
   }
   const json = parseJson(path, "climax", text);
@@ -243,7 +262,7 @@ function checkTensors(
 /** A NaN in the weights would spoil every forecast without a word. */
 async function readFinite(file: SafetensorsFile, name: string): Promise<Float32Array> {
   const values = await file.read(name);
-  if (!values.every(Number.isFinite)) {
+  if (!allFinite(values)) {
     refuse(file.path, `"${name}" holds values that are not finite`, "take an earlier checkpoint of that run");
   }
   return values;

@@ -2,7 +2,8 @@
 
 Tokens of every variable are made ([B, V, L, D]), a learned query attends over them through nn.MultiheadAttention, a
 pre-norm ViT follows (arXiv:2301.10343, section 3; behaviour of microsoft/ClimaX). Written for this bench; nothing is
-factored or fused by hand, so that it stands for what a user of the original runs.
+factored or fused by hand, so that it stands for what a user of the original runs. Its state dict has the original's names:
+test/support/torchjudge.py loads into it what we export.
 
 Reads one JSON object on standard input and prints one JSON object:
   in   variables, height, width, patch, dim, depth, heads, batch, task ("forward", "step", "products" or "probe"),
@@ -40,26 +41,43 @@ class Attention(nn.Module):
         return self.proj(y.transpose(1, 2).reshape(B, L, D))
 
 
+class Mlp(nn.Module):
+    def __init__(self, dim, hidden, dropout):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.drop(self.fc2(F.gelu(self.fc1(x))))
+
+
 class Block(nn.Module):
     def __init__(self, dim, heads, dropout):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.attn = Attention(dim, heads)
-        self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+        self.attn, self.mlp = Attention(dim, heads), Mlp(dim, 4 * dim, dropout)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x):
         x = x + self.drop(self.attn(self.norm1(x)))
-        h = self.drop(F.gelu(self.fc1(self.norm2(x))))
-        return x + self.drop(self.fc2(h))
+        return x + self.mlp(self.norm2(x))
+
+
+class PatchEmbed(nn.Module):
+    def __init__(self, dim, patch):
+        super().__init__()
+        self.proj = nn.Conv2d(1, dim, patch, patch)
+
+    def forward(self, x):
+        return self.proj(x).flatten(2).transpose(1, 2)  # [B, 1, H, W] -> [B, L, D]
 
 
 class ClimaX(nn.Module):
     def __init__(self, variables, height, width, patch, dim, depth, heads, dropout=0.1):
         super().__init__()
         self.grid, self.patch, L = (height, width), patch, height * width // patch**2
-        self.token_embeds = nn.ModuleList(nn.Conv2d(1, dim, patch, patch) for _ in range(variables))
-        self.var_embed = nn.Parameter(0.02 * torch.randn(1, variables, 1, dim))
+        self.token_embeds = nn.ModuleList(PatchEmbed(dim, patch) for _ in range(variables))
+        self.var_embed = nn.Parameter(0.02 * torch.randn(1, variables, dim))
         self.var_query = nn.Parameter(0.02 * torch.randn(1, 1, dim))
         self.var_agg = nn.MultiheadAttention(dim, heads, batch_first=True)
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, L, dim))
@@ -73,8 +91,8 @@ class ClimaX(nn.Module):
 
     def forward(self, x, lead):
         B, V, H, W = x.shape
-        tokens = [embed(x[:, v : v + 1]).flatten(2).transpose(1, 2) for v, embed in enumerate(self.token_embeds)]
-        x = torch.stack(tokens, dim=1) + self.var_embed  # [B, V, L, D]
+        tokens = [embed(x[:, v : v + 1]) for v, embed in enumerate(self.token_embeds)]
+        x = torch.stack(tokens, dim=1) + self.var_embed[:, :, None]  # [B, V, L, D]
         L, D = x.shape[2:]
         x = x.transpose(1, 2).flatten(0, 1)  # [B L, V, D]
         x, _ = self.var_agg(self.var_query.repeat(x.shape[0], 1, 1), x, x)
@@ -199,4 +217,5 @@ def main():
     print(json.dumps(answer))
 
 
-main()
+if __name__ == "__main__":
+    main()

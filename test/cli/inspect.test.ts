@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { inspectCommand } from "../../src/cli/inspect.ts";
+import { reportSchema } from "../../src/cli/inspectcheckpoint.ts";
 import { prepareCommand } from "../../src/cli/prepare.ts";
-import { inspectionSchema } from "../../src/data/inspectschema.ts";
 import { makeWeatherFile } from "../support/weatherfile.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-inspect-cli-"));
@@ -61,13 +61,13 @@ test("values that cannot be are pointed out", async () => {
 test("--json is of the form that --schema prints", async () => {
   const { path } = await makeWeatherFile(at("json.nc"));
   expect(await inspectCommand.run([path, "--json"])).toBe(0);
-  const report = inspectionSchema.parse(JSON.parse(printed));
+  const report = reportSchema.parse(JSON.parse(printed));
   expect(report.files[0]!.variables[0]!.climax).toBe("temperature");
   printed = "";
   expect(await inspectCommand.run(["--schema"])).toBe(0);
   expect(JSON.parse(printed)).toMatchObject({
     type: "object",
-    required: ["files", "sets", "refused", "together"],
+    required: ["files", "sets", "refused", "together", "checkpoints", "fits"],
   });
 });
 

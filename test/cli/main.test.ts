@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { commandGroups, main } from "../../src/cli/main.ts";
-import { version } from "../../src/cli/version.ts";
+import { version } from "../../src/version.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-main-"));
 afterAll(() => rmSync(folder, { recursive: true }));

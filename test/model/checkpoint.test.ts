@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -102,7 +102,21 @@ test("a file of weights alone is refused with a mend", async () => {
   await writeSafetensors(path, [{ name: "a", shape: [1], values: () => Float32Array.of(1) }]);
   await expect(openCheckpoint(path)).rejects.toMatchObject({
     message: expect.stringContaining("it has weights only"),
-    hint: "use a checkpoint that climax pretrain or finetune wrote",
+    hint: `use a checkpoint that climax pretrain or finetune wrote, or climax convert ${path} -o OUT.safetensors, which adds them`,
+  });
+});
+
+test.for([
+  ["a zip", "PK\x03\x04\0\0\x08\x08"],
+  ["the form before 1.6", "\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."],
+  ["a tar", `${"sys_info".padEnd(257, "\0")}ustar\0`],
+] as const)("a file of PyTorch, %s, is named, and the way to convert it", async ([, head]) => {
+  const path = at("5.625deg.ckpt");
+  await writeFile(path, Buffer.from(head.padEnd(600, "\n"), "latin1"));
+  await expect(openCheckpoint(path)).rejects.toMatchObject({
+    kind: "checkpoint",
+    message: `${path} is a file of PyTorch; wanted a climax checkpoint (.safetensors)`,
+    hint: `climax convert ${path} -o ${at("5.625deg.safetensors")} makes one of it`,
   });
 });
 
