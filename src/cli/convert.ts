@@ -138,6 +138,7 @@ async function convert(config: ConvertConfig, context: Context): Promise<number>
     const grid = res === undefined ? undefined : regularGrid(res);
     const model = refit(opened, { variables, grid, patchSize, parallelPatchEmbed });
     for (const note of model.notes) context.info(note);
+    for (const warning of model.warnings) context.warn(warning);
     const facts = await writeModel(output, target, model, config);
     for (const note of facts.notes) context.info(note);
     const cards = config.card ? await writeCards(config, model, facts, context) : [];

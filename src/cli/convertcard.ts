@@ -22,12 +22,12 @@ export async function writeCards(
     prefix = "net.",
     names,
   }: Pick<ConvertConfig, "license" | "authors" | "scores" | "normalised" | "prefix" | "names">,
-  { info, notes }: ModelSource,
+  { info, notes, warnings }: ModelSource,
   { path, format, bytes, sha256, tensors }: Written,
   context: Context,
 ): Promise<readonly string[]> {
   const card = modelCard({
-    ...{ info, license, authors, notes },
+    ...{ info, license, authors, notes: [...notes, ...warnings] },
     file: { path, format, bytes, sha256, tensors, normalised, style: { prefix, older: names === "older" } },
     scores: await cardScores(scores),
     created: `${new Date().toISOString().slice(0, 19)}Z`,

@@ -16,11 +16,11 @@ interface Shared {
   readonly gpu: Promise<Gpu>;
   users: number;
   /** Settles when all work so far is done. */
-  last: Promise<unknown>;
+  last: Promise<void>;
 }
 
 const open = new Map<string, Shared>();
-let opening: Promise<unknown> = Promise.resolve();
+let opening: Promise<void> = Promise.resolve();
 
 /**
  * @param adapter  part of an adapter's name; CLIMAX_ADAPTER, else the best one at hand, by default
@@ -39,7 +39,7 @@ export async function leaseDevice(adapter: string | undefined, precision: Precis
   }
   const alone = <T>(work: () => Promise<T>): Promise<T> => {
     const turn = shared.last.then(work);
-    shared.last = turn.catch(() => undefined);
+    shared.last = turn.then(nothing, nothing); // keeps nothing of what it gave
     return turn;
   };
   const end = (free: () => void): Promise<void> =>
@@ -60,7 +60,7 @@ export async function leaseDevice(adapter: string | undefined, precision: Precis
 function start(key: string, options: { adapter: string | undefined; precision: Precision }): Shared {
   // One after the other: which drivers are looked at is said to them through the environment of the process.
   const gpu = opening.then(() => openGpu(options));
-  opening = gpu.catch(() => undefined);
+  opening = gpu.then(nothing, nothing);
   const shared: Shared = { gpu, users: 0, last: Promise.resolve() };
   open.set(key, shared);
   gpu.then(
@@ -69,6 +69,8 @@ function start(key: string, options: { adapter: string | undefined; precision: P
   );
   return shared;
 }
+
+const nothing = (): void => undefined;
 
 function forget(key: string, shared: Shared): void {
   if (open.get(key) === shared) open.delete(key);

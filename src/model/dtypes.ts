@@ -70,7 +70,10 @@ function fromBits(values: Uint16Array, bits: (half: number) => number): Float32A
 
 let table: Uint32Array | undefined;
 
-/** IEEE 754 binary16, through a table of all halves: 256 kB, made once. */
+/**
+ * IEEE 754 binary16, through a table of all halves: 256 kB, made once. That of files/half.ts is out of reach of this
+ * column, and of numbers, not bits.
+ */
 function fromHalves(halves: Uint16Array): Float32Array {
   table ??= Uint32Array.from({ length: 65_536 }, (_, half) => singleOf(half));
   const bits = table;

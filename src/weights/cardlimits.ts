@@ -156,7 +156,7 @@ function variableLimits(info: CheckpointInfo): string[] {
   const inputs = info.inputs ?? info.variables.map(({ name }) => name);
   const flexible = model.type === "climax" || model.type === "projection";
   return [
-    `It wants all of its ${inputs.length} ${inputs.length === 1 ? "input" : "inputs"}: where one is lacking, climax stops unless --missing mean${
+    `It wants all of its ${inputs.length} ${inputs.length === 1 ? "input" : "inputs"}: where one is lacking and cannot be derived, climax stops unless --missing mean${
       flexible ? " or drop" : ""
     } is given, which makes a forecast possible, not good.`,
   ];

@@ -14,6 +14,7 @@ import { gatherStatistics } from "./statistics.ts";
 export interface Imported {
   readonly info: CheckpointInfo;
   readonly notes: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 interface Importing {
@@ -74,7 +75,8 @@ export async function importedInfo(importing: Importing): Promise<Imported> {
   }
   return {
     info: parsed.data,
-    notes: [...mirrored, ...assumed.map((what) => `assumed: ${what}`), ...notes, ...lacking(missing)],
+    notes: [...assumed.map((what) => `assumed: ${what}`), ...notes],
+    warnings: [...mirrored, ...lacking(missing)],
   };
 }
 

@@ -78,7 +78,7 @@ export async function openModel(path: string, options: OpenOptions = {}): Promis
   await source.close();
   const checkpoint = await openCheckpoint(path);
   const parameter = weights === "trained" ? checkpoint.trained : checkpoint.parameter;
-  return { path, info: checkpoint.info, parameter, notes, close: checkpoint.close };
+  return { path, info: checkpoint.info, parameter, notes, warnings: [], close: checkpoint.close };
 }
 
 /** A PyTorch file that carries climax's own description. */
@@ -111,6 +111,7 @@ function exported(source: WeightSource, climax: Plain): ModelSource {
     info: info.data,
     parameter: (name) => readFinite(source, names.inFile.get(name) ?? name),
     notes: source.notes,
+    warnings: [],
     close: source.close,
   };
 }
@@ -149,7 +150,7 @@ export async function importModel(source: WeightSource, options: ImportOptions):
   const config = withResidual(network.config, told.said, path);
   const differences = compareShapes(config, shapes);
   const anew = newParts(path, config, differences, names.extra, options.strict ?? false);
-  const { info, notes } = await importedInfo({
+  const { info, notes, warnings } = await importedInfo({
     path,
     config,
     told,
@@ -174,6 +175,9 @@ export async function importModel(source: WeightSource, options: ImportOptions):
       ...(differences.extra.length > 0
         ? [`left out, no part of this network: ${shortened(differences.extra)}`]
         : []),
+    ],
+    warnings: [
+      ...warnings,
       ...(anew.size > 0 ? [`begin anew, they were not in it as wanted: ${shortened([...anew])}`] : []),
     ],
     close: source.close,

@@ -5,7 +5,7 @@ import { ClimaxError } from "../errors.ts";
 export const LONGEST_INTEGER = 1024;
 /**
  * Work that one pickle may ask for, in values; a container counts as 16, a place in the memo as 4, 8 bytes of text as
- * one. It bounds time (a second or two) and memory (some 200 MB) whatever the file's size. A checkpoint needs about
+ * one. It bounds time (seconds) and memory (some 200 MB) whatever the file's size. A checkpoint needs about
  * 150 for each tensor, and ClimaX with the states of its optimiser has 800.
  */
 export const MOST_WORK = 4_000_000;

@@ -39,19 +39,15 @@ export function refit(model: ModelSource, wanted: Refit): ModelSource {
     SEED,
   );
   const changed = changedInfo(model, config, wanted);
-  const notes = [...report];
+  const warnings = [...model.warnings];
   if (wanted.grid && changed.grid.lat.length !== info.grid.lat.length)
-    notes.push("resized positions are a start for finetuning on that grid; forecasts without it are worse");
+    warnings.push(
+      "resized positions are a start for finetuning on that grid; forecasts without it are worse",
+    );
   if (report.length > 0) {
     changed.provenance = { ...info.provenance, refitted: report };
   }
-  return {
-    path: model.path,
-    info: changed,
-    parameter,
-    notes: [...model.notes, ...notes],
-    close: model.close,
-  };
+  return { ...model, info: changed, parameter, notes: [...model.notes, ...report], warnings };
 }
 
 function refuse(message: string, hint: string): never {

@@ -42,7 +42,9 @@ export interface ModelSource {
   readonly info: CheckpointInfo;
   /** Reads one parameter by the reference's name, finite. */
   parameter(name: string): Promise<Float32Array>;
-  /** What was assumed, renamed, left out or made anew, for the user, one line each. */
+  /** What was assumed, renamed or left out, for the user, one line each. */
   readonly notes: readonly string[];
+  /** The same for what makes it less than what its file seems to hold: weights made anew, variables without statistics. */
+  readonly warnings: readonly string[];
   close(): Promise<void>;
 }

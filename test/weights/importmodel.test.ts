@@ -72,7 +72,7 @@ test("a bare file with what is said of it becomes a complete model", async () =>
       ...{ epoch: 3, global_step: 1234, "pytorch-lightning_version": "1.9" },
     },
   });
-  expect(model.notes).toContain(
+  expect(model.warnings).toContain(
     "no mean and deviation of relative_humidity_500: known to the network, but left out of its inputs and outputs; " +
       "give them with --stats era5,YOUR_SET",
   );
@@ -293,9 +293,9 @@ test("variables that the network does not know are refused, with the nearest", a
 
 test("a variable without a place in the variables table stays in the network and is told", async () => {
   const strange = [...variables.slice(0, 4), "dust"];
-  const { info, notes } = await imported({ ...told, source: { variables: strange, heads: 4 } });
+  const { info, warnings } = await imported({ ...told, source: { variables: strange, heads: 4 } });
   expect(info.model).toMatchObject({ variables: strange });
-  expect(notes).toContain("names that climax has no variable for: dust");
+  expect(warnings).toContain("names that climax has no variable for: dust");
 });
 
 test("missing and misshapen parameters begin anew and are told", async () => {
@@ -305,7 +305,7 @@ test("missing and misshapen parameters begin anew and are told", async () => {
     tensors.set("val_metric", { dtype: "F32", shape: [1], values: new Float32Array(1) });
   };
   const model = await imported(told, { change });
-  expect(model.notes).toContain(
+  expect(model.warnings).toContain(
     "begin anew, they were not in it as wanted: blocks.1.norm2.bias, lead_time_embed.weight",
   );
   expect(model.notes).toContain("left out, no part of ClimaX: net.val_metric");
@@ -513,13 +513,13 @@ describe.skipIf(!existsSync(reference))(
       "the box that is told for %s is the one that the reference mirrored",
       async (name) => {
         const { source, region_info: box } = await caseOf(`regional-${name}`);
-        const { notes } = await importModel(source, { stats: ["era5"] });
-        const region = notes.flatMap((note) => /--source\.region=(\S+)/.exec(note)?.[1] ?? [])[0]!;
+        const { warnings } = await importModel(source, { stats: ["era5"] });
+        const region = warnings.flatMap((note) => /--source\.region=(\S+)/.exec(note)?.[1] ?? [])[0]!;
         const mirrored = await importModel(source, { stats: ["era5"], source: { region } });
         const { rows, columns } = (mirrored.info.model as ModelConfig).region!;
         const ids = rows.flatMap((row) => columns.map((column) => row * 32 + column));
         expect(ids).toEqual(box.patch_ids);
-        expect(mirrored.notes.filter((note) => note.includes("--source.region="))).toEqual([]);
+        expect(mirrored.warnings.filter((note) => note.includes("--source.region="))).toEqual([]);
       },
     );
   },

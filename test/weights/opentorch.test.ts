@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
 import { readNpz } from "../../src/files/npy.ts";
@@ -40,7 +41,7 @@ describe("what PyTorch wrote is read as PyTorch reads it, to the bit:", () => {
     ["legacy4.ckpt", "PyTorch before 1.6", "whole"],
     ["tar.ckpt", "PyTorch tar", "early"],
   ] as const)("%s", async ([name, format, which]) => {
-    const path = new URL(name, fixtures).pathname;
+    const path = fileURLToPath(new URL(name, fixtures));
     const head = readFileSync(path).subarray(0, 512);
     expect(looksLikeTorch(head)).toBe(true);
     const file = await openTorchFile(path);
@@ -112,7 +113,7 @@ describe("what is not of PyTorch is said to be what it looks like:", () => {
     ONNX: [Buffer.from("0808120c6f6e6e78", "hex"), "is an ONNX file", "that it was exported from"],
     "another pickle": [
       Buffer.from("80049503000000000000004b012e", "hex"),
-      "a Python pickle that torch.save did not",
+      "is a Python pickle that torch.save did not",
       "state_dict",
     ],
     JSON: ['{"weight_map": {}}', "is JSON, not a checkpoint", "name one file that holds all"],

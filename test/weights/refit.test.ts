@@ -38,7 +38,7 @@ function source(model: NetworkConfig = config, changes: Partial<CheckpointInfo> 
     ...changes,
   };
   const given: ModelSource = {
-    ...{ path: "in.ckpt", info, notes: ["renamed"] },
+    ...{ path: "in.ckpt", info, notes: ["renamed"], warnings: ["anew"] },
     parameter: async (name) => values.get(name)!,
     close: async () => undefined,
   };
@@ -65,7 +65,7 @@ describe("another grid", () => {
   test("resizes positions, and nothing else", async () => {
     const { given, values } = source();
     const finer = regularGrid(22.5);
-    const { info, parameter, notes } = refit(given, { grid: finer });
+    const { info, parameter, notes, warnings } = refit(given, { grid: finer });
     expect(info.grid).toEqual({ lat: [...finer.lat], lon: [...finer.lon] });
     expect(info.model.gridShape).toEqual([8, 16]);
     expect(await parameter("pos_embed")).toEqual(
@@ -73,9 +73,9 @@ describe("another grid", () => {
     );
     for (const [name, wanted] of values)
       if (name !== "pos_embed") expect(await parameter(name), name).toEqual(wanted);
-    expect(notes).toEqual([
-      "renamed",
-      "positions resized, bicubic: 2 x 4 patches to 4 x 8",
+    expect(notes).toEqual(["renamed", "positions resized, bicubic: 2 x 4 patches to 4 x 8"]);
+    expect(warnings).toEqual([
+      "anew",
       "resized positions are a start for finetuning on that grid; forecasts without it are worse",
     ]);
     expect(info.provenance).toEqual({ step: 7, refitted: [notes[1]] });

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { unpickle } from "../../src/weights/pickle.ts";
 import { torchGlobals } from "../../src/weights/torchclasses.ts";
@@ -660,4 +661,95 @@ describe("tensors", () => {
 
 test("a text that only looks like a class is a text", () => {
   expect(made(["SHORT_BINUNICODE", u8(9), utf8("os.system")])).toBe("os.system");
+});
+
+const python = "/usr/bin/python3";
+const noTorch = spawnSync(python, ["-c", "import torch, numpy"]).status !== 0;
+
+describe.skipIf(noTorch)("as Lightning saves it (skipped without /usr/bin/python3 with torch)", () => {
+  /** As JSON would have it; an unbuilt object by its name, a tensor by its shape. */
+  function plain(value: TorchValue): unknown {
+    if (value instanceof Unbuilt) return `<${value.name}>`;
+    if (value instanceof TorchTensor) return { shape: value.shape };
+    if (value instanceof Uint8Array) return { bytes: [...value] };
+    if (value instanceof Map) {
+      return Object.fromEntries([...value].map(([key, item]) => [String(plain(key)), plain(item)]));
+    }
+    return Array.isArray(value) ? value.map(plain) : value;
+  }
+
+  test("callbacks, hyper-parameters, loops, optimisers and schedules, in protocols 2 and 4", () => {
+    const { stdout, stderr, status } = spawnSync(python, ["test/support/lightninglike.py"], {
+      encoding: "utf8",
+    });
+    expect(status, stderr).toBe(0);
+    const pickles = JSON.parse(stdout) as string[];
+    expect(pickles.length).toBe(2);
+    for (const base64 of pickles) {
+      const torch = torchGlobals("a.ckpt", []);
+      const { value } = unpickle(Buffer.from(base64, "base64"), {
+        path: "a.ckpt",
+        globals: torch.resolver,
+        persistent: torch.storage,
+      });
+      const read = plain(value) as Record<string, Record<string, unknown>>;
+      expect(read).toMatchObject({
+        epoch: 3,
+        global_step: 1234,
+        "pytorch-lightning_version": "1.9.0",
+        state_dict: {
+          "0.weight": { shape: [3, 4] },
+          "1.running_var": { shape: [3] },
+          "1.num_batches_tracked": { shape: [] },
+        },
+        loops: {
+          fit_loop: { state_dict: {}, epoch_progress: { total: { ready: 4 } } },
+          // Python 3.11 names the member, others its value.
+          stage: expect.stringMatching(/^<pytorch_lightning\.trainer\.states\.TrainerFn(\.FITTING)?>$/),
+        },
+        optimizer_states: [
+          {
+            state: { 0: { exp_avg: { shape: [3, 4] } } },
+            param_groups: [{ betas: expect.any(Array), params: [0, 1, 2, 3] }],
+          },
+        ],
+        lr_schedulers: [{ total_steps: 10 }, { lambdas: [null, "<functools.partial>"] }],
+      });
+      expect(read.callbacks).toEqual({
+        "<pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint>": {
+          best_model_score: 0.25,
+          best_model_path: "/runs/a.ckpt",
+        },
+        "ModelCheckpoint{'monitor': 'val/loss'}": { best_model_score: { shape: [] }, current_score: 1 },
+      });
+      expect(read.hyper_parameters).toEqual({
+        ...{ lr: 5e-4, vars: ["2m_temperature"], region: null, kind: "<torch.float16>", device: "cuda:0" },
+        ...{ size: [2, 3], config: { depth: 8, name: "climax" }, loss: "<torch.nn.modules.loss.MSELoss>" },
+        ...{ args: { seed: 1 }, when: "<datetime.datetime>", counts: { a: 2, b: 1 } },
+        ...{
+          lat: "<numpy.core.multiarray._reconstruct>",
+          many: { a: [1] },
+          mask: [1, 2],
+          raw: { bytes: [0, 255] },
+        },
+        ...{ function: "<torch._C._nn.gelu>", optimizer: "<torch.optim.adamw.AdamW>" },
+        ...{ metric: "<torchmetrics.aggregation.MeanMetric>", seed: 2 ** 40 },
+      });
+      expect([...torch.unbuilt].sort()).toEqual([
+        "climax.utils.lr_scheduler.LinearWarmupCosineAnnealingLR",
+        "datetime.datetime",
+        "functools.partial",
+        "numpy.core.multiarray._reconstruct",
+        "numpy.ndarray",
+        "omegaconf.base.ContainerMetadata",
+        "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+        "pytorch_lightning.trainer.states.TrainerFn",
+        "torch._C._nn.gelu",
+        "torch.nn.modules.loss.MSELoss",
+        "torch.optim.adamw.AdamW",
+        "torch.optim.lr_scheduler.OneCycleLR",
+        "torchmetrics.aggregation.MeanMetric",
+      ]);
+    }
+  });
 });
