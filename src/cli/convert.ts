@@ -4,10 +4,13 @@ import { extname } from "node:path";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
 import { regularGrid } from "../grid/grid.ts";
+import { fileSha256 } from "../model/filehash.ts";
 import { networkOf } from "../model/network.ts";
 import { sourceFields } from "../weights/describe.ts";
 import { openModel } from "../weights/importmodel.ts";
 import { refit } from "../weights/refit.ts";
+import type { ModelSource } from "../weights/source.ts";
+import { cardScores } from "./cardscores.ts";
 import { type Context, command } from "./command.ts";
 import { writeCards } from "./convertcard.ts";
 import { type Target, writeModel } from "./convertwrite.ts";
@@ -131,17 +134,18 @@ async function convert(config: ConvertConfig, context: Context): Promise<number>
   const target = targetOf(config);
   refuseStray(config, target);
   refuseToReplace(output, [input]);
+  const scores = await cardScores(config.scores);
   const { source, stats, strict, allow, weights } = config;
   const opened = await openModel(input, { source, stats, strict, allow, weights });
   try {
     const { variables, res, patchSize, parallelPatchEmbed } = config;
     const grid = res === undefined ? undefined : regularGrid(res);
-    const model = refit(opened, { variables, grid, patchSize, parallelPatchEmbed });
+    const model = refit(await identified(opened), { variables, grid, patchSize, parallelPatchEmbed });
     for (const note of model.notes) context.info(note);
     for (const warning of model.warnings) context.warn(warning);
     const facts = await writeModel(output, target, model, config);
     for (const note of facts.notes) context.info(note);
-    const cards = config.card ? await writeCards(config, model, facts, context) : [];
+    const cards = config.card ? await writeCards({ ...config, scores }, model, facts, context) : [];
     const network = networkOf(model.info.model);
     const count = [...network.shapes.values()].reduce(
       (sum, shape) => sum + shape.reduce((a, b) => a * b, 1),
@@ -156,6 +160,15 @@ async function convert(config: ConvertConfig, context: Context): Promise<number>
   } finally {
     await opened.close();
   }
+}
+
+/** An imported model, whose provenance names the very file that it came from. */
+async function identified(model: ModelSource): Promise<ModelSource> {
+  const { provenance } = model.info;
+  const { importedFrom } = provenance;
+  if (typeof importedFrom !== "object" || importedFrom === null || "sha256" in importedFrom) return model;
+  const named = { ...importedFrom, sha256: await fileSha256(model.path) };
+  return { ...model, info: { ...model.info, provenance: { ...provenance, importedFrom: named } } };
 }
 
 function targetOf({ output, to }: ConvertConfig): Target {

@@ -2,16 +2,16 @@
 
 import { version } from "../version.ts";
 import { writeModelCard } from "../weights/cardfiles.ts";
+import type { CardScores } from "../weights/cardschema.ts";
 import { modelCard } from "../weights/modelcard.ts";
 import type { ModelSource } from "../weights/source.ts";
-import { cardScores } from "./cardscores.ts";
 import type { Context } from "./command.ts";
 import type { ConvertConfig } from "./convert.ts";
 import type { Written } from "./convertwrite.ts";
 
 /**
  * @returns paths of what was written; a card that somebody changed is kept, and said
- * @throws  ClimaxError for scores that cannot be read, and places that cannot be written
+ * @throws  ClimaxError for places that cannot be written
  */
 export async function writeCards(
   {
@@ -21,7 +21,9 @@ export async function writeCards(
     normalised,
     prefix = "net.",
     names,
-  }: Pick<ConvertConfig, "license" | "authors" | "scores" | "normalised" | "prefix" | "names">,
+  }: Pick<ConvertConfig, "license" | "authors" | "normalised" | "prefix" | "names"> & {
+    readonly scores: readonly CardScores[];
+  },
   { info, notes, warnings }: ModelSource,
   { path, format, bytes, sha256, tensors }: Written,
   context: Context,
@@ -29,7 +31,7 @@ export async function writeCards(
   const card = modelCard({
     ...{ info, license, authors, notes: [...notes, ...warnings] },
     file: { path, format, bytes, sha256, tensors, normalised, style: { prefix, older: names === "older" } },
-    scores: await cardScores(scores),
+    scores,
     created: `${new Date().toISOString().slice(0, 19)}Z`,
     version: version(),
     command: context.commandLine,

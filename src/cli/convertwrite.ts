@@ -1,8 +1,7 @@
 // Writes a model in one of the formats of climax convert, and says what was written.
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { writeCheckpoint } from "../model/checkpoint.ts";
+import { fileSha256 } from "../model/filehash.ts";
 import { networkOf } from "../model/network.ts";
 import { nameAs } from "../weights/names.ts";
 import { writeOnnx } from "../weights/onnxwrite.ts";
@@ -51,16 +50,10 @@ export async function writeModel(
     notes.push(`ONNX opset ${opset}, IR version ${irVersion}`);
     if (external) {
       notes.push(
-        `the weights are too large for one file: ${external} goes with it, SHA-256 ${await sha256(external)}`,
+        `the weights are too large for one file: ${external} goes with it, SHA-256 ${await fileSha256(external)}`,
       );
     }
   }
   const { size } = await stat(path);
-  return { path, format, bytes: size, sha256: await sha256(path), tensors: shapes.length, notes };
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  return hash.digest("hex");
+  return { path, format, bytes: size, sha256: await fileSha256(path), tensors: shapes.length, notes };
 }

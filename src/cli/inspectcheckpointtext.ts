@@ -38,7 +38,14 @@ function facts(weights: InspectedWeights): string[][] {
     ],
     ["task", task],
     ["lead times", leads ?? (variables === null ? null : "not in the file")],
-    ["grid", grid && `${grid}${region === null ? "" : `; region ${region}`}`],
+    [
+      "grid",
+      grid === null
+        ? variables === null
+          ? null
+          : "not in the file"
+        : `${grid}${region === null ? "" : `; region ${region}`}`,
+    ],
     [
       "normalised",
       variables === null

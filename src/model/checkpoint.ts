@@ -6,10 +6,9 @@
 //   optimiser.weight.<name>         what is trained, where <name> is a running mean of it
 //   __metadata__.climax             CheckpointInfo as JSON
 //   __metadata__.training           whatever the training loop needs to go on, as JSON
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
+import { fileSha256 } from "./filehash.ts";
 import { allFinite } from "./finite.ts";
 import { NetworkConfig, networkOf } from "./network.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors.ts";
@@ -176,7 +175,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
           }
         : undefined,
       trained: (name) => readFinite(file, averaged ? `${TRAINED}${name}` : name),
-      sha256: () => sha256(path),
+      sha256: () => fileSha256(path),
       close: () => file.close(),
     };
   } catch (error) {
@@ -266,10 +265,4 @@ async function readFinite(file: SafetensorsFile, name: string): Promise<Float32A
     refuse(file.path, `"${name}" holds values that are not finite`, "take an earlier checkpoint of that run");
   }
   return values;
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }

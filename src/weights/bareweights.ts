@@ -46,6 +46,9 @@ export interface BareWeights extends Facts {
   against(config: NetworkConfig): string[];
 }
 
+/** A network of more variables is none: shapes may claim any number. */
+const mostVariables = 4096;
+
 const nothing: Facts = {
   ...{ names: null, network: null, task: null, variables: [], variableCount: null },
   ...{ grid: null, region: null, leads: null, problems: [], notes: [] },
@@ -136,6 +139,9 @@ function guessNetwork(
   path: string,
 ): Guess {
   const { V, L, patchSize: p } = sizes;
+  const unknown = { config: undefined, assumed: [], variables: undefined };
+  const fields = Math.max(1, Math.round((sizes.headOutputs ?? 0) / (L * p * p)));
+  if (V > mostVariables || fields > mostVariables) return { ...unknown, lacking: [] };
   const unnamed = (count: number) => Array.from({ length: count }, (_, i) => `variable ${i + 1}`);
   const words: Readonly<Record<string, { words: string; standIn: NetworkTold }>> = {
     heads: { words: "NUMBER", standIn: { heads: 1 } },
@@ -145,9 +151,7 @@ function guessNetwork(
     outputs: {
       words: "NAME,...",
       standIn: {
-        outputs: unnamed(Math.max(1, Math.round((sizes.headOutputs ?? 0) / (L * p * p)))).map(
-          (name) => `${name} out`,
-        ),
+        outputs: unnamed(fields).map((name) => `${name} out`),
       },
     },
   };
@@ -167,8 +171,7 @@ function guessNetwork(
     }
     const flag = /--source\.([a-z-]+)/.exec(network.hint)?.[1] ?? "";
     const wanted = Object.hasOwn(words, flag) && !lacking.has(flag) ? words[flag] : undefined;
-    if (!wanted)
-      return { config: undefined, assumed: [], lacking: [...lacking.values()], variables: undefined };
+    if (!wanted) return { ...unknown, lacking: [...lacking.values()] };
     lacking.set(flag, `--source.${flag} ${wanted.words}`);
     told = { ...told, ...wanted.standIn };
   }
@@ -202,8 +205,12 @@ function factsOf(
       },
       unseen: [
         ...lacking.map((flag) => {
-          const names = /\.(variables|inputs) /.test(flag) ? ` (${sizes.V} names, in its order)` : "";
-          return `not in the file, and needed: ${flag}${names}`;
+          const shown = /\.(variables|inputs) /.test(flag)
+            ? ` (${sizes.V} names, in its order)`
+            : flag.includes(".grid-shape ")
+              ? ` (${sizes.L} patches of ${sizes.patchSize} x ${sizes.patchSize} points)`
+              : "";
+          return `not in the file, and needed: ${flag}${shown}`;
         }),
         ...assumed.map((line) => `not in the file; climax convert assumes ${line}`),
       ],
@@ -215,9 +222,7 @@ function factsOf(
       output: leaving.has(name),
     })),
     variableCount: sizes.V,
-    grid: gridShape
-      ? gridText(gridShape)
-      : `${sizes.L} patches of ${sizes.patchSize} x ${sizes.patchSize} points`,
+    grid: gridShape ? gridText(gridShape) : null,
     region: said.region ?? null,
     leads: said.leads ? leadText(said.leads) : null,
     problems: [

@@ -1,11 +1,10 @@
 // What a file of weights is: its network, variables, grid, training and tensors, and the commands that use it.
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
 import { bytesText } from "../files/bytes.ts";
 import { describeGrid, makeGrid } from "../grid/grid.ts";
 import { type Checkpoint, CheckpointInfo, openCheckpoint } from "../model/checkpoint.ts";
+import { fileSha256 } from "../model/filehash.ts";
 import { networkOf } from "../model/network.ts";
 import { openSafetensors } from "../model/safetensors.ts";
 import { describeBare } from "./bareweights.ts";
@@ -48,7 +47,7 @@ export async function inspectWeights(
       path,
       format: source.format,
       bytes: source.bytes,
-      sha256: await sha256(path, progress),
+      sha256: await fileSha256(path, progress),
       parameters: tensors.reduce((sum, { shape }) => sum + count(shape), 0),
       dtypes: dtypesOf(tensors),
       parts: networkParts(tensors.map(({ name, shape }) => [about.inReference.get(name) ?? name, shape])),
@@ -270,7 +269,9 @@ async function readTensors(
   for (const [name, { dtype, shape }] of source.tensors) {
     const numbers = count(shape);
     const bytes = numbers * bytesOf[dtype];
-    const values = numbers > mostNumbers ? unlooked : tensorValues(await source.read(name));
+    // One that is larger than its file repeats the same numbers.
+    const looked = numbers <= mostNumbers && bytes <= source.bytes;
+    const values = looked ? tensorValues(await source.read(name)) : unlooked;
     progress(bytes);
     tensors.push({
       name: oneLine(name, 200),
@@ -291,15 +292,6 @@ function dtypesOf(tensors: readonly InspectedTensor[]): InspectedWeights["dtypes
     found.set(dtype, { tensors: sum.tensors + 1, bytes: sum.bytes + bytes });
   }
   return [...found].map(([dtype, sum]) => ({ dtype, ...sum }));
-}
-
-async function sha256(path: string, progress: (bytes: number) => void): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
-    hash.update(chunk as Buffer);
-    progress((chunk as Buffer).length);
-  }
-  return hash.digest("hex");
 }
 
 const count = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);

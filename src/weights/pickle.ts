@@ -27,7 +27,7 @@ export interface UnpickleOptions {
 /**
  * Reads the pickle that begins at the first byte. What follows its STOP is not looked at: files of PyTorch before 1.6
  * have several pickles in a row. Memory and time are bounded by the bytes read and by MOST_WORK, whatever they claim.
- * The value has no cycles and is at most DEEPEST deep, and walked without regard to sharing it has at most MOST_WORK
+ * The value has no cycles and is at most 1000 deep, and walked without regard to sharing it has at most MOST_WORK
  * parts: consumers may recurse.
  *
  * @returns the value, and the first byte after STOP

@@ -3,7 +3,7 @@ import { MOST_WORK, type PickleReader } from "./picklereader.ts";
 import type { TorchValue } from "./torchvalue.ts";
 
 /** Python itself pickles nothing deeper: its recursion limit is 1000. */
-export const DEEPEST = 1000;
+const DEEPEST = 1000;
 
 interface Visit {
   readonly container: object;

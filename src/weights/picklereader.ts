@@ -1,8 +1,6 @@
 // Steps through the bytes of a pickle: no length is believed before it has been compared with what is left.
 import { ClimaxError } from "../errors.ts";
 
-/** Whoever reads needs no more digits: 1024 bytes, 2466 digits. Python writes such integers only if somebody computes them. */
-export const LONGEST_INTEGER = 1024;
 /**
  * Work that one pickle may ask for, in values; a container counts as 16, a place in the memo as 4, 8 bytes of text as
  * one. It bounds time (seconds) and memory (some 200 MB) whatever the file's size. A checkpoint needs about
@@ -29,7 +27,8 @@ export class PickleReader {
   readonly #view: DataView;
 
   constructor(bytes: Uint8Array, path: string) {
-    this.bytes = bytes;
+    // Never a Buffer, whose slice() would be a view that keeps the file's bytes in memory.
+    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.path = path;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -102,7 +101,9 @@ export class PickleReader {
   /** The bytes up to the next line feed, which is passed over. */
   line(): Uint8Array {
     const end = this.bytes.indexOf(0x0a, this.position);
-    if (end < 0) this.refuse("a line is wanted, and no line feed follows");
+    if (end < 0) {
+      this.refuse(`no line feed ends a line in the ${this.bytes.length - this.position} bytes that are left`);
+    }
     const line = this.take(end - this.position);
     this.position++;
     return line;

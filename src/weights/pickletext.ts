@@ -1,5 +1,10 @@
 // Numbers and texts as pickles write them: protocol 0's lines, and integers of any length.
-import { LONGEST_INTEGER, type PickleReader, shown } from "./picklereader.ts";
+import { type PickleReader, shown } from "./picklereader.ts";
+
+/** Bytes of the longest integer: no number of a checkpoint has more than eight, and long ones take long to convert. */
+const LONGEST_INTEGER = 1024;
+/** Digits of the longest. */
+const MOST_DIGITS = 2500;
 
 /** A number where it is exact, a bigint beyond. */
 function exact(value: bigint): number | bigint {
@@ -26,8 +31,8 @@ export function asciiLine(reader: PickleReader): string {
 /** A decimal integer, exact. */
 export function decimalInteger(reader: PickleReader, text: string): number | bigint {
   if (!/^[+-]?\d+$/.test(text)) reader.refuse(`"${shown(text)}" stands where a decimal integer is wanted`);
-  if (text.length > 2 * LONGEST_INTEGER) {
-    reader.refuse(`an integer has ${text.length} digits, and ${2 * LONGEST_INTEGER} are the limit`);
+  if (text.length > MOST_DIGITS) {
+    reader.refuse(`an integer has ${text.length} digits, and ${MOST_DIGITS} are the limit`);
   }
   return exact(BigInt(text.replace("+", "")));
 }

@@ -1,6 +1,7 @@
 // Python's own classes that are plain data once built: dictionaries and lists by other names, bytes, paths, namespaces.
 import { PickleGlobal, type PickleSpot } from "./pickleglobal.ts";
 import { kindOf } from "./picklemachine.ts";
+import { isRunner } from "./torchnames.ts";
 import { type TorchValue, Unbuilt } from "./torchvalue.ts";
 
 type Make = NonNullable<PickleGlobal["make"]>;
@@ -119,7 +120,7 @@ function reconstructed([made, , state]: readonly TorchValue[], spot: PickleSpot)
  */
 function member([owner, name]: readonly TorchValue[], spot: PickleSpot): TorchValue {
   const known = owner instanceof Unbuilt && owner.name.length < 500;
-  if (!known || typeof name !== "string" || !/^(?!__)\w{1,100}$/.test(name)) {
+  if (!known || typeof name !== "string" || !/^(?!__)\w{1,100}$/.test(name) || isRunner(name)) {
     spot.refuse(
       `it takes an attribute of ${kindOf(owner ?? null)} by builtins.getattr, which weights have no need of`,
       "nothing was run; if the source is trusted, load it in Python and save its state_dict alone",

@@ -74,13 +74,14 @@ function refuseName(module: string, name: string, allow: readonly string[], spot
   }
   if (allow.includes(whole)) return;
   const mend = UNREADABLE.find(([pattern]) => pattern.test(whole))?.[1];
+  if (mend) spot.refuse(`it names "${said}", which is not read here`, mend);
   spot.refuse(
     `it names "${said}", which is not among the classes that are known to be harmless`,
-    `nothing was run; ${mend ?? `if the source is trusted, --allow ${said} leaves such objects out`}`,
+    `nothing was run; if the source is trusted, --allow ${said} leaves such objects out`,
   );
 }
 
-/** Kinds of tensors that are not read, each with its mend. */
+/** Kinds of tensors and of files that are not read, each with its mend. */
 const UNREADABLE: readonly (readonly [RegExp, string])[] = [
   [/^torch\._utils\._rebuild_(sparse|nested)/, "save the tensor dense: tensor.to_dense()"],
   [/^torch\._utils\._rebuild_qtensor$|^torch\.Q/, "save the tensor as numbers: tensor.dequantize()"],

@@ -38,7 +38,9 @@ const NUMPY =
 /** True if objects of this name are known, and known to be of no use here. */
 export function isLeftUnbuilt(module: string, name: string): boolean {
   const whole = `${module}.${name}`;
-  if (SINGLE.has(whole) || FUNCTIONS.test(whole) || NUMPY.test(whole)) return true;
+  if (SINGLE.has(whole)) return true;
+  if (name.split(".").some(isRunner)) return false; // what a known module has imported itself
+  if (FUNCTIONS.test(whole) || NUMPY.test(whole)) return true;
   return CLASS.test(name) && PACKAGES.some((known) => module === known || module.startsWith(`${known}.`));
 }
 
@@ -52,18 +54,23 @@ const RUNS = new Set(
     "operator _operator types inspect ast compileall py_compile distutils setuptools",
   ].flatMap((names) => names.split(" ")),
 );
-const RUNNING_NAMES: ReadonlySet<string> = new Set([
-  ..."eval exec execfile compile __import__ open input getattr setattr delattr globals locals vars apply breakpoint"
-    .split(" ")
-    .map((name) => `builtins.${name}`),
-]);
+const RUNNING_BUILTINS = new Set(
+  "eval exec execfile compile __import__ open input getattr setattr delattr globals locals vars apply breakpoint".split(
+    " ",
+  ),
+);
+
+/** True of the names, without what they are within, that lead to code: modules and functions of Python itself. */
+export function isRunner(name: string): boolean {
+  return RUNS.has(name) || RUNNING_BUILTINS.has(name) || /^(system|popen|Popen|spawn\w*)$/.test(name);
+}
 
 /** True if a call of this name can run what somebody else wrote: no weights need it, and no permission admits it. */
 export function runsCode(module: string, name: string): boolean {
   const whole = `${module}.${name}`;
   return (
     RUNS.has(module.split(".")[0]!) ||
-    RUNNING_NAMES.has(whole) ||
+    (module === "builtins" && RUNNING_BUILTINS.has(name)) ||
     /^torch\.(hub|utils\.cpp_extension)\b/.test(whole)
   );
 }

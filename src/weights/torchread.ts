@@ -122,7 +122,7 @@ type Units = Uint8Array | Uint16Array | Uint32Array;
 
 function unitsOf(bytes: Uint8Array, unit: number): Units {
   if (unit === 1) return bytes;
-  const { buffer, byteOffset, byteLength } = bytes.byteOffset % unit ? bytes.slice() : bytes;
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % unit ? new Uint8Array(bytes) : bytes;
   return unit === 2
     ? new Uint16Array(buffer, byteOffset, byteLength / 2)
     : new Uint32Array(buffer, byteOffset, byteLength / 4);

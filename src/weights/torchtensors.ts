@@ -56,14 +56,6 @@ const STORAGES: ReadonlyMap<string, Dtype> = new Map(
   ]),
 );
 
-/**
- * The element type that a class of storage or tensor stands for ("torch.FloatStorage", "torch.FloatTensor"), if it is
- * one of ours.
- */
-export function dtypeOfClass(name: string): Dtype | undefined {
-  return STORAGES.get(name.replace(/Tensor$/, "Storage"));
-}
-
 /** Reads persistent ids; a key keeps the type and length that it first has. */
 export function storageReader(path: string): StorageReader {
   const known = new Map<string, TorchStorage>();
@@ -134,6 +126,7 @@ export const tensorClasses: ReadonlyMap<string, PickleGlobal> = new Map(
       Array.isArray(sizes) ? sizes : spot.refuse(`a torch.Size is to be made of ${kindOf(sizes ?? null)}`),
     ),
     new PickleGlobal("torch.device", device),
+    new PickleGlobal("torch.torch_version.TorchVersion", version),
     ...["torch.serialization._get_layout", "torch.Tensor", "torch.layout", "torch.dtype"].map(named),
     ...["strided", "contiguous_format", "preserve_format", "channels_last"].map((n) => named(`torch.${n}`)),
     ...[...STORAGES.keys()].map((name) => named(name.replace(/Storage$/, "Tensor"))),
@@ -214,6 +207,11 @@ function parameter([data]: readonly TorchValue[], spot: PickleSpot): TorchValue 
 function subclass([make, , args]: readonly TorchValue[], spot: PickleSpot): TorchValue {
   if (!Array.isArray(args)) spot.refuse(`${kindOf(args ?? null)} stands for a tensor's arguments`);
   return spot.call(make ?? null, args);
+}
+
+/** torch.__version__, a text with a comparison of its own. */
+function version([text]: readonly TorchValue[], spot: PickleSpot): TorchValue {
+  return typeof text === "string" ? text : spot.refuse(`a version is to be made of ${kindOf(text ?? null)}`);
 }
 
 /** "cuda:0", from its type and perhaps its index. */

@@ -1,5 +1,5 @@
 // The check that every tensor of a file passes before it exists: a view that lies within its storage.
-import { bytesOf } from "./source.ts";
+import { shown } from "./picklereader.ts";
 import { type TorchStorage, TorchTensor } from "./torchvalue.ts";
 
 /**
@@ -61,19 +61,14 @@ export function elementsOf({ shape }: TorchTensor): number {
   return shape.reduce((product, n) => product * n, 1);
 }
 
-/** Bytes of a tensor in C order. */
-export function byteLengthOf(tensor: TorchTensor): number {
-  return elementsOf(tensor) * bytesOf[tensor.dtype];
-}
-
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function said(value: unknown): string {
   if (Array.isArray(value)) {
-    const some = value.slice(0, 8).map((item) => (typeof item === "object" ? "?" : String(item)));
+    const some = value.slice(0, 8).map((item) => (typeof item === "object" ? "?" : shown(String(item))));
     return `[${some}${value.length > 8 ? ",..." : ""}]`;
   }
-  return typeof value === "object" ? "no numbers" : String(value);
+  return typeof value === "object" ? "no number" : shown(String(value));
 }

@@ -54,8 +54,9 @@ export async function zipMembers(
   const { path } = file;
   const fail = (error: Error): never => {
     if (error instanceof ClimaxError) throw error;
-    const cutOff = /^(End of central directory|Invalid comment length)/.test(error.message);
-    return damagedZip(path, cutOff ? "its directory, which stands at the end, is missing" : error.message);
+    const noEnd = /^(End of central directory|Invalid comment length)/.test(error.message);
+    const what = "its directory does not stand at its end: it is cut off, or something was appended";
+    return damagedZip(path, noEnd ? what : error.message);
   };
   const zip = await fromRandomAccessReaderPromise(new FileReader(file), file.size, {
     decodeStrings: false, // names are judged here, as they are

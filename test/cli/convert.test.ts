@@ -1,4 +1,5 @@
 /** climax convert, as typed: PyTorch weights in, checkpoints, PyTorch files and ONNX out, and all the ways back. */
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -247,6 +248,8 @@ describe("bare weights", () => {
     const { info, close } = await openCheckpoint(out);
     await close();
     expect(info.variables).toHaveLength(41);
+    const sum = createHash("sha256").update(readFileSync(bare)).digest("hex");
+    expect(info.provenance.importedFrom).toMatchObject({ path: "bare.ckpt", epoch: 3, sha256: sum });
     expect(info.model.variables).toEqual(default48);
   });
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { doctorCommand } from "../../src/cli/doctor.ts";
 import { bytes, findProblems, inspectMachine, type Machine, packageVersion } from "../../src/cli/machine.ts";
-import { version } from "../../src/version.ts";
 import { softwareMissing } from "../../src/engine/software.ts";
+import { version } from "../../src/version.ts";
 import { eccodesInstalled } from "../support/eccodes.ts";
 
 afterEach(() => {

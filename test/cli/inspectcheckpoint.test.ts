@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { reportSchema } from "../../src/cli/inspectcheckpoint.ts";
+import { regularGrid } from "../../src/grid/grid.ts";
 import { writeSafetensors } from "../../src/model/safetensors.ts";
 import { writeTorchCheckpoint } from "../../src/weights/torchwrite.ts";
 import { climax } from "../support/climax.ts";
@@ -87,12 +88,32 @@ describe("beside fields", () => {
     expect(out).toMatch(
       /^ {2}\S+fewer\.nc +has 1 of 3 inputs, not orography, temperature_850; on its grid$/m,
     );
+    const names = ["lattitude", "relative_humidity_500"];
+    await (
+      await writeToyCheckpoint(at("humid.safetensors"), {
+        names,
+        inputs: names,
+        outputs: ["relative_humidity_500"],
+      })
+    ).close();
+    const humid = await writeToyStates(at("humid.nc"), {
+      names: ["temperature_500", "specific_humidity_500"],
+    });
+    const { out: made } = await climax("inspect", humid, at("humid.safetensors"));
+    expect(made).toMatch(
+      /humid\.nc +fits: has all 2 inputs, 2 of them derived \(lattitude, relative_humidity_500\); on its grid$/m,
+    );
+    const other = await writeToyStates(at("other.nc"), { grid: regularGrid(30) });
+    expect((await climax("inspect", other, toy)).out).toMatch(
+      /other\.nc +has all 3 inputs; on another grid, 6 x 12, 30 degrees; wanted 8 x 16, 22\.5 degrees: climax regrid$/m,
+    );
     const { fits } = reportSchema.parse(JSON.parse((await climax("inspect", states, toy, "--json")).out));
     expect(fits).toEqual([
       {
         checkpoint: toy,
         data: states,
         inputs: 3,
+        derived: [],
         lacks: [],
         sameGrid: true,
         dataGrid: "8 x 16, 22.5 degrees",

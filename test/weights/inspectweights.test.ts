@@ -3,7 +3,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { weightsText } from "../../src/cli/inspectcheckpointtext.ts";
+import { hash32 } from "../../src/data/hash.ts";
 import { default48 } from "../../src/data/variables.ts";
+import { ClimaxError } from "../../src/errors.ts";
 import { writeCheckpoint } from "../../src/model/checkpoint.ts";
 import { NetworkConfig, networkOf } from "../../src/model/network.ts";
 import { openSafetensors, writeSafetensors } from "../../src/model/safetensors.ts";
@@ -197,6 +200,15 @@ describe("bare weights", () => {
     );
   });
 
+  test("a grid that is not twice as wide as high cannot be seen", async () => {
+    const found = await inspectWeights(await torch("square.ckpt", { ...small, gridShape: [8, 8] }));
+    expect(found.grid).toBeNull();
+    expect(found.network!.unseen).toContain(
+      "not in the file, and needed: --source.grid-shape H,W (16 patches of 2 x 2 points)",
+    );
+    expect(found.next.commands[0]).toContain(" --source.grid-shape H,W ");
+  });
+
   test("what lies beside them is believed, and need not be given", async () => {
     const path = await torch("beside.ckpt", small);
     writeFileSync(
@@ -362,6 +374,37 @@ test("weights are known by their content, not their names", async () => {
   expect(await looks("graph.bin")).toBe("onnx");
   for (const name of ["array.safetensors", "text.ckpt", "empty.ckpt", "folder.ckpt", "nowhere.ckpt"])
     expect(await looks(name)).toBeUndefined();
+});
+
+test("a file with bytes changed is described or refused, and its text is never obeyed", async () => {
+  await (await writeToyCheckpoint(at("sound.safetensors"))).close();
+  const files = [at("sound.safetensors"), await torch("sound.ckpt", small, { note: "a text" })];
+  const outcomes = { described: 0, refused: 0 };
+  for (const [f, file] of files.entries()) {
+    const whole = readFileSync(file);
+    for (let k = 0; k < 60; k++) {
+      const bytes = Buffer.from(whole);
+      // The header lies in front, a zip's directory at the end.
+      const places = [bytes.length, 4000, 60].map(
+        (range) => hash32(f, k, range) % Math.min(range, bytes.length),
+      );
+      for (const place of [places[0]!, places[1]!, bytes.length - 1 - places[2]!]) {
+        if (hash32(f, k, place) % 3 > 0) bytes[place]! ^= 1 << (hash32(f, k, place, 1) % 8);
+      }
+      writeFileSync(at("changed"), bytes);
+      try {
+        const found = await inspectWeights(at("changed"));
+        weightsSchema.parse(JSON.parse(JSON.stringify(found)));
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+        expect(weightsText(found, true)).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+        outcomes.described++;
+      } catch (error) {
+        expect(error).toBeInstanceOf(ClimaxError);
+        outcomes.refused++;
+      }
+    }
+  }
+  expect(Math.min(...Object.values(outcomes))).toBeGreaterThan(10); // both were tried
 });
 
 const reference = join("..", "shared", "reference");

@@ -83,7 +83,7 @@ describe("values", () => {
   });
 
   test("bytes are copies: the file's buffer can go", () => {
-    const bytes = assemble(["SHORT_BINBYTES", u8(1), [7]], "STOP");
+    const bytes = Buffer.from(assemble(["SHORT_BINBYTES", u8(1), [7]], "STOP"));
     const { value } = unpickle(bytes, options);
     bytes.fill(0);
     expect(value).toEqual(Uint8Array.of(7));
@@ -222,12 +222,12 @@ describe("refusals name the path, the byte and what was found", () => {
     [
       "many digits",
       [["INT", line("1".repeat(3000))]],
-      "0, an integer has 3000 digits, and 2048 are the limit",
+      "0, an integer has 3000 digits, and 2500 are the limit",
     ],
     ["no digits", [["INT", line("1e3")]], '0, "1e3" stands where a decimal integer is wanted'],
     ["no float", [["FLOAT", line("0x10")]], '0, "0x10" stands where a floating-point number is wanted'],
     ["no index", [["GET", line("-1")]], '0, "-1" stands where an index of the memo is wanted'],
-    ["no line feed", [["INT", utf8("123")]], "0, a line is wanted, and no line feed follows"],
+    ["no line feed", [["INT", utf8("123")]], "0, no line feed ends a line in the 3 bytes that are left"],
     [
       "no quotes",
       [["STRING", line("abc")]],
@@ -362,7 +362,7 @@ describe("bombs", () => {
     expect(refused(...laughs, "STOP")).toContain(`it has more than ${MOST_WORK} values`);
   });
 
-  test("four many opcodes are enough, whatever the file's size", () => {
+  test("four million opcodes are enough, whatever the file's size", () => {
     const bytes = new Uint8Array(MOST_WORK + 2);
     for (let i = 0; i < bytes.length; i += 2)
       bytes.set([opcodes.NONE, opcodes.POP].slice(0, bytes.length - i), i);

@@ -116,6 +116,11 @@ describe("Python's own classes become plain data", () => {
     ],
     ["a device", call("torch", "device", [text("cuda")], [int(1)]), "cuda:1"],
     ["a device without index", call("torch", "device", [text("cpu")]), "cpu"],
+    [
+      "torch.__version__",
+      newObject("torch.torch_version", "TorchVersion", [text("2.1.0+cu118")]),
+      "2.1.0+cu118",
+    ],
     ["a torch.Size", call("torch", "Size", ints(2, 3)), [2, 3]],
   ])("%s", (_, ops, value) => {
     const read = load(ops);
@@ -247,6 +252,9 @@ describe("what is known and of no use is left unbuilt, and named once", () => {
     expect(refused(call("builtins", "getattr", scheduler, [text("__globals__")]))).toBe(
       found('"torch.optim.lr_scheduler.OneCycleLR"'),
     );
+    expect(refused(call("builtins", "getattr", scheduler, [text("system")]))).toBe(
+      found('"torch.optim.lr_scheduler.OneCycleLR"'),
+    );
     const method = call("builtins", "getattr", newObject("torch.optim.lr_scheduler", "OneCycleLR"), [
       text("a"),
     ]);
@@ -294,6 +302,12 @@ describe("everything else is refused by name", () => {
       "Net",
       "if the source is trusted, --allow somebody.models.Net leaves such objects out",
     ],
+    ["climax.arch", "os", "if the source is trusted, --allow climax.arch.os leaves such objects out"],
+    [
+      "lightning.pytorch.cli",
+      "Popen",
+      "if the source is trusted, --allow lightning.pytorch.cli.Popen leaves such objects out",
+    ],
     ["torch", "load", "if the source is trusted, --allow torch.load leaves such objects out"],
     [
       "torch.optim",
@@ -310,6 +324,13 @@ describe("everything else is refused by name", () => {
       "__proto__",
       "if the source is trusted, --allow constructor.__proto__ leaves such objects out",
     ],
+  ])("%s.%s", (module, name, mend) => {
+    expect(refused([global(module, name)])).toBe(
+      `it names "${module}.${name}", which is not among the classes that are known to be harmless | nothing was run; ${mend}`,
+    );
+  });
+
+  test.each<[string, string, string]>([
     ["torch._utils", "_rebuild_sparse_tensor", "save the tensor dense: tensor.to_dense()"],
     ["torch._utils", "_rebuild_qtensor", "save the tensor as numbers: tensor.dequantize()"],
     ["torch._utils", "_rebuild_device_tensor_from_numpy", "save the tensor from the CPU: tensor.cpu()"],
@@ -319,9 +340,10 @@ describe("everything else is refused by name", () => {
       "Net",
       "it is TorchScript: load it with torch.jit.load and save its state_dict() with torch.save",
     ],
-  ])("%s.%s", (module, name, mend) => {
+    ["torch.storage", "_load_from_bytes", "write the file with torch.save instead of pickle.dump"],
+  ])("%s.%s is not read, and says what to save instead", (module, name, mend) => {
     expect(refused([global(module, name)])).toBe(
-      `it names "${module}.${name}", which is not among the classes that are known to be harmless | nothing was run; ${mend}`,
+      `it names "${module}.${name}", which is not read here | ${mend}`,
     );
   });
 
@@ -567,6 +589,11 @@ describe("tensors", () => {
       "a tensor of shape [2] with strides [1] from element 2 reaches element 3 of a storage of 3 (F32)",
     ],
     ["a negative offset", view(-1, [1], [1]), "a tensor begins at element -1"],
+    [
+      "texts for sizes",
+      rebuilt("tensor", f32, [int(0)], tuple([text("\u001b[2J")], ["NONE"]), ints(1)),
+      "the shape of a tensor is [\\u{1b}[2J,?]",
+    ],
     ["a negative stride", view(5, [2], [-1]), "the list of strides of a tensor is [-1]"],
     ["a negative size", view(0, [-2], [1]), "the shape of a tensor is [-2]"],
     [

@@ -201,6 +201,14 @@ describe("is refused:", () => {
     expect(await refusalOf(readAll(zipBytes([pkl, stored], { count: 1 })))).toMatch(/overlaps|no member/);
   });
 
+  test("a copy that was cut off, and one with bytes behind", async () => {
+    const whole = zipBytes([pkl, stored]);
+    for (const bytes of [whole.subarray(0, -30), Buffer.concat([whole, new Uint8Array(3)])])
+      expect(await refusalOf(readAll(bytes))).toBe(
+        `checkpoint: ${path} is no sound PyTorch file (a zip archive): its directory does not stand at its end: it is cut off, or something was appended | copy or download it again; if it was just written, the program that wrote it was cut off`,
+      );
+  });
+
   test("a directory that begins nowhere", async () => {
     for (const directory of [2 ** 31, 1])
       expect(await refusalOf(readAll(zipBytes([pkl, stored], { directory })))).toContain(
