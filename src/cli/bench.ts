@@ -1,4 +1,7 @@
-/** `climax bench data`: whether this machine reads a prepared set as fast as training asks for it. */
+/**
+ * `climax bench data`: whether this machine reads a prepared set as fast as training asks for it; `allreduce` is in a
+ * file of its own.
+ */
 import { availableParallelism, totalmem } from "node:os";
 import { z } from "zod";
 import { ClimaxError, unknownName } from "../errors.ts";
@@ -16,12 +19,17 @@ import { openSet, type PreparedSet } from "../sets/prepared.ts";
 import { batchBytes, type Recipe, sourceOf } from "../sets/recipe.ts";
 import { type Demand, demandOf } from "./benchdemand.ts";
 import { type Context, command } from "./command.ts";
+import { kebab } from "./flags.ts";
 import { interruptible } from "./interrupt.ts";
 import { bytes as bytesText } from "./machine.ts";
+import { mpiField } from "./ranks.ts";
 import { table } from "./table.ts";
 
 const config = z.strictObject({
-  what: z.array(z.string()).min(1).describe('what to measure: "data", and the folder of a prepared set'),
+  what: z
+    .array(z.string())
+    .min(1)
+    .describe('what to measure: "data" and the folder of a prepared set, or "allreduce"'),
   batchSize: z.int().positive().default(16).describe("samples of a batch"),
   leads: z
     .array(z.number().positive())
@@ -48,26 +56,41 @@ const config = z.strictObject({
     .optional()
     .describe("of a run: the speed in the log.jsonl beside it is then what has to be kept up with")
     .meta({ value: "FILE" }),
+  sizes: z
+    .array(z.int().positive().multipleOf(4))
+    .min(1)
+    .optional()
+    .describe("bytes of the arrays that ranks add up; 4 to 64 Mi unless given")
+    .meta({ value: "N,..." }),
+  mpi: mpiField,
 });
 type Config = z.output<typeof config>;
 
 export const benchCommand = command({
   name: "bench",
-  summary: "measure whether a prepared set is read as fast as training asks for it",
+  summary: "measure how fast a prepared set is read, or how fast ranks add up arrays",
   description:
     "data: reads a prepared set from end to end, then single states in random order, then batches with as many loading " +
     "threads as --workers says, and compares with what training asks for. What the operating system keeps in memory " +
-    "is read from there; the table says so.",
+    "is read from there; the table says so. allreduce: under mpirun or srun, adds up float32 arrays of several sizes over " +
+    "all ranks, as training does with gradients, and shows latency and bandwidth.",
   examples: [
     "climax bench data sets/era5",
     "climax bench data sets/era5 --batch-size 32 --workers 0,1,2,4 --seconds 10",
     "climax bench data sets/era5 --checkpoint runs/pretrain/last.safetensors",
+    "mpirun -n 4 climax bench allreduce --sizes 4,1048576,67108864",
   ],
-  positional: { key: "what", name: "data SET", variadic: true },
+  positional: { key: "what", name: "data SET | allreduce", variadic: true },
   config,
   run: async (given, context) => {
     const [what = "", dir, ...more] = given.what;
-    if (what !== "data") unknownName("bench", what, ["data"]);
+    if (what !== "data" && what !== "allreduce") unknownName("bench", what, ["data", "allreduce"]);
+    refuseOthers(what, given);
+    if (what === "allreduce") {
+      const { benchAllreduce } = await import("./benchallreduce.ts");
+      const { sizes = usualSizes, seconds, mpi: library } = given;
+      return benchAllreduce({ library, sizes, seconds }, context);
+    }
     if (dir === undefined || more.length > 0)
       throw new ClimaxError(
         "config",
@@ -83,6 +106,25 @@ export const benchCommand = command({
     }
   },
 });
+
+/** Bytes: a step's small messages, then what gradients may be cut into. */
+const usualSizes = [4, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+
+/** Throws a `config` error for words and flags of the other bench. */
+function refuseOthers(what: "data" | "allreduce", given: Config): void {
+  const own = {
+    data: ["leads", "workers", "prefetch", "stepSeconds", "checkpoint"],
+    allreduce: ["sizes", "mpi"],
+  } as const;
+  const [flag] = own[what === "data" ? "allreduce" : "data"].filter((key) => given[key] !== undefined);
+  const word = what === "allreduce" ? given.what[1] : undefined;
+  if (flag === undefined && word === undefined) return;
+  throw new ClimaxError(
+    "config",
+    `bench ${what} takes no ${word ?? `--${kebab(flag!)}`}`,
+    what === "data" ? "write climax bench data SET" : "write mpirun -n 4 climax bench allreduce",
+  );
+}
 
 async function measure(
   set: PreparedSet,

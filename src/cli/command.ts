@@ -2,12 +2,15 @@
 import { Command as Commander, CommanderError, Option } from "commander";
 import type { z } from "zod";
 import { ClimaxError } from "../errors.ts";
+import type { World } from "../parallel/world.ts";
 import {
+  choices,
   type Flag,
   flagsOf,
   fromText,
   helpLine,
   isBoolean,
+  isSwitch,
   type JsonSchema,
   jsonSchema,
   kebab,
@@ -27,10 +30,12 @@ export interface Context {
   readonly quiet: boolean;
   /** The command as typed, for provenance: `climax regrid a.nc --res 5.625 -o b.nc`. */
   readonly commandLine: string;
+  /** The ranks to work in, whatever a launcher says: a step of a command that shares its work may be for one of them. */
+  readonly world?: World | undefined;
 }
 
 /** Who hears what a command says, in place of the terminal. */
-export type Voice = Pick<Context, "print" | "info" | "warn">;
+export type Voice = Pick<Context, "print" | "info" | "warn" | "world">;
 
 export interface CommandSpec<Config extends z.ZodType> {
   readonly name: string;
@@ -143,6 +148,13 @@ function makeParser(spec: CommandSpec<z.ZodType>, schema: JsonSchema, flags: rea
     const group = flag.path.length > 1 ? heading(flag, schema) : "Flags:";
     if (isBoolean(flag.schema)) {
       parser.addOption(new Option(`${letter}--${flag.name}`, helpLine(flag)).helpGroup(group));
+      parser.addOption(new Option(`--no-${flag.name}`).hideHelp());
+    } else if (isSwitch(flag.schema)) {
+      const option = new Option(
+        `${letter}--${flag.name} [${choices(flag.schema).join("|")}]`,
+        helpLine(flag),
+      );
+      parser.addOption(option.argParser(collect(flags)).helpGroup(group));
       parser.addOption(new Option(`--no-${flag.name}`).hideHelp());
     } else {
       const option = new Option(`${letter}--${flag.name} <${placeholder(flag.schema)}>`, helpLine(flag));

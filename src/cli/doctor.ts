@@ -6,6 +6,7 @@ import { read, tensor } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
 import { EccodesMissing, loadEccodes } from "../files/eccodes.ts";
 import { matmul } from "../ops/matmul.ts";
+import { launchedBy } from "../parallel/launcher.ts";
 import { version } from "../version.ts";
 import { command } from "./command.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type Problem,
   packageVersion,
 } from "./machine.ts";
+import { mpiField } from "./ranks.ts";
 import { table } from "./table.ts";
 
 interface AdapterReport {
@@ -33,7 +35,7 @@ interface AdapterReport {
   readonly subgroupMatrices: readonly string[];
 }
 
-interface Trial {
+export interface Trial {
   /** The adapter that a run would use. */
   readonly adapter: string;
   readonly kind: "hardware" | "software";
@@ -42,7 +44,7 @@ interface Trial {
   readonly milliseconds: number;
 }
 
-interface Report {
+export interface Report {
   /** eccodes: null where it is not installed. */
   readonly versions: { climax: string; node: string; webgpu: string; eccodes: string | null };
   readonly machine: Machine;
@@ -75,6 +77,7 @@ export const doctorCommand = command({
     "climax doctor",
     "climax doctor --adapter swiftshader",
     "climax doctor --json > machine.json",
+    "mpirun -n 4 climax doctor   # MPI, and every rank with its host and adapter",
     "climax doctor --reference reference/   # every case of the reference implementation on this adapter",
   ],
   allowConfigFile: false,
@@ -90,22 +93,35 @@ export const doctorCommand = command({
       .optional()
       .describe("folder of reference cases to compute on the adapter and compare, instead of the report")
       .meta({ value: "DIR" }),
+    mpi: mpiField,
     json: z.boolean().default(false).describe("print JSON"),
   }),
 
-  async run({ adapter, reference, json }, context) {
+  async run({ adapter, reference, mpi, json }, context) {
     if (reference !== undefined) {
       const { runReference } = await import("./doctorreference.ts");
       return runReference(reference, context, { adapter, json });
     }
+    if (mpi !== undefined || launchedBy()) {
+      const { inspectRanks } = await import("./doctorranks.ts");
+      return inspectRanks(mpi, (turn) => examine(adapter, turn), context, json);
+    }
     const report = await examine(adapter);
     context.print(json ? JSON.stringify(report, null, 2) : describe(report));
-    const { trial, problems } = report;
-    return trial && trial.relativeError <= TOLERANCE && !problems.some(({ fatal }) => fatal) ? 0 : 1;
+    return isWell(report) ? 0 : 1;
   },
 });
 
-async function examine(wanted: string | undefined): Promise<Report> {
+/** Whether something can run here, and computes what it should. */
+export function isWell({ trial, problems }: Pick<Report, "trial" | "problems">): boolean {
+  return isRight(trial) && !problems.some(({ fatal }) => fatal);
+}
+
+export function isRight(trial: Trial | undefined): boolean {
+  return trial !== undefined && trial.relativeError <= TOLERANCE;
+}
+
+async function examine(wanted: string | undefined, turn?: number): Promise<Report> {
   const machine = inspectMachine();
   const problems: Problem[] = [];
   const refused = (error: unknown) => {
@@ -119,7 +135,9 @@ async function examine(wanted: string | undefined): Promise<Report> {
   let trial: Trial | undefined;
   // An adapter that was asked for and is not there is the user's to mend, not the machine's.
   if (adapters && adapters.length > 0) {
-    trial = await (wanted === undefined ? tryAdapter().catch(refused) : tryAdapter(wanted));
+    trial = await (wanted === undefined
+      ? tryAdapter(undefined, turn).catch(refused)
+      : tryAdapter(wanted, turn));
   }
   if (trial && trial.relativeError > TOLERANCE) {
     problems.unshift({
@@ -153,8 +171,8 @@ function eccodesVersion(): string | null {
 }
 
 /** Multiplies [65, 96] by [96, 70] on the adapter that a run would use, and by hand in float64. */
-async function tryAdapter(adapter?: string): Promise<Trial> {
-  const gpu = await openGpu({ adapter });
+async function tryAdapter(adapter?: string, turn?: number): Promise<Trial> {
+  const gpu = await openGpu({ adapter, turn });
   const [M, K, N] = [65, 96, 70]; // sizes on neither side of a tile's edge
   const a = Float32Array.from({ length: M * K }, (_, i) => Math.sin(i));
   const b = Float32Array.from({ length: K * N }, (_, i) => Math.cos(3 * i));
@@ -200,7 +218,7 @@ function reportOf({ name, backend, kind, driver, origin, adapter }: AdapterEntry
   };
 }
 
-function describe({ versions, machine, adapters, trial, problems }: Report): string {
+export function describe({ versions, machine, adapters, trial, problems }: Report): string {
   const parts = [
     table(
       [

@@ -1,13 +1,16 @@
 // climax downscale: from coarse fields to the fine ones of the same time, by a trained network or by interpolation.
 import { z } from "zod";
 import { parseLead } from "../data/leadtime.ts";
+import type { Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { inputsOf } from "../infer/inputs.ts";
 import { coarsenStates } from "../infer/regridstates.ts";
 import { openStates, pickTimes, type States } from "../infer/states.ts";
+import type { Checkpoint } from "../model/checkpoint.ts";
 import { type Context, command } from "./command.ts";
 import { downscaleByInterpolation, downscaleByNetwork } from "./downscaling.ts";
-import { refuseToReplace, withCheckpoints } from "./inference.ts";
+import { makeShared, mergeOutput, shareFields } from "./forecastshares.ts";
+import { needInput, refuseToReplace, withCheckpoints } from "./inference.ts";
 
 export const interpolations = ["nearest", "bilinear", "bicubic"] as const;
 
@@ -21,8 +24,9 @@ const DownscaleConfig = z.strictObject({
   input: z
     .array(z.string())
     .min(1)
+    .optional()
     .describe(
-      "coarse fields: weather files on the grid the checkpoint was trained from, or a prepared set (its test split)",
+      "coarse fields, required without --merge: weather files on the grid the checkpoint was trained from, or a prepared set (its test split)",
     )
     .meta({ value: "PATH" }),
   coarsen: z
@@ -50,8 +54,10 @@ const DownscaleConfig = z.strictObject({
     .enum(["f32", "f16"])
     .default("f32")
     .describe("operands of matrix products, and the weights in the adapter's memory"),
+  ...shareFields,
 });
-export type DownscaleConfig = z.output<typeof DownscaleConfig>;
+/** With an input, which only --merge goes without. */
+export type DownscaleConfig = z.output<typeof DownscaleConfig> & { readonly input: string[] };
 
 export const downscaleCommand = command({
   name: "downscale",
@@ -65,32 +71,43 @@ export const downscaleCommand = command({
     "climax downscale --model bilinear --input coarse.nc --res 1.40625 -o bilinear.nc",
   ],
   config: DownscaleConfig,
-  run: async (config, context) => {
+  run: async (given, context) => {
+    if (given.merge) {
+      const names = (["checkpoint", "model", "input", "res", "time"] as const).filter((key) => given[key]);
+      const flags = names.map((key) => `--${key}`);
+      return await mergeOutput("downscale", given, flags, context);
+    }
+    const config = { ...given, input: needInput(given.input) };
     const paths = [config.checkpoint ?? []].flat();
     checkAsked(paths, config);
     refuseToReplace(config.output, [...paths, ...config.input]);
-    if (config.model !== undefined) {
-      await withInput(config, config.variables, context, (job) =>
-        downscaleByInterpolation(config, job, context),
-      );
-      return;
-    }
-    await withCheckpoints(paths, async (checkpoints) => {
-      const { info, path } = checkpoints[0]!;
-      if (info.task.kind !== "downscaling") {
-        throw new ClimaxError(
-          "config",
-          `${path} was not trained for downscaling`,
-          "climax forecast runs it; climax finetune --task downscaling trains one that does this",
-        );
-      }
-      const wanted = [...new Set(checkpoints.flatMap((checkpoint) => inputsOf(checkpoint.info)))];
-      await withInput(config, wanted, context, (job) =>
-        downscaleByNetwork(config, checkpoints, job, context),
-      );
-    });
+    return await makeShared("downscale", config, context, (share, own) =>
+      config.model !== undefined
+        ? withInput(config, config.variables, own, (job) => downscaleByInterpolation(config, job, share, own))
+        : withCheckpoints(paths, (checkpoints) => byCheckpoints(config, checkpoints, share, own)),
+    );
   },
 });
+
+async function byCheckpoints(
+  config: DownscaleConfig,
+  checkpoints: readonly Checkpoint[],
+  share: Share | undefined,
+  context: Context,
+): Promise<string> {
+  const { info, path } = checkpoints[0]!;
+  if (info.task.kind !== "downscaling") {
+    throw new ClimaxError(
+      "config",
+      `${path} was not trained for downscaling`,
+      "climax forecast runs it; climax finetune --task downscaling trains one that does this",
+    );
+  }
+  const wanted = [...new Set(checkpoints.flatMap((checkpoint) => inputsOf(checkpoint.info)))];
+  return await withInput(config, wanted, context, (job) =>
+    downscaleByNetwork(config, checkpoints, job, share, context),
+  );
+}
 
 /** What is downscaled. */
 export interface CoarseInput {
@@ -104,15 +121,15 @@ async function withInput(
   { input, coarsen, time, every }: DownscaleConfig,
   wanted: readonly string[] | undefined,
   context: Context,
-  work: (coarse: CoarseInput) => Promise<void>,
-): Promise<void> {
+  work: (coarse: CoarseInput) => Promise<string>,
+): Promise<string> {
   const given = await openStates(input, wanted);
   try {
     for (const note of given.notes) context.info(note);
     const coarse = coarsen === undefined ? given : coarsenStates(given, coarsen);
     const step = every === undefined ? undefined : parseLead(every);
     const steps = time || step !== undefined ? pickTimes(given, time, step) : [...given.times.keys()];
-    await work({ given, coarse, steps });
+    return await work({ given, coarse, steps });
   } finally {
     await given.close();
   }

@@ -1,4 +1,6 @@
 // The two ways of climax downscale: by checkpoints, and by interpolation alone.
+
+import type { Share } from "../data/share.ts";
 import { type Gpu, openGpu } from "../engine/device.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { describeGrid, type Grid, makeGrid, regularGrid, sameGrid } from "../grid/grid.ts";
@@ -16,15 +18,17 @@ import type { Context } from "./command.ts";
 import type { CoarseInput, DownscaleConfig } from "./downscale.ts";
 import { counted, modelOf, networkName, originAttributes } from "./inference.ts";
 import { interruptible } from "./interrupt.ts";
-import { duration, progress } from "./progress.ts";
+import { progress } from "./progress.ts";
+import { turnOf } from "./ranks.ts";
 
 /** @throws ClimaxError for inputs that are not what the checkpoints were trained from */
 export async function downscaleByNetwork(
   config: DownscaleConfig,
   checkpoints: readonly Checkpoint[],
   { given, coarse, steps }: CoarseInput,
+  share: Share | undefined,
   context: Context,
-): Promise<void> {
+): Promise<string> {
   const { info } = checkpoints[0]!;
   const outputs = [...new Set(config.variables ?? info.outputs)];
   for (const name of outputs)
@@ -47,7 +51,7 @@ export async function downscaleByNetwork(
   const members = listMembers(checkpoints.length, noEnsemble);
   let gpu: Gpu | undefined;
   try {
-    gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
+    gpu = await openGpu({ adapter: config.adapter, precision: config.precision, turn: turnOf(context) });
     const device = gpu;
     context.info(`adapter   ${gpu.name} (${gpu.kind}), ${gpu.precision}`);
     const attributes = {
@@ -72,7 +76,7 @@ export async function downscaleByNetwork(
         : {}),
     };
     const models = checkpoints.map((checkpoint, i) => modelOf(device, checkpoint, inputs[i]!));
-    await written(config, steps.length * members.length, synthetic, context, (signal, onProgress) =>
+    return await written(steps.length * members.length, share, synthetic, context, (signal, onProgress) =>
       forecast({
         models,
         states,
@@ -82,6 +86,7 @@ export async function downscaleByNetwork(
         missing: config.missing,
         batchSize: config.batchSize,
         output: config.output,
+        share: share && { ...share, settings: settingsOf(config) },
         attributes,
         signal,
         onProgress,
@@ -142,8 +147,9 @@ function downscalingOf({ task }: CheckpointInfo) {
 export async function downscaleByInterpolation(
   config: DownscaleConfig,
   { given, coarse, steps }: CoarseInput,
+  share: Share | undefined,
   context: Context,
-): Promise<void> {
+): Promise<string> {
   const method = config.model!;
   const changing = coarse.variables.filter((name) => !coarse.constants.includes(name));
   const outputs = [...new Set(config.variables ?? changing)];
@@ -166,7 +172,7 @@ export async function downscaleByInterpolation(
     climax_downscaling: made,
     system: method,
   };
-  await written(config, steps.length, states.synthetic, context, (signal, onProgress) =>
+  return await written(steps.length, share, states.synthetic, context, (signal, onProgress) =>
     writeUntrained({
       grid,
       initial: steps.map((step) => states.times[step]!),
@@ -174,6 +180,7 @@ export async function downscaleByInterpolation(
       outputs,
       field: persistenceField(states, steps),
       output: config.output,
+      share: share && { ...share, settings: settingsOf(config) },
       attributes,
       signal,
       onProgress,
@@ -181,23 +188,31 @@ export async function downscaleByInterpolation(
   );
 }
 
-/** Runs `work` with a bar and Ctrl-C, and says what was written. */
+/** What decides the fields beside what the attributes of the file say. */
+function settingsOf({ input, missing, batchSize, precision }: DownscaleConfig): Record<string, string> {
+  return {
+    "the input": input.join(", "),
+    "--missing": missing,
+    "--batch-size": String(batchSize),
+    "--precision": precision,
+  };
+}
+
+/** Runs `work` with a bar and Ctrl-C. @returns what the whole file holds, in words */
 async function written(
-  { output }: DownscaleConfig,
   total: number,
+  share: Share | undefined,
   synthetic: boolean,
   context: Context,
-  work: (signal: AbortSignal, onProgress: (done: number) => void) => Promise<string>,
-): Promise<void> {
-  const started = performance.now();
-  const bar = progress({ label: "downscale", total, quiet: context.quiet });
-  let said: string;
+  work: (signal: AbortSignal, onProgress: (done: number, own: number) => void) => Promise<string>,
+): Promise<string> {
+  let bar: ReturnType<typeof progress> | undefined;
+  const show = (own: number) => (bar ??= progress({ label: "downscale", total: own, quiet: context.quiet }));
+  if (!share) show(total);
   try {
-    said = await interruptible((signal) => work(signal, (done) => bar.update(done)));
+    const said = await interruptible((signal) => work(signal, (done, own) => show(own).update(done)));
+    return `${said}${synthetic ? ", SYNTHETIC" : ""}`;
   } finally {
-    bar.stop();
+    bar?.stop();
   }
-  context.print(
-    `${output}: ${said}${synthetic ? ", SYNTHETIC" : ""}, in ${duration((performance.now() - started) / 1000)}`,
-  );
 }

@@ -1,10 +1,13 @@
 /** `climax evaluate`: scores forecast files of any system, beside persistence, climatology and published rows. */
+import { randomUUID } from "node:crypto";
 import { arch, platform } from "node:os";
+import { resolve } from "node:path";
 import { expandPaths } from "../data/paths.ts";
+import type { Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { finish } from "../eval/finish.ts";
 import { readPart, writePart } from "../eval/partfile.ts";
-import { mergeRuns, type Run, type Share } from "../eval/run.ts";
+import { mergeRuns, type Run } from "../eval/run.ts";
 import { checkOutput, writeWhole } from "../files/wholefile.ts";
 import { toMarkdown } from "../scores/markdown.ts";
 import type { Scores } from "../scores/scoredocument.ts";
@@ -15,6 +18,8 @@ import { type Context, command } from "./command.ts";
 import { type EvaluateConfig, evaluateConfig } from "./evaluateconfig.ts";
 import { choosePublished, printScores } from "./evaluatepage.ts";
 import { measureRun } from "./evaluaterun.ts";
+import { handOver } from "./handover.ts";
+import { inRanks, type RanksAtWork, refuseRanks } from "./ranks.ts";
 import { parseShard } from "./shard.ts";
 
 export const evaluateCommand = command({
@@ -40,23 +45,32 @@ export const evaluateCommand = command({
 
 async function run(config: EvaluateConfig, context: Context): Promise<void> {
   const share = checkInputs(config);
-  const outputs = [config.json, config.csv, config.netcdf, config.markdown, config.part];
-  for (const path of outputs) if (path !== undefined) await checkOutput(path);
-  if (config.report !== undefined) {
-    const { checkReportFolder } = await import("../report/write.ts");
-    await checkReportFolder(config.report);
+  if (config.merge) {
+    refuseRanks("--merge", context);
+    await checkOutputs(config);
+    const found = await mergeFiles(await expandPaths(config.merge));
+    for (const note of found.notes) context.warn(note);
+    return await score(config, found, context);
   }
-  const found = config.merge ? await mergeFiles(config.merge) : await measureRun(config, share, context);
-  if (share) {
-    await writePart(config.part!, found);
-    const forecasts = found.statistics.leads.reduce((sum, { initial }) => sum + initial.length, 0);
-    context.print(
-      `${config.part}: share ${config.shard}, ${forecasts} forecast fields; put the ${share.count} together: ` +
-        "climax evaluate --merge FILE...",
-    );
-    return;
-  }
-  if (config.merge) for (const note of found.notes) context.warn(note);
+  await inRanks(config, context, async (ranks) => {
+    if (ranks.world.rank === 0) await checkOutputs(config);
+    const found = await measureRun(config, ranks.share, ranks.context);
+    if (share) {
+      await writePart(config.part!, found);
+      const forecasts = found.statistics.leads.reduce((sum, { initial }) => sum + initial.length, 0);
+      context.print(
+        `${config.part}: share ${config.shard}, ${forecasts} forecast fields; put the ${share.count} together: ` +
+          "climax evaluate --merge FILE...",
+      );
+      return;
+    }
+    const whole = ranks.world.size > 1 ? await ofAllRanks(config, found, ranks) : found;
+    if (whole) await score(config, whole, ranks.context);
+  });
+}
+
+/** Writes and prints the scores of a run. */
+async function score(config: EvaluateConfig, found: Run, context: Context): Promise<void> {
   const { resamples } = config.bootstrap;
   const scores = finish(found, {
     seasons: config.seasons,
@@ -73,6 +87,29 @@ async function run(config: EvaluateConfig, context: Context): Promise<void> {
   for (const note of scores.document.notes.slice(found.notes.length)) context.warn(note);
   await writeOutputs(config, scores);
   printScores(scores.document, context);
+}
+
+async function checkOutputs(config: EvaluateConfig): Promise<void> {
+  const outputs = [config.json, config.csv, config.netcdf, config.markdown, config.part];
+  for (const path of outputs) if (path !== undefined) await checkOutput(path);
+  if (config.report === undefined) return;
+  const { checkReportFolder } = await import("../report/write.ts");
+  await checkReportFolder(config.report);
+}
+
+/**
+ * What all ranks measured, on rank 0. It goes through files beside the output, or in the working folder where there is
+ * none: maps of error may be too much for messages.
+ */
+async function ofAllRanks(
+  { json, csv, netcdf, markdown, report }: EvaluateConfig,
+  found: Run,
+  ranks: RanksAtWork,
+): Promise<Run | undefined> {
+  const beside = resolve(json ?? csv ?? netcdf ?? markdown ?? report ?? "climax-evaluate");
+  const [token = ""] = await ranks.meet(randomUUID().slice(0, 8)); // rank 0's: two evaluations may go on here at once
+  const own = `${beside}.${token}.share-${ranks.world.rank + 1}-of-${ranks.world.size}`;
+  return await handOver(ranks, own, () => writePart(own, found), mergeFiles);
 }
 
 /** What excludes what. */
@@ -130,8 +167,7 @@ function checkInputs(config: EvaluateConfig): Share | undefined {
   return share;
 }
 
-async function mergeFiles(patterns: readonly string[]): Promise<Run> {
-  const paths = await expandPaths(patterns);
+async function mergeFiles(paths: readonly string[]): Promise<Run> {
   const parts = [];
   for (const path of paths) parts.push({ path, run: await readPart(path) });
   return mergeRuns(parts);

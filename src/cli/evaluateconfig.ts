@@ -6,6 +6,7 @@ import { baselineNames } from "../scores/baselinenames.ts";
 import { definitionNames } from "../scores/definitions.ts";
 import { metricNames } from "../scores/metrics.ts";
 import { seasonNames } from "../scores/reduce.ts";
+import { mpiField } from "./ranks.ts";
 
 export const evaluateConfig = z.strictObject({
   forecast: z
@@ -160,7 +161,10 @@ export const evaluateConfig = z.strictObject({
   shard: z
     .string()
     .optional()
-    .describe("score only this share of the initial times, into --part; --merge puts the shares together")
+    .describe(
+      "score only this share of the initial times, into --part; --merge puts the shares together. Ranks of mpirun or srun " +
+        "share the times by themselves",
+    )
     .meta({ value: "I/N" }),
   part: z.string().optional().describe("write the share to this file").meta({ value: "FILE" }),
   merge: z
@@ -169,6 +173,7 @@ export const evaluateConfig = z.strictObject({
     .optional()
     .describe("files of all shares, in place of forecasts and truth")
     .meta({ value: "PART" }),
+  mpi: mpiField,
   json: z
     .string()
     .optional()

@@ -1,6 +1,7 @@
 /** The first half of `climax evaluate`: opens forecasts and truth, finds what can be scored, and takes its statistics. */
 import { expandFolders } from "../data/folderfiles.ts";
 import { parseLead } from "../data/leadtime.ts";
+import type { Share } from "../data/share.ts";
 import { formatTime } from "../data/time.ts";
 import { unknownName } from "../errors.ts";
 import { alignAll } from "../eval/align.ts";
@@ -11,7 +12,7 @@ import { cellsOf } from "../eval/finish.ts";
 import { landFraction } from "../eval/land.ts";
 import { measure } from "../eval/measure.ts";
 import { remarks } from "../eval/remarks.ts";
-import type { Run, RunFacts, Share } from "../eval/run.ts";
+import type { Run, RunFacts } from "../eval/run.ts";
 import { findSamples } from "../eval/samples.ts";
 import { chooseSeepsClimate } from "../eval/seepsclimate.ts";
 import { checkControl, controlName, type ForecastSystem, openSystems } from "../eval/systems.ts";
@@ -145,7 +146,9 @@ export async function measureRun(
         onProgress: (done) => bar.update(done),
         warn: (text) => {
           said.push(text);
-          bar.log(`warning: ${text}`);
+          // Without a bar, or for rank 0 to pass it on.
+          if (context.quiet || context.world) context.warn(text);
+          else bar.log(`warning: ${text}`);
         },
         signal,
       }),

@@ -95,6 +95,11 @@ export function isBoolean(schema: JsonSchema): boolean {
   return alternatives(schema).every(({ type }) => type === "boolean");
 }
 
+/** Whether a flag may stand alone, or before a word: `--resume`, `--resume auto`. */
+export function isSwitch(schema: JsonSchema): boolean {
+  return !isBoolean(schema) && alternatives(schema).some(({ type }) => type === "boolean");
+}
+
 /** What stands for the value in the help: `N`, `NAME,...`. */
 export function placeholder(schema: JsonSchema): string {
   if (schema.value) return schema.value;
@@ -118,7 +123,7 @@ export function choices(schema: JsonSchema): readonly string[] {
 export function helpLine({ schema, required }: Flag): string {
   const notes: string[] = [];
   const words = choices(schema);
-  if (words.length > 0) notes.push(`one of: ${words.join(", ")}`);
+  if (words.length > 0 && !isSwitch(schema)) notes.push(`one of: ${words.join(", ")}`);
   if (schema.default !== undefined && schema.default !== false && !isEmpty(schema.default))
     notes.push(`default: ${show(schema.default)}`);
   else if (required) notes.push("required");

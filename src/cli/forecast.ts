@@ -3,9 +3,10 @@ import { z } from "zod";
 import { parseLead } from "../data/leadtime.ts";
 import { ClimaxError } from "../errors.ts";
 import { command } from "./command.ts";
+import { makeShared, mergeOutput, shareFields } from "./forecastshares.ts";
 import { forecastTrained } from "./forecasttrained.ts";
 import { forecastUntrained, untrainedNames } from "./forecastuntrained.ts";
-import { refuseToReplace, withCheckpoints } from "./inference.ts";
+import { needInput, refuseToReplace, withCheckpoints } from "./inference.ts";
 
 const ForecastConfig = z.strictObject({
   checkpoint: z
@@ -20,7 +21,10 @@ const ForecastConfig = z.strictObject({
   input: z
     .array(z.string())
     .min(1)
-    .describe("initial states: weather files on the checkpoint's grid, or a prepared set (its test split)")
+    .optional()
+    .describe(
+      "initial states, required without --merge: weather files on the checkpoint's grid, or a prepared set (its test split)",
+    )
     .meta({ value: "PATH" }),
   lead: z
     .array(z.union([z.number(), z.string()]))
@@ -91,8 +95,10 @@ const ForecastConfig = z.strictObject({
     .enum(["f32", "f16"])
     .default("f32")
     .describe("operands of matrix products, and the weights in the adapter's memory"),
+  ...shareFields,
 });
-export type ForecastConfig = z.output<typeof ForecastConfig>;
+/** With an input, which only --merge goes without. */
+export type ForecastConfig = z.output<typeof ForecastConfig> & { readonly input: string[] };
 
 export const forecastCommand = command({
   name: "forecast",
@@ -107,19 +113,27 @@ export const forecastCommand = command({
     "climax forecast --checkpoint best.safetensors --input state.nc --lead 72h --ensemble.members 20 " +
       "--ensemble.noise 0.1 -o ensemble.nc",
     "climax forecast --model climatology-weekly --input set --time 2018 --lead 72h -o weekly.nc",
+    "climax forecast --checkpoint best.safetensors --input set --lead 72h --shard 3/8 -o 72h.nc; climax forecast --merge -o 72h.nc",
   ],
   config: ForecastConfig,
-  run: async (config, context) => {
+  run: async (given, context) => {
+    if (given.merge) {
+      const names = (["checkpoint", "model", "input", "lead", "time"] as const).filter((key) => given[key]);
+      const flags = names.map((key) => `--${key}`);
+      return await mergeOutput("forecast", given, flags, context);
+    }
+    const config = { ...given, input: needInput(given.input) };
     const paths = [config.checkpoint ?? []].flat();
     mustNameOne(paths, config.model);
     refuseToReplace(config.output, [...paths, ...config.input]);
-    if (config.model !== undefined) {
-      await forecastUntrained(config.model, config, leadsOf(config, undefined), context);
-      return;
-    }
-    await withCheckpoints(paths, async (checkpoints) => {
-      const leads = leadsOf(config, checkpoints[0]!.info.task.kind);
-      await forecastTrained(config, checkpoints, leads, context);
+    return await makeShared("forecast", config, context, async (share, own) => {
+      const { model } = config;
+      if (model !== undefined)
+        return await forecastUntrained(model, config, leadsOf(config, undefined), share, own);
+      return await withCheckpoints(paths, async (checkpoints) => {
+        const leads = leadsOf(config, checkpoints[0]!.info.task.kind);
+        return await forecastTrained(config, checkpoints, leads, share, own);
+      });
     });
   },
 });
@@ -138,7 +152,7 @@ function mustNameOne(checkpoints: readonly string[], model: ForecastConfig["mode
 }
 
 /** Hours, ascending; only 0 for what has no lead. */
-function leadsOf({ lead }: ForecastConfig, task: string | undefined): number[] {
+function leadsOf({ lead }: Pick<ForecastConfig, "lead">, task: string | undefined): number[] {
   if (task === "projection") {
     if (!lead) return [0];
     throw new ClimaxError(

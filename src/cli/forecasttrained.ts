@@ -1,5 +1,6 @@
 // Forecasts by checkpoints, as climax forecast makes them: what is checked, said, and written into the file.
 import { formatLead, parseLead } from "../data/leadtime.ts";
+import type { Share } from "../data/share.ts";
 import { type Gpu, openGpu } from "../engine/device.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { forecast } from "../infer/forecast.ts";
@@ -19,18 +20,22 @@ import type { Context } from "./command.ts";
 import type { ForecastConfig } from "./forecast.ts";
 import { counted, modelOf, networkName, originAttributes } from "./inference.ts";
 import { interruptible } from "./interrupt.ts";
-import { duration, progress } from "./progress.ts";
+import { progress } from "./progress.ts";
+import { turnOf } from "./ranks.ts";
 
 /**
  * @param leads  hours, ascending; only 0 for a projection
+ * @param share  which of the batches are made, all without it
+ * @returns      what the whole file holds, in words
  * @throws       ClimaxError for what these checkpoints cannot do
  */
 export async function forecastTrained(
   config: ForecastConfig,
   checkpoints: readonly Checkpoint[],
   leads: readonly number[],
+  share: Share | undefined,
   context: Context,
-): Promise<void> {
+): Promise<string> {
   const { info } = checkpoints[0]!;
   const rollout = rolloutOf(config);
   const ensemble = { ...config.ensemble, lag: config.ensemble.lag.map(parseLead) };
@@ -74,7 +79,7 @@ export async function forecastTrained(
     if (simulated && !states.synthetic) {
       context.warn("the checkpoint was trained on a SYNTHETIC planet: this is no forecast of real weather");
     }
-    gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
+    gpu = await openGpu({ adapter: config.adapter, precision: config.precision, turn: turnOf(context) });
     const device = gpu;
     context.info(`adapter   ${gpu.name} (${gpu.kind}), ${gpu.precision}`);
     const members = listMembers(checkpoints.length, ensemble, rollout);
@@ -88,12 +93,10 @@ export async function forecastTrained(
       })),
       ...makingOf(checkpoints, members, ensemble, rollout),
     };
-    const started = performance.now();
     await interruptible(async (signal) => {
-      const direct = steps.length * leads.length * members.length;
       let bar: ReturnType<typeof progress> | undefined;
       const show = (total: number) => (bar ??= progress({ label: "forecast", total, quiet: context.quiet }));
-      if (!rollout) show(direct);
+      if (!rollout && !share) show(steps.length * leads.length * members.length);
       try {
         await forecast({
           models: checkpoints.map((checkpoint, i) => modelOf(device, checkpoint, inputs[i]!)),
@@ -106,6 +109,7 @@ export async function forecastTrained(
           missing: config.missing,
           batchSize: config.batchSize,
           output: config.output,
+          share: share && { ...share, settings: settingsOf(config, ensemble) },
           attributes,
           signal,
           onProgress: (done, total) => show(total).update(done),
@@ -115,16 +119,28 @@ export async function forecastTrained(
       }
     });
     const projected = info.task.kind === "projection";
-    context.print(
-      `${config.output}: ${outputs.length} variables, ${counted(steps.length, projected ? "time" : "initial time")}` +
-        `${projected ? "" : `, leads ${leads.map(formatLead).join(", ")}`}` +
-        `${members.length > 1 ? `, ${members.length} members` : ""}` +
-        `${synthetic ? ", SYNTHETIC" : ""}, in ${duration((performance.now() - started) / 1000)}`,
+    return (
+      `${outputs.length} variables, ${counted(steps.length, projected ? "time" : "initial time")}` +
+      `${projected ? "" : `, leads ${leads.map(formatLead).join(", ")}`}` +
+      `${members.length > 1 ? `, ${members.length} members` : ""}${synthetic ? ", SYNTHETIC" : ""}`
     );
   } finally {
     gpu?.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
     await opened.close();
   }
+}
+
+/** What decides the fields beside what the attributes of the file say. */
+function settingsOf(config: ForecastConfig, ensemble: Ensemble): Record<string, string> {
+  const { input, missing, batchSize, precision, rollout } = config;
+  return {
+    "the input": input.join(", "),
+    "--missing": missing,
+    "--batch-size": String(batchSize),
+    "--precision": precision,
+    "--rollout": JSON.stringify(rollout ?? null),
+    "--ensemble": JSON.stringify(ensemble),
+  };
 }
 
 function rolloutOf({ rollout, rolloutMembers }: ForecastConfig): Rollout | undefined {

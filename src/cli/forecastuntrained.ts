@@ -1,6 +1,7 @@
 // Forecasts without a checkpoint, as climax forecast --model makes them: the state itself, or what is usual.
 
 import { formatLead, parseLead } from "../data/leadtime.ts";
+import { type Share, stretchOf } from "../data/share.ts";
 import { ClimaxError, unknownName } from "../errors.ts";
 import { openStates, pickTimes } from "../infer/states.ts";
 import { climatologyField, persistenceField, writeUntrained } from "../infer/untrained.ts";
@@ -10,7 +11,7 @@ import type { Context } from "./command.ts";
 import type { ForecastConfig } from "./forecast.ts";
 import { counted, originAttributes } from "./inference.ts";
 import { interruptible } from "./interrupt.ts";
-import { duration, progress } from "./progress.ts";
+import { progress } from "./progress.ts";
 
 export const untrainedNames = [
   "persistence",
@@ -28,14 +29,17 @@ const kinds: Record<Exclude<UntrainedName, "persistence">, ClimatologyKind> = {
 
 /**
  * @param leads  hours, ascending
+ * @param share  which of the initial times are made, all without it
+ * @returns      what the whole file holds, in words
  * @throws       ClimaxError for what only a trained model can do, and for a climatology of anything but a set
  */
 export async function forecastUntrained(
   name: UntrainedName,
   config: ForecastConfig,
   leads: readonly number[],
+  share: Share | undefined,
   context: Context,
-): Promise<void> {
+): Promise<string> {
   checkPlain(name, config);
   const [path = ""] = config.input;
   const states = await openStates(config.input, config.variables);
@@ -64,9 +68,9 @@ export async function forecastUntrained(
       })),
       system: `${name} (file)`, // climax evaluate has baselines of the plain names
     };
-    const started = performance.now();
     await interruptible(async (signal) => {
-      const total = steps.length * leads.length;
+      const [from, to] = share ? stretchOf(steps.length, share) : [0, steps.length];
+      const total = (to - from) * leads.length;
       const bar = progress({ label: "forecast", total, quiet: context.quiet });
       try {
         await writeUntrained({
@@ -79,6 +83,7 @@ export async function forecastUntrained(
               ? climatologyField(set, kinds[name], initial, leads)
               : persistenceField(states, steps),
           output: config.output,
+          share: share && { ...share, settings: { "the input": config.input.join(", ") } },
           attributes,
           signal,
           onProgress: (done) => bar.update(done),
@@ -87,10 +92,9 @@ export async function forecastUntrained(
         bar.stop();
       }
     });
-    context.print(
-      `${config.output}: ${name}, ${outputs.length} variables, ${counted(steps.length, "initial time")}, leads ` +
-        `${leads.map(formatLead).join(", ")}${states.synthetic ? ", SYNTHETIC" : ""}, in ` +
-        duration((performance.now() - started) / 1000),
+    return (
+      `${name}, ${outputs.length} variables, ${counted(steps.length, "initial time")}, leads ` +
+      `${leads.map(formatLead).join(", ")}${states.synthetic ? ", SYNTHETIC" : ""}`
     );
   } finally {
     await states.close();

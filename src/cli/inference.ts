@@ -21,6 +21,16 @@ export function refuseToReplace(output: string, sources: readonly string[]): voi
   );
 }
 
+/** @throws ClimaxError "config" without one */
+export function needInput(input: string[] | undefined): string[] {
+  if (input) return input;
+  throw new ClimaxError(
+    "config",
+    "--input is required",
+    "give files that hold states, or a prepared set: --input PATH",
+  );
+}
+
 /**
  * Opens checkpoints whose predictions are one ensemble, and closes them after `work`.
  *

@@ -124,7 +124,7 @@ export const commandGroups: readonly { title: string; commands: readonly Command
       },
       {
         name: "bench",
-        summary: "measure whether a prepared set is read as fast as training asks for it",
+        summary: "measure how fast a prepared set is read, or how fast ranks add up arrays",
         load: async () => (await import("./bench.ts")).benchCommand,
       },
     ],
@@ -222,6 +222,12 @@ function report(error: unknown): number {
     `${red("error:")} a bug in climax ${version()}\n${error instanceof Error ? error.stack : String(error)}`,
   );
   return 1;
+}
+
+/** The exit code for what a command throws. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Interrupted) return error.exitCode;
+  return error instanceof ClimaxError || systemError(error) ? 2 : 1;
 }
 
 /** What the operating system refuses is the user's to mend, wherever it comes from. */

@@ -15,13 +15,16 @@ export interface Room {
   readonly memory: number;
 }
 
-/** @param memory  what the user allows, GiB */
-export function roomOf({ device, name, kind }: Gpu, memory?: number): Room {
+/**
+ * @param memory     what the user allows, GiB
+ * @param processes  that share the memory of this machine, each with a run of its own to plan
+ */
+export function roomOf({ device, name, kind }: Gpu, memory?: number, processes = 1): Room {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   // Both below what the adapters say: Dawn cannot map 2 GiB, and SwiftShader cannot allocate its own limit of 1 GiB.
   const sound = /swiftshader/i.test(name) ? GiB - 4 : 2 * GiB - 4;
   // WebGPU does not tell how much memory a GPU has; 8 GiB is what most that one would train on have at least.
-  const free = kind === "software" ? freeMemory() / 2 : 8 * GiB;
+  const free = kind === "software" ? freeMemory() / 2 / processes : 8 * GiB;
   return {
     buffer: Math.min(maxBufferSize, sound),
     binding: maxStorageBufferBindingSize,

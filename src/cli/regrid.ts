@@ -9,6 +9,7 @@ import { expandPaths } from "../data/paths.ts";
 import { fingerprintOf, removeAbandoned, writtenAs } from "../data/regriddone.ts";
 import { type RegridFileOptions, type RegridReport, regridFile } from "../data/regridfile.ts";
 import { regridPool } from "../data/regridpool.ts";
+import { shareName } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { describeGrid, regularGrid, sameGrid } from "../grid/grid.ts";
 import { describeSource } from "../grid/points.ts";
@@ -16,7 +17,8 @@ import { regridMethods } from "../grid/regrid.ts";
 import { command } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
 import { version } from "./main.ts";
-import { filesProgress, outputsOf, type Pair, severalAtOnce, shardOf, sizesOf } from "./regridfiles.ts";
+import { placeOf } from "./ranks.ts";
+import { filesProgress, outputsOf, type Pair, pairsOf, severalAtOnce, sizesOf } from "./regridfiles.ts";
 
 const config = z.strictObject({
   inputs: z.array(z.string()).min(1).describe("files, Zarr stores, URLs or quoted patterns to regrid"),
@@ -82,7 +84,9 @@ const config = z.strictObject({
   shard: z
     .string()
     .optional()
-    .describe("do every N-th file only, from the I-th on: for job arrays")
+    .describe(
+      "do every N-th file only, from the I-th on: for job arrays; ranks of mpirun or srun do so by themselves",
+    )
     .meta({ value: "I/N" }),
   force: z.boolean().default(false).describe("write outputs anew that are there and finished"),
 });
@@ -98,10 +102,12 @@ export const regridCommand = command({
     "climax regrid pr_*.nc --res 1.40625 --method conservative -o regridded/",
     "climax regrid ta.nc --grid era5_5.625deg.nc --variables ta -o ta_5.625deg.nc",
     "climax regrid 'era5/*.nc' --every 6h --levels 50,250,500,850 --shard 3/8 -o sixhourly/",
+    "srun -n 64 climax regrid 'era5/*.nc' --res 1.40625 --jobs 1 -o regridded/",
   ],
   positional: { key: "inputs", name: "IN...", variadic: true },
   config,
-  run: async (given, context) => {
+  run: async (given, spoken) => {
+    const { share, context } = placeOf(given.shard, spoken);
     if (given.res !== undefined && given.grid !== undefined) {
       throw new ClimaxError(
         "config",
@@ -111,7 +117,7 @@ export const regridCommand = command({
     }
     const every = given.every === undefined ? undefined : hours(given.every);
     const { pairs: all, folder } = outputsOf(await expandPaths(given.inputs), given.output);
-    const pairs = given.shard === undefined ? all : shardOf(all, given.shard, folder);
+    const pairs = share ? pairsOf(all, share, folder, given.shard) : all;
     const target =
       given.grid === undefined
         ? { grid: regularGrid(given.res ?? 5.625), edges: undefined }
@@ -123,8 +129,10 @@ export const regridCommand = command({
       cut: (given.extent ?? (given.grid === undefined ? "source" : "target")) === "source",
       ...{ method, minimumValid, variables, weights, levels, every, average, period },
     };
-    const made = folder !== undefined && !existsSync(folder);
-    if (made) await makeFolder(folder);
+    // Of several that share the work one has made it, and none takes it from the others.
+    const made = folder !== undefined && !existsSync(folder) && (await makeFolder(folder)) && !share;
+    if (share && context === spoken)
+      context.info(`share ${shareName(share)}: ${pairs.length} of ${all.length} files`);
     try {
       const todo: { pair: Pair; fingerprint: string | undefined }[] = [];
       for (const pair of pairs) {
@@ -233,9 +241,14 @@ function hours(text: string): number {
   return Number(count) * { d: 24, h: 1, min: 1 / 60, "": 1 }[unit]!;
 }
 
-/** One level only: an error is easier to mend than a tree at a mistyped place. */
-async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+/**
+ * One level only: an error is easier to mend than a tree at a mistyped place.
+ *
+ * @returns whether this process has made it, and no other at the same moment
+ */
+async function makeFolder(folder: string): Promise<boolean> {
+  const made = await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EEXIST") return error;
     const parentless = !existsSync(dirname(folder));
     throw new ClimaxError(
       "data",
@@ -244,6 +257,7 @@ async function makeFolder(folder: string): Promise<void> {
       { cause: error },
     );
   });
+  return made === undefined;
 }
 
 function summary(input: string, output: string, report: RegridReport, seconds: number): string {

@@ -2,9 +2,9 @@
 import { existsSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { type Progress, progress } from "./progress.ts";
-import { parseShard } from "./shard.ts";
 
 export type Pair = readonly [input: string, output: string];
 
@@ -44,13 +44,20 @@ export function outputsOf(
   return { pairs, folder: output };
 }
 
-/** Every N-th pair from the I-th on, of "I/N". All shards see all pairs, so no two of them write one file. */
-export function shardOf(pairs: readonly Pair[], shard: string, folder: string | undefined): Pair[] {
-  const { index, count } = parseShard(shard);
-  if (folder === undefined) {
+/**
+ * Every N-th pair from the I-th on. All shares see all pairs, so no two of them write one file. One output file is the
+ * first share's of ranks, the others have nothing to do; as jobs of an array (`asked`) that is taken for a mistake.
+ */
+export function pairsOf(
+  pairs: readonly Pair[],
+  { index, count }: Share,
+  folder: string | undefined,
+  asked: string | undefined,
+): Pair[] {
+  if (folder === undefined && asked !== undefined) {
     throw new ClimaxError(
       "config",
-      `found --shard ${shard} with one output file`,
+      `found --shard ${asked} with one output file`,
       "name a folder for the outputs; shards share out whole files",
     );
   }

@@ -1,6 +1,6 @@
 /** `--shard I/N`: which share of the work a job of an array does. */
+import type { Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
-import type { Share } from "../eval/run.ts";
 
 /** Throws a `config` error for what is no I/N with I from 1 to N. */
 export function parseShard(text: string): Share {

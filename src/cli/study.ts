@@ -6,6 +6,7 @@ import { writeWhole } from "../files/wholefile.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { version } from "../version.ts";
 import { type Context, command } from "./command.ts";
+import { inRanks, type RanksAtWork } from "./ranks.ts";
 import { modelsOf, planAblation, rowMeanings } from "./studyablation.ts";
 import { ablationCsv, ablationTable, leadFigure, linesOf, ratioFigure } from "./studyablationpage.ts";
 import { checkKind, StudyConfig } from "./studyconfig.ts";
@@ -20,6 +21,7 @@ import {
   scalingFacts,
 } from "./studyscaling.ts";
 import { describePoint, digits, fitTable, pointsCsv, pointTable, scalingFigure } from "./studyscalingpage.ts";
+import { cellsOf, endOfShare } from "./studyshares.ts";
 import { table } from "./table.ts";
 
 export const studyCommand = command({
@@ -35,17 +37,21 @@ export const studyCommand = command({
     "climax study scaling --data.sources sets/a,sets/b --data.set sets/era5 --widths 128,256,512,1024 --fractions 0.25,0.5,1 -o scaling",
     "climax study scaling --data.set sets/planet --no-pretrain --widths 32,64,128 --training.max-steps 500 -o scaling",
     "climax study ablation --checkpoint runs/pretrain/best.safetensors --data.set sets/era5 --leads 24h,72h -o ablation",
+    "srun -n 8 climax study scaling --data.set sets/era5 --widths 128,256,512,1024 --fractions 0.5,1 -o scaling",
   ],
   positional: { key: "kind", name: "KIND", variadic: false },
   config: StudyConfig,
   run: async (given, context) => {
     const config = { ...given, output: normalize(given.output).replace(/[/\\]$/, "") };
     checkKind(config);
-    return config.kind === "scaling" ? await scaling(config, context) : await ablation(config, context);
+    return await inRanks(config, context, (ranks) =>
+      config.kind === "scaling" ? scaling(config, ranks) : ablation(config, ranks),
+    );
   },
 });
 
-async function scaling(config: StudyConfig, context: Context): Promise<number> {
+async function scaling(config: StudyConfig, ranks: RanksAtWork): Promise<number> {
+  const { share, context } = ranks;
   const { set: dir = onlySource(config), sources = [dir] } = config.data;
   const found = await describeSets(config.pretrain === false ? [] : sources, dir);
   const set = found.get(dir)!;
@@ -53,14 +59,14 @@ async function scaling(config: StudyConfig, context: Context): Promise<number> {
   const planned = { set, sources: sources.flatMap((source) => found.get(source) ?? []) };
   const plan = planScaling(new Planner(), config, planned, variables);
   const synthetic = [...found.values()].some((one) => one.synthetic);
-  const study = await begin(config, context, found, synthetic);
+  const study = await begin(config, ranks, found, synthetic);
   const units = (done: Readonly<Record<string, Finished>>) => (variable: string) =>
     Object.values(done)
       .flatMap(({ scores }) => scores)
       .find((score) => score.variable === variable)?.units ?? "";
-  const failed = await runCells(
+  const own = await runCells(
     study,
-    plan.cells,
+    share ? cellsOf(plan.cells, share) : plan.cells,
     (cell) => scalingFacts(cell as ScalingCell),
     (done) => {
       const values = quantitiesOf(plan, units({ done })).map(
@@ -70,13 +76,15 @@ async function scaling(config: StudyConfig, context: Context): Promise<number> {
     },
     context,
   );
+  const failed = await endOfShare(study, plan.cells, own, ranks);
+  if (!failed) return own.length > 0 ? 1 : 0;
 
   const { cells } = study.file;
   const quantities = quantitiesOf(plan, units(cells));
   const points = pointsOf(plan, cells, quantities);
   const fits = fitsOf(points, quantities, config.offset ?? false);
   study.file.results = { lead_hours: plan.lead, points, fits };
-  await study.save();
+  await study.saveWhole();
   const { out } = study;
   await writeWhole(join(out, "study.csv"), pointsCsv(points, quantities, plan.lead));
   const about = { lead: plan.lead, synthetic, pretrained: config.pretrain ?? true };
@@ -126,7 +134,8 @@ function onlySource({ data: { sources = [] } }: StudyConfig): string {
   );
 }
 
-async function ablation(config: StudyConfig, context: Context): Promise<number> {
+async function ablation(config: StudyConfig, ranks: RanksAtWork): Promise<number> {
+  const { share, context } = ranks;
   const { checkpoint: path, data } = config;
   if (path === undefined) {
     throw new ClimaxError(
@@ -144,10 +153,10 @@ async function ablation(config: StudyConfig, context: Context): Promise<number> 
   const set = found.get(data.set)!;
   const plan = planAblation(new Planner(), config, set, chooseTargets(config.variables, set), info);
   const synthetic = set.synthetic || info.synthetic;
-  const study = await begin(config, context, found, synthetic, { pretrained: sha256 });
-  const failed = await runCells(
+  const study = await begin(config, ranks, found, synthetic, { pretrained: sha256 });
+  const own = await runCells(
     study,
-    plan.cells,
+    share ? cellsOf(plan.cells, share) : plan.cells,
     async (cell) => ({ models: modelsOf(cell) }),
     ({ scores }) =>
       scores
@@ -156,11 +165,13 @@ async function ablation(config: StudyConfig, context: Context): Promise<number> 
         .join(", "),
     context,
   );
+  const failed = await endOfShare(study, plan.cells, own, ranks);
+  if (!failed) return own.length > 0 ? 1 : 0;
 
   const { out } = study;
   const lines = linesOf(plan, study.file.cells);
   study.file.results = { lines };
-  await study.save();
+  await study.saveWhole();
   await writeWhole(join(out, "study.csv"), ablationCsv(lines));
   const made =
     lines.length === 0
@@ -191,23 +202,25 @@ async function ablation(config: StudyConfig, context: Context): Promise<number> 
 /** Opens the study with all settings that decide its numbers. */
 async function begin(
   config: StudyConfig,
-  context: Context,
+  { share, context }: RanksAtWork,
   sets: ReadonlyMap<string, StudySet>,
   synthetic: boolean,
   more: Readonly<Record<string, unknown>> = {},
 ): Promise<Study> {
   // Widths, fractions and rows may be added; offset is only how the points are fitted; the adapter does the same sums.
-  const { kind, output, widths, fractions, rows, offset, adapter, memory, checkpoint, data, ...settings } =
+  const { kind, output, widths, fractions, rows, offset, adapter, memory, checkpoint, data, ...rest } =
     config;
+  const { shard, mpi, ...settings } = rest;
   const contents = {
     sources: data.sources?.map((dir) => sets.get(dir)?.sha256) ?? null,
     set: data.set === undefined ? null : sets.get(data.set)!.sha256,
   };
-  return await openStudy(output, {
+  const begun = {
     ...{ kind, synthetic },
     settings: { ...settings, data: contents, ...more },
     provenance: { command: context.commandLine, climax: version() },
-  });
+  };
+  return await openStudy(output, begun, share);
 }
 
 /** Returns the paths of those that there are; one of an earlier call that there is none of now is taken away. */

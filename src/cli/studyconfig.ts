@@ -5,6 +5,7 @@ import { ClimaxError } from "../errors.ts";
 import { modelFields } from "../model/config.ts";
 import { optimiserFields, runFields, trainingFields } from "../train/config.ts";
 import { kebab } from "./flags.ts";
+import { mpiField } from "./ranks.ts";
 
 export const studyKinds = ["scaling", "ablation"] as const;
 export type StudyKind = (typeof studyKinds)[number];
@@ -124,6 +125,15 @@ export const StudyConfig = z.strictObject({
   adapter: runFields.adapter,
   precision: runFields.precision,
   memory: runFields.memory,
+  shard: z
+    .string()
+    .optional()
+    .describe(
+      "make only this share of the runs: for job arrays; when all have ended, the same command without it makes the " +
+        "tables. Ranks of mpirun or srun share the runs by themselves",
+    )
+    .meta({ value: "I/N" }),
+  mpi: mpiField,
 });
 export type StudyConfig = z.output<typeof StudyConfig>;
 

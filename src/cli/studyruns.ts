@@ -5,8 +5,10 @@ import { rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { makeFolder } from "../data/folder.ts";
+import type { Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { writeWhole } from "../files/wholefile.ts";
+import { alone } from "../parallel/world.ts";
 import { differences, lastCheckpoint } from "../train/resume.ts";
 import type { Command, Context, Voice } from "./command.ts";
 import { evaluateCommand } from "./evaluate.ts";
@@ -15,6 +17,7 @@ import { forecastCommand } from "./forecast.ts";
 import { Interrupted } from "./interrupt.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { duration } from "./progress.ts";
+import { addTo, shareStudyFile, shareStudyFiles } from "./studyshares.ts";
 
 const commands = {
   pretrain: pretrainCommand,
@@ -75,46 +78,60 @@ const StudyFile = z.object({
   /** What follows from the cells: fits, ratios. */
   results: z.unknown().optional(),
 });
-type StudyFile = z.output<typeof StudyFile>;
+export type StudyFile = z.output<typeof StudyFile>;
 
-/** study.json of a folder, written after each job. */
+/** study.json of a folder, or what a share of the study writes in its place, written after each job. */
 export interface Study {
   readonly out: string;
   readonly file: StudyFile;
   save(): Promise<void>;
+  /** Into study.json itself. */
+  saveWhole(): Promise<void>;
 }
 
 /**
- * Opens the study of a folder, or begins one.
+ * Opens the study of a folder, with what all shares of it have done, or begins one.
  *
+ * @param share  whose file is written
  * @throws ClimaxError "config" when the folder holds a study with other settings, naming them, or something else
  */
 export async function openStudy(
   out: string,
   begun: Pick<StudyFile, "kind" | "synthetic" | "settings" | "provenance">,
+  share: Share | undefined,
 ): Promise<Study> {
-  const path = join(out, "study.json");
   const plain = JSON.parse(JSON.stringify(begun)) as typeof begun; // as it will be read again
-  if (!existsSync(path)) {
-    await makeFolder(out).catch((error: Error) => {
-      throw new ClimaxError("config", `cannot write to ${out}: ${error.message}`, "choose another --output");
-    });
-    const file: StudyFile = { format: "climax-study", version: 1, ...plain, jobs: {}, cells: {} };
-    return studyOf(out, file);
-  }
-  const file = readStudy(path);
-  const changed = differences({ kind: file.kind, ...file.settings }, { kind: plain.kind, ...plain.settings });
-  if (changed.length > 0) {
-    throw new ClimaxError(
-      "config",
-      `${out} holds a study with other settings: ${changed.join("; ")}`,
-      "give the same settings (widths, fractions and rows may be added), or choose another --output",
+  const file: StudyFile = { format: "climax-study", version: 1, ...plain, jobs: {}, cells: {} };
+  await makeFolder(out).catch((error: Error) => {
+    throw new ClimaxError("config", `cannot write to ${out}: ${error.message}`, "choose another --output");
+  });
+  const there = ["study.json", ...shareStudyFiles(out)].filter((name) => existsSync(join(out, name)));
+  for (const name of there) {
+    const found = readStudy(join(out, name));
+    const changed = differences(
+      { kind: found.kind, ...found.settings },
+      { kind: plain.kind, ...plain.settings },
     );
+    if (changed.length > 0) {
+      throw new ClimaxError(
+        "config",
+        `${out} holds a study with other settings: ${changed.join("; ")}`,
+        "give the same settings (widths, fractions and rows may be added), or choose another --output",
+      );
+    }
+    addTo(file, found);
+    if (found.results !== undefined) file.results = found.results;
   }
-  return studyOf(out, { ...file, provenance: plain.provenance });
+  const write = (name: string) => writeWhole(join(out, name), `${JSON.stringify(file, null, 2)}\n`);
+  return {
+    ...{ out, file },
+    save: () => write(share ? shareStudyFile(share) : "study.json"),
+    saveWhole: () => write("study.json"),
+  };
 }
 
-function readStudy(path: string): StudyFile {
+/** @throws ClimaxError "config" for a file that is none */
+export function readStudy(path: string): StudyFile {
   let found: unknown;
   try {
     found = JSON.parse(readFileSync(path, "utf8"));
@@ -128,14 +145,6 @@ function readStudy(path: string): StudyFile {
     `${path} is not a study of this program`,
     "choose another --output, or move it away",
   );
-}
-
-function studyOf(out: string, file: StudyFile): Study {
-  return {
-    out,
-    file,
-    save: () => writeWhole(join(out, "study.json"), `${JSON.stringify(file, null, 2)}\n`),
-  };
 }
 
 /**
@@ -215,6 +224,8 @@ async function runJob(
       if (!said.has(text)) context.warn(`${command}: ${text}`);
       said.add(text);
     },
+    // Whatever the launcher says, a step is one process's; on the adapter of its rank.
+    world: { ...alone, localRank: context.world?.localRank ?? 0 },
   };
   await makeFolder(dirname(product));
   const started = performance.now();

@@ -1,4 +1,5 @@
-// What pretrain and finetune share: the adapter, the run's folder, the progress bar, and a clean stop on a signal.
+// What pretrain and finetune share: the adapter, the run's folder, the progress bar, and a clean stop on a signal. Ranks
+// that train together all run it; the first of them speaks and writes.
 import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -8,21 +9,26 @@ import { type Gpu, openGpu, type Precision } from "../engine/device.ts";
 import { ClimaxError } from "../errors.ts";
 import { networkOf } from "../model/network.ts";
 import type { PatternScalingConfig } from "../model/patternscaling.ts";
-import type { OptimiserSettings, TrainingSettings } from "../train/config.ts";
+import type { World } from "../parallel/world.ts";
+import { type OptimiserSettings, overRanks, type TrainingSettings } from "../train/config.ts";
 import { fitScaling } from "../train/fit.ts";
 import { Learner, type LearnerOptions } from "../train/learner.ts";
 import { type Run, totalSteps, trainRun } from "../train/loop.ts";
 import type { Objective } from "../train/objective.ts";
+import { fromFirst } from "../train/onemodel.ts";
 import { bestCheckpoint, heldCheckpoint, lastCheckpoint, microBatchOf, resumeRun } from "../train/resume.ts";
+import { byAll, byFirst } from "../train/together.ts";
 import type { Context } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
 import { bytes } from "./machine.ts";
 import { describePlan, planRun, roomOf } from "./memory.ts";
 import { progress } from "./progress.ts";
+import { describeRanks, planTogether } from "./trainranks.ts";
 
 export interface RunConfig {
   readonly output: string;
-  readonly resume: boolean;
+  readonly mpi?: string | undefined;
+  readonly resume: boolean | "auto";
   readonly adapter?: string | undefined;
   readonly precision: Precision;
   readonly recompute: boolean;
@@ -38,13 +44,35 @@ export async function trainInTheOpen(
   config: RunConfig,
   objective: Objective,
   context: Context,
+  world: World,
 ): Promise<void> {
-  const { output: out, resume } = config;
+  const resume = await byFirst(world, () => goesOn(config));
+  if (objective.model.type === "pattern-scaling") {
+    const { model } = objective;
+    return await byFirst(world, () => fitAtOnce(model, config, objective, context));
+  }
+  const { adapter, precision } = config;
+  const turn = world.localRank; // of a step of a shared study: the rank's
+  const gpu = await byAll(world, () => openGpu({ adapter, precision, turn }));
+  try {
+    await trainOn(gpu, name, { ...config, resume }, objective, context, world);
+  } finally {
+    gpu.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
+  }
+}
+
+/**
+ * Whether the run in the folder goes on.
+ *
+ * @throws ClimaxError "config" when there is none to go on with, or one that would be overwritten
+ */
+function goesOn({ output: out, resume }: RunConfig): boolean {
+  if (resume === "auto") return existsSync(lastCheckpoint(out));
   if (resume && !existsSync(lastCheckpoint(out))) {
     throw new ClimaxError(
       "config",
       `${out} has no last.safetensors to resume from`,
-      "start without --resume",
+      "start without --resume, or with --resume auto",
     );
   }
   const held = heldCheckpoint(out);
@@ -57,14 +85,7 @@ export async function trainInTheOpen(
         : "choose another --output, or move it away",
     );
   }
-  if (objective.model.type === "pattern-scaling")
-    return await fitAtOnce(objective.model, config, objective, context);
-  const gpu = await openGpu({ adapter: config.adapter, precision: config.precision });
-  try {
-    await trainOn(gpu, name, config, objective, context);
-  } finally {
-    gpu.device.destroy(); // drivers hold on to the memory of devices that are only forgotten
-  }
+  return resume;
 }
 
 /** What is fitted at once needs no adapter, no steps and no way to go on. */
@@ -88,9 +109,10 @@ async function fitAtOnce(
 async function trainOn(
   gpu: Gpu,
   name: string,
-  config: RunConfig,
+  config: RunConfig & { readonly resume: boolean },
   objective: Objective,
   context: Context,
+  world: World,
 ): Promise<void> {
   const { output: out, resume, recompute, updateEarly, optimiser, training } = config;
   const { model, train, validation, grid, batches, start } = objective;
@@ -102,13 +124,15 @@ async function trainOn(
       adapter: gpu.name,
       seed: training.seed,
       settings: { precision: gpu.precision, optimiser, training },
+      ...(world.size > 1 ? { ranks: world.size } : {}),
     },
   };
   const parameters = [...networkOf(model).shapes.values()].reduce(
     (sum, shape) => sum + shape.reduce((a, b) => a * b, 1),
     0,
   );
-  const steps = totalSteps(train, training);
+  const whole = overRanks(training, world.size);
+  const steps = totalSteps(train, whole);
   // What embeds variables that never enter is left alone, decay included.
   const entering = info.inputs ?? info.variables.map((variable) => variable.name);
   const options: LearnerOptions = {
@@ -118,16 +142,15 @@ async function trainOn(
     early: updateEarly,
     average: training.ema,
   };
-  const wanted = training.microBatch ?? (resume ? await microBatchOf(out) : undefined);
-  const room = roomOf(gpu, config.memory);
+  const kept = await byFirst(world, () => (resume ? microBatchOf(out) : undefined));
+  const room = roomOf(gpu, config.memory, world.size > 1 ? world.localSize : 1);
   const last = validation && validation.samples % batchSize;
-  const plan = planRun(
-    gpu,
-    { config: model, grid, optimiser, options, batchSize, batches, last },
-    room,
-    wanted,
+  const rehearsal = { config: model, grid, optimiser, options, batchSize, batches, last };
+  const plan = await planTogether(world, training.microBatch ?? kept, (wanted) =>
+    planRun(gpu, rehearsal, room, wanted),
   );
-  if (updateEarly) checkEarly(config, plan.microBatch);
+  if (updateEarly) await byAll(world, () => checkEarly(config, plan.microBatch, world.size));
+  const who = await describeRanks(world, gpu);
   context.info(
     [
       `adapter     ${gpu.name} (${gpu.kind}), ${gpu.precision}`,
@@ -135,11 +158,14 @@ async function trainOn(
       `data        ${train.samples} samples to train on, ${validation?.samples ?? 0} to validate` +
         `${info.synthetic ? ", SYNTHETIC" : ""}`,
       `memory      ${describePlan(plan, room)}`,
-      `run         ${steps} steps of ${batchSize * training.accumulate} samples, in ${out}`,
+      ...(who ? [`ranks       ${who.ranks}`] : []),
+      `run         ${steps} steps of ${batchSize * whole.accumulate} samples, in ${out}`,
     ].join("\n"),
   );
+  if (who?.note !== undefined) context.warn(who.note);
   for (const note of objective.notes ?? []) context.info(`note        ${note}`);
-  const undo = resume ? undefined : await beginFolder(out, config);
+  const first = world.rank === 0;
+  const undo = await byAll(world, () => (resume || !first ? undefined : beginFolder(out, config)));
   const result = await interruptible(
     async (signal) => {
       const learner = new Learner(gpu, model, grid, optimiser, { ...options, microBatch: plan.microBatch });
@@ -150,6 +176,7 @@ async function trainOn(
         validation,
         optimiser,
         training,
+        world,
         info,
         out,
         signal,
@@ -160,7 +187,7 @@ async function trainOn(
       };
       try {
         const from = resume ? await resumeRun(run) : undefined;
-        if (!from) await learner.load(start);
+        if (!from) await learner.load(fromFirst(world, learner, start));
         return await trainRun({ ...run, from });
       } finally {
         bar.stop();
@@ -170,6 +197,7 @@ async function trainOn(
       context.warn(
         `stopping: the checkpoint is being written to ${lastCheckpoint(out)}; go on with --resume`,
       ),
+    { resumable: true, oneOfSeveral: world.size > 1 },
   ).catch(async (error: unknown) => {
     // A run that broke off before its first checkpoint leaves nothing, unless its log says how the loss went.
     const telling = error instanceof ClimaxError && error.kind === "data";
@@ -184,12 +212,13 @@ async function trainOn(
 }
 
 /** @throws ClimaxError "config" for settings that need the gradients of the whole model at once */
-function checkEarly({ precision, optimiser, training }: RunConfig, microBatch: number): void {
+function checkEarly({ precision, optimiser, training }: RunConfig, microBatch: number, ranks: number): void {
   const { batchSize, accumulate } = training;
   const against = [
     ...(precision === "f16" ? ["--precision f16 (a step may have to be skipped)"] : []),
     ...(optimiser.clip > 0 ? [`--optimiser.clip ${optimiser.clip} (the norm is of all gradients)`] : []),
     ...(accumulate > 1 ? [`--training.accumulate ${accumulate}`] : []),
+    ...(ranks > 1 ? [`${ranks} ranks (their gradients are added up before the step)`] : []),
     ...(microBatch < batchSize
       ? [`--training.batch-size ${batchSize}, of which ${microBatch} fit at once`]
       : []),
@@ -211,7 +240,7 @@ async function beginFolder(out: string, config: RunConfig): Promise<() => Promis
   };
   try {
     made = await makeFolder(out);
-    const { resume: _, output: __, ...settings } = config;
+    const { resume: _, output: __, mpi: ___, ...settings } = config;
     await writeFile(own[0]!, stringify(settings));
     return undo;
   } catch (error) {

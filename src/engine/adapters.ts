@@ -27,6 +27,11 @@ export interface ChosenAdapter {
 export interface AdapterOptions {
   /** Part of an adapter's name, in any case; or `software`, `hardware`, `swiftshader`. CLIMAX_ADAPTER by default. */
   readonly name?: string | undefined;
+  /**
+   * Of several processes on this machine, the how manyth this is, from 0: where `name` is that of GPUs with several
+   * names, each process takes the next. Those of one name cannot be told apart.
+   */
+  readonly turn?: number | undefined;
 }
 
 /**
@@ -51,9 +56,9 @@ const FIXES =
  *
  * @throws ClimaxError "device" when there is none, or none of that name
  */
-export async function chooseAdapter({ name }: AdapterOptions = {}): Promise<ChosenAdapter> {
+export async function chooseAdapter({ name, turn = 0 }: AdapterOptions = {}): Promise<ChosenAdapter> {
   const wanted = (name ?? process.env.CLIMAX_ADAPTER ?? "").trim().toLowerCase();
-  if (wanted !== "") return named(wanted);
+  if (wanted !== "") return named(wanted, turn);
   const system = await bestOfSystem();
   if (system) return system;
   if (chosenDrivers() === undefined && !softwareMissing()) {
@@ -79,6 +84,11 @@ export async function listAdapters(): Promise<AdapterEntry[]> {
   const listed = entries.some(({ name }) => /swiftshader/i.test(name));
   const npm = listed || softwareMissing() ? undefined : await openSwiftShader();
   return npm ? [...entries, entry(npm, "vulkan", "npm")] : entries;
+}
+
+/** How many of the system's adapters have this name. */
+export async function adaptersNamed(name: string): Promise<number> {
+  return (await systemNames()).filter((one) => one.name === name).length;
 }
 
 function entry(
@@ -107,7 +117,7 @@ export function machine(): string {
   return facts.filter((fact) => fact !== "").join("; ");
 }
 
-async function named(wanted: string): Promise<ChosenAdapter> {
+async function named(wanted: string, turn: number): Promise<ChosenAdapter> {
   const kind = wanted === "hardware" || wanted === "software" ? wanted : undefined;
   // Asking the system first costs lavapipe's chatter on stderr; SwiftShader by its name needs no asking.
   if ("swiftshader".includes(wanted) && wanted.length > 4 && !softwareMissing()) {
@@ -115,12 +125,16 @@ async function named(wanted: string): Promise<ChosenAdapter> {
     if (npm) return npm;
   }
   const entries = await listAdapters();
-  const found = entries.find((one) =>
+  const matching = entries.filter((one) =>
     kind ? one.kind === kind : words(one).some((text) => text.toLowerCase().includes(wanted)),
   );
-  if (found) {
-    const { adapter, name } = found;
-    return { instance: instanceOf.get(adapter)!, adapter, name, kind: found.kind };
+  const [first] = matching;
+  if (first) {
+    const gpus = [...new Map(matching.map((one) => [one.name, one])).values()].filter(
+      (one) => one.kind === "hardware",
+    );
+    const { adapter, name, kind: found } = first.kind === "hardware" ? gpus[turn % gpus.length]! : first;
+    return { instance: instanceOf.get(adapter)!, adapter, name, kind: found };
   }
   const list = entries.map(({ name, kind: k }) => `${name} (${k})`).join("; ");
   throw new ClimaxError(

@@ -32,6 +32,8 @@ export type Precision = "f32" | "f16";
 export interface GpuOptions {
   /** Part of an adapter's name; by default the best one at hand. */
   readonly adapter?: string | undefined;
+  /** Of several processes on this machine, the how manyth this is: see `AdapterOptions`. */
+  readonly turn?: number | undefined;
   /** f32 by default. */
   readonly precision?: Precision | undefined;
   /** Make timestamps of the device available to a profiler, where the adapter has them. */
@@ -44,7 +46,7 @@ export interface GpuOptions {
  * @throws ClimaxError "device" when there is no such adapter, or it lacks the precision: nothing falls back in silence
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const { adapter, name, kind } = await chooseAdapter({ name: options.adapter });
+  const { adapter, name, kind } = await chooseAdapter({ name: options.adapter, turn: options.turn });
   const { precision = "f32" } = options;
   const { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage } = adapter.limits;
   const { maxComputeWorkgroupStorageSize } = adapter.limits;

@@ -1,4 +1,5 @@
 /** The measuring itself: every system and baseline on exactly the same times and cells, one forecast at a time. */
+import type { Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import type { BaselineName } from "../scores/baselinenames.ts";
 import type { Definition } from "../scores/definitions.ts";
@@ -10,7 +11,6 @@ import type { DoubtPolicy } from "./doubts.ts";
 import { GapLedger, type GapPolicy } from "./gaps.ts";
 import { bytesOfMap, LeadSums } from "./leadsums.ts";
 import { plan, type VariablePlan } from "./measureplan.ts";
-import type { Share } from "./run.ts";
 import type { Samples } from "./samples.ts";
 import { StateReader, type States } from "./states.ts";
 import type { ForecastSystem } from "./systems.ts";

@@ -1,11 +1,11 @@
 /** What is measured of each variable: which metrics, of which systems, and what they are given beside the truth. */
+import type { Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import type { BaselineName } from "../scores/baselinenames.ts";
 import type { MetricInfo, Need } from "../scores/metric.ts";
 import { metricInfo } from "../scores/metrics.ts";
 import { northward } from "../scores/windvector.ts";
 import type { MeasureOptions } from "./measure.ts";
-import type { Share } from "./run.ts";
 import type { Sample } from "./samples.ts";
 import type { UsualFields } from "./states.ts";
 import { controlName } from "./systems.ts";

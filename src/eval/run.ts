@@ -3,6 +3,7 @@
  * (`--shard`) merge into the run that one process would have had.
  */
 import { isDeepStrictEqual } from "node:util";
+import { type Share, shareName } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import type { DefinitionName } from "../scores/definitions.ts";
 import { mergeStatistics } from "../scores/mergestatistics.ts";
@@ -31,12 +32,6 @@ export interface RunFacts {
   /** Fraction of land in each cell [H * W]; null: not known. */
   readonly land: readonly number[] | null;
   readonly files: Provenance["files"];
-}
-
-/** Which of so many shares, from 1. */
-export interface Share {
-  readonly index: number;
-  readonly count: number;
 }
 
 export interface Run {
@@ -106,8 +101,6 @@ export function mergeRuns(parts: readonly Part[]): Run {
     share: undefined,
   };
 }
-
-const shareName = ({ index, count }: Share) => `${index}/${count}`;
 
 const words: Readonly<Record<keyof RunFacts, string>> = {
   version: "the version of climax",

@@ -2,15 +2,17 @@
 // leads and members.
 import { hash32 } from "../data/hash.ts";
 import { formatLead } from "../data/leadtime.ts";
+import { type Share, stretchOf } from "../data/share.ts";
 import { formatTime } from "../data/time.ts";
 import { Random } from "../engine/random.ts";
 import { ClimaxError } from "../errors.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import { type Missing, readState } from "./inputs.ts";
 import { type Ensemble, listMembers, type Member, noEnsemble, perturb, type Rollout } from "./members.ts";
-import { createOutput, type ForecastOutput } from "./output.ts";
+import { createOutput, type ForecastOutput, type OutputShape } from "./output.ts";
 import type { Predictor } from "./predictor.ts";
 import { countPasses, isConstant, rollout } from "./rollout.ts";
+import { createShare, type ShareOfForecasts, shareFileOf } from "./sharefile.ts";
 import { earlierStep, type States } from "./states.ts";
 
 /** A checkpoint that forecasts. */
@@ -39,12 +41,16 @@ export interface Forecasts {
   /** States that go through the network at once. */
   readonly batchSize: number;
   readonly signal: Pick<AbortSignal, "throwIfAborted">;
+  /** Only this share of the batches; they are the same whoever makes them, and so are their bits. */
+  readonly share?: Share | undefined;
   /** Counts states that went through a network. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface ForecastJob extends Forecasts {
+  /** With a share, its fields go to `shareFileOf(output, share)`. */
   readonly output: string;
+  readonly share?: ShareOfForecasts | undefined;
   /** Global attributes beside the usual ones: where it comes from. */
   readonly attributes: Readonly<Record<string, string>>;
 }
@@ -59,7 +65,7 @@ export async function forecast(job: ForecastJob): Promise<void> {
   const { states, steps, leads, outputs } = job;
   const { variables, task } = job.models[0]!.info;
   const members = membersOf(job);
-  const output = await createOutput(job.output, {
+  const output = await beginOutput(job, {
     grid: states.grid,
     initial: steps.map((step) => states.times[step]!),
     leads,
@@ -80,27 +86,55 @@ export async function forecast(job: ForecastJob): Promise<void> {
   }
 }
 
+/** The file itself, or that of a share. */
+export async function beginOutput(
+  { output, share }: Pick<ForecastJob, "output" | "share">,
+  shape: OutputShape,
+): Promise<ForecastOutput> {
+  return share ? createShare(shareFileOf(output, share), shape, share) : await createOutput(output, shape);
+}
+
 /**
  * The same, field by field to whom it may concern; fields are views of arrays that are not written to again.
  *
  * @throws ClimaxError for missing values, a lagged start that is not there, or a roll-out that ends in infinities
  */
 export async function forecastInto(job: Forecasts, write: ForecastOutput["write"]): Promise<void> {
-  const { models, steps, leads } = job;
+  const { models, steps, leads, ensemble } = job;
   const members = membersOf(job);
-  const total = members.reduce((sum, { lag, intervals }) => {
-    const wanted = leads.map((lead) => lead + lag);
-    return sum + steps.length * (intervals ? countPasses(intervals, wanted) : leads.length);
-  }, 0);
+  const groups = models.map((_, index) => groupsOf(members, index, ensemble?.dropout ?? false));
+  // The batches of all groups are counted through.
+  let batches = 0;
+  const planned = groups.map((own) =>
+    own.map((group) => {
+      const units = steps.length * group.members.length * (group.intervals ? 1 : leads.length);
+      const ends = [...chunkEnds(units, job.batchSize, group.dropped)];
+      const wanted = leads.map((lead) => lead + group.lag);
+      const passes = group.intervals ? countPasses(group.intervals, wanted) : 1; // of the network, for a unit
+      batches += ends.length;
+      return { group, ends, passes, begin: batches - ends.length };
+    }),
+  );
+  const [from, to] = job.share ? stretchOf(batches, job.share) : [0, batches];
+  const own = planned.map((each) =>
+    each.flatMap(({ group, ends, passes, begin }) => {
+      const range = { from: Math.max(0, from - begin), to: Math.min(ends.length, to - begin) };
+      if (range.from >= range.to) return [];
+      const units = ends[range.to - 1]! - (ends[range.from - 1] ?? 0);
+      return [{ group, range, passes: units * passes }];
+    }),
+  );
+  const total = own.flat().reduce((sum, { passes }) => sum + passes, 0);
   let done = 0;
   const count = (passes: number): void => {
     done += passes;
     job.onProgress?.(done, total);
   };
   for (const [index, model] of models.entries()) {
+    if (own[index]!.length === 0) continue;
     await model.use(async (predictor) => {
-      for (const group of groupsOf(members, index, job.ensemble?.dropout ?? false)) {
-        const run = { job, model, predictor, group, write, count };
+      for (const { group, range } of own[index]!) {
+        const run = { job, model, predictor, group, range, write, count };
         await (group.intervals ? forecastInSteps(run, group.intervals) : forecastDirectly(run));
       }
     });
@@ -144,19 +178,21 @@ interface Run {
   readonly model: Model;
   readonly predictor: Predictor;
   readonly group: Group;
+  /** Of its batches. */
+  readonly range: { readonly from: number; readonly to: number };
   readonly write: ForecastOutput["write"];
   readonly count: (passes: number) => void;
 }
 
 /** One pass of the network for each initial time, member and lead. */
-async function forecastDirectly({ job, model, predictor, group, write, count }: Run): Promise<void> {
+async function forecastDirectly({ job, model, predictor, group, range, write, count }: Run): Promise<void> {
   const { steps, leads, outputs, states } = job;
   const units = steps.flatMap((step, t) =>
     group.members.flatMap(({ number, copy }) => leads.map((lead, l) => ({ step, t, number, copy, lead, l }))),
   );
   const start = starts(job, model, group.lag);
   const cells = states.grid.lat.length * states.grid.lon.length;
-  for (const { first, chunk } of chunks(units, job.batchSize, group.dropped)) {
+  for (const { first, chunk } of chunks(units, job.batchSize, group.dropped, range)) {
     job.signal.throwIfAborted();
     const fields = await together(chunk, start);
     const leadHours = chunk.map(({ lead }) => lead + group.lag);
@@ -176,7 +212,7 @@ async function forecastDirectly({ job, model, predictor, group, write, count }: 
 
 /** Roll-outs of as many states at once as fit a batch; leads are written when they are reached. */
 async function forecastInSteps(
-  { job, model, predictor, group, write, count }: Run,
+  { job, model, predictor, group, range, write, count }: Run,
   intervals: readonly number[],
 ): Promise<void> {
   const { steps, leads, outputs, states } = job;
@@ -187,7 +223,7 @@ async function forecastInSteps(
   const start = starts(job, model, group.lag);
   const cells = states.grid.lat.length * states.grid.lon.length;
   const predicted = inputs.filter((name) => info.outputs.includes(name) && !isConstant(name, states));
-  for (const { first, chunk } of chunks(units, job.batchSize, group.dropped)) {
+  for (const { first, chunk } of chunks(units, job.batchSize, group.dropped, range)) {
     const reached = rollout(await together(chunk, start), {
       inputs,
       outputs,
@@ -286,17 +322,26 @@ function concatenate(parts: readonly Float32Array[]): Float32Array {
 // 2^32, as the shader wants it, for tensors of up to 32 million elements a sample.
 const block = 128;
 
-/** Cuts a list into batches; with dropout none of them crosses the border of a block. */
+/** Where the batches of so many units end; with dropout none of them crosses the border of a block. */
+function* chunkEnds(units: number, batchSize: number, dropped: boolean): Generator<number> {
+  for (let first = 0; first < units; ) {
+    const border = dropped ? block * Math.floor(first / block + 1) : units;
+    first = Math.min(first + batchSize, border, units);
+    yield first;
+  }
+}
+
+/** The batches of a range. */
 function* chunks<Unit>(
   units: readonly Unit[],
   batchSize: number,
   dropped: boolean,
+  { from, to }: Run["range"],
 ): Generator<{ first: number; chunk: readonly Unit[] }> {
-  for (let first = 0; first < units.length; ) {
-    const end = dropped
-      ? Math.min(first + batchSize, block * Math.floor(first / block + 1))
-      : first + batchSize;
-    yield { first, chunk: units.slice(first, end) };
+  let [number, first] = [0, 0];
+  for (const end of chunkEnds(units.length, batchSize, dropped)) {
+    if (number >= from && number < to) yield { first, chunk: units.slice(first, end) };
+    number++;
     first = end;
   }
 }

@@ -1,11 +1,13 @@
 // Forecasts that need no network: fields that are there already, as files like those of trained models.
 
+import { stretchOf } from "../data/share.ts";
 import { addHours, type CfTime } from "../data/time.ts";
 import { parseName } from "../data/variables.ts";
 import type { Grid } from "../grid/grid.ts";
 import { type ClimatologyKind, makeClimatology } from "../sets/climatology.ts";
 import type { PreparedSet } from "../sets/prepared.ts";
-import { createOutput } from "./output.ts";
+import { beginOutput } from "./forecast.ts";
+import type { ShareOfForecasts } from "./sharefile.ts";
 import type { States } from "./states.ts";
 
 export interface UntrainedJob {
@@ -17,6 +19,8 @@ export interface UntrainedJob {
   /** [H, W] of a variable, for an initial time and the lead counted by their places in the lists. */
   field(name: string, t: number, l: number): Promise<Float32Array>;
   readonly output: string;
+  /** Only this share of the initial times. */
+  readonly share?: ShareOfForecasts | undefined;
   readonly attributes: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /** Counts initial times with leads. */
@@ -27,14 +31,16 @@ export interface UntrainedJob {
 export async function writeUntrained(job: UntrainedJob): Promise<void> {
   const { grid, initial, leads, outputs } = job;
   const variables = outputs.map((name) => ({ name, units: parseName(name).info.units }));
-  const output = await createOutput(job.output, { ...job, grid, members: 1, variables });
+  const { attributes } = job;
+  const output = await beginOutput(job, { grid, initial, leads, members: 1, variables, attributes });
+  const [from, to] = job.share ? stretchOf(initial.length, job.share) : [0, initial.length];
   try {
-    for (let t = 0; t < initial.length; t++) {
+    for (let t = from; t < to; t++) {
       job.signal.throwIfAborted();
       for (let l = 0; l < leads.length; l++)
         for (const name of outputs)
           await output.write(name, { t, l, member: 0 }, await job.field(name, t, l));
-      job.onProgress?.((t + 1) * leads.length, initial.length * leads.length);
+      job.onProgress?.((t + 1 - from) * leads.length, (to - from) * leads.length);
     }
     await output.close();
   } catch (error) {

@@ -1,6 +1,6 @@
 // Batches made ahead of time on worker threads. Which thread makes one changes nothing in it: a batch depends on its
 // recipe, epoch and index alone.
-import { availableParallelism } from "node:os";
+import { availableParallelism, cpus } from "node:os";
 import { type LoadingThread, startLoadingThread } from "./loaderthread.ts";
 import type { PreparedSet } from "./prepared.ts";
 import { batchBytes, type Recipe, sourceOf } from "./recipe.ts";
@@ -11,6 +11,8 @@ export interface LoaderOptions {
   workers?: number | undefined;
   /** Batches that are made ahead of the one in use; one for each thread and one more unless told otherwise. */
   prefetch?: number | undefined;
+  /** That do the same on this machine, and share its cores; this one alone unless told otherwise. */
+  processes?: number | undefined;
 }
 
 export interface Loader<Name extends string> {
@@ -37,7 +39,7 @@ export function openLoader<Name extends string>(
 ): Loader<Name> {
   const names = Object.keys(recipes) as Name[];
   const largest = Math.max(0, ...names.map((name) => batchBytes(recipes[name], sets)));
-  const { workers = usualWorkers(largest), prefetch = workers + 1 } = options;
+  const { workers = usualWorkers(largest, coresOf(options.processes)), prefetch = workers + 1 } = options;
   const job = { dirs: sets.map(({ dir }) => dir), recipes };
   const threads: LoadingThread[] = [];
   const make = (name: Name, epoch: number, index: number, spare?: Batch): Promise<Batch> => {
@@ -57,6 +59,12 @@ export function openLoader<Name extends string>(
     prefetch,
     close: async () => void (await Promise.all(threads.splice(0).map((thread) => thread.close()))),
   };
+}
+
+/** Cores for one of so many processes; a launcher may have bound this one to its part of them already. */
+function coresOf(processes = 1): number {
+  const own = availableParallelism();
+  return processes === 1 ? own : Math.min(own, Math.max(1, Math.floor(cpus().length / processes)));
 }
 
 // Making a smaller batch takes about as long as asking a thread for it.

@@ -39,7 +39,9 @@ export const trainingFields = z
       .int()
       .positive()
       .default(1)
-      .describe("batches whose gradients add up to one optimiser step"),
+      .describe(
+        "batches whose gradients add up to one optimiser step, on each rank where several train together",
+      ),
     seed: z.int().min(0).max(0xffffffff).default(1).describe("of starting values, order, leads and dropout"),
     validateEvery: z
       .int()
@@ -114,9 +116,17 @@ export const runFields = {
     .meta({ short: "o" })
     .describe("folder of the run: checkpoints, settings.yaml, log.jsonl"),
   resume: z
-    .boolean()
+    .union([z.boolean(), z.literal("auto")])
     .default(false)
-    .describe("go on from last.safetensors in --output, as if the run had never stopped"),
+    .describe(
+      "go on from last.safetensors in --output, as if the run had never stopped; auto: begin where there is none, for " +
+        "jobs that are requeued",
+    ),
+  mpi: z
+    .string()
+    .optional()
+    .describe("MPI library, under mpirun or srun; found by itself unless given")
+    .meta({ value: "LIB" }),
   adapter: z.string().optional().describe("part of the name of the adapter to use; see climax doctor"),
   precision: z
     .enum(["f32", "f16"])
@@ -150,3 +160,8 @@ export const runFields = {
 export type OptimiserSettings = z.output<typeof optimiserFields>;
 export type LossSettings = z.output<typeof lossFields>;
 export type TrainingSettings = z.output<typeof trainingFields>;
+
+/** The settings of the whole run: a step of it is of the batches that all ranks together accumulate. */
+export function overRanks<T extends Pick<TrainingSettings, "accumulate">>(training: T, ranks: number): T {
+  return { ...training, accumulate: training.accumulate * ranks };
+}

@@ -95,12 +95,14 @@ export type FinetuneConfig = z.output<typeof FinetuneConfig>;
 /**
  * Opens the sets and says what there is to learn, from `checkpoint` or from nothing. The caller closes the sets.
  *
+ * @param processes  of the run on this machine, which share its cores
  * @throws ClimaxError for data that the task, the network or the checkpoint cannot take
  */
 export async function finetuneObjective(
   config: FinetuneConfig,
   checkpoint: Checkpoint | undefined,
   provenance: Record<string, unknown>,
+  processes = 1,
 ): Promise<Objective> {
   const dirs = [config.data.set, config.data.fine ?? []].flat();
   const sets = await openSets(dirs);
@@ -113,7 +115,7 @@ export async function finetuneObjective(
         patchSize: patchSizeOf(config, checkpoint),
       },
     );
-    return await objectiveOf(config, learning, checkpoint, provenance);
+    return await objectiveOf(config, learning, checkpoint, provenance, processes);
   } catch (error) {
     for (const set of sets) await set.close();
     throw error;
@@ -133,6 +135,7 @@ async function objectiveOf(
   learning: Learning,
   checkpoint: Checkpoint | undefined,
   provenance: Record<string, unknown>,
+  processes: number,
 ): Promise<Objective> {
   const { inputs, outputs, task, leads, history, steps, grid, sets } = learning;
   const { model, start, notes } = startingPoint(config, learning, checkpoint);
@@ -147,7 +150,7 @@ async function objectiveOf(
   }
   return {
     model,
-    ...openSamples(sets, recipesOf(config, learning), config.data),
+    ...openSamples(sets, recipesOf(config, learning), { ...config.data, processes }),
     sets,
     grid,
     learner: {

@@ -142,6 +142,16 @@ export class Learner {
     return this.#parameters.keys();
   }
 
+  /** What is trained, with gradients, in the order in which a forward pass comes to it. */
+  get trained(): Tensor[] {
+    return [...this.network.shapes.keys()].flatMap((name) => this.#arena.parameters.get(name) ?? []);
+  }
+
+  /** What the forward pass itself keeps up: the running moments of batch normalisations. */
+  get states(): Tensor[] {
+    return [...this.#still].flatMap(([name, t]) => (isState(name) ? [t] : []));
+  }
+
   /**
    * Sets parameters, and what else a run needs to go on.
    *
@@ -199,15 +209,18 @@ export class Learner {
   /**
    * Adds the gradient of one batch's loss to what is there, micro-batch by micro-batch.
    *
-   * @param share   of the batch in its optimiser step: 1 / number of batches
-   * @param random  names the draws of dropout and drop path; they do not depend on how the batch is split
-   * @returns       the loss times `share`, [1]; the caller frees it
+   * @param share     of the batch in its optimiser step: 1 / number of batches
+   * @param random    names the draws of dropout and drop path; they do not depend on how the batch is split
+   * @param complete  is told each parameter that took part, once this batch adds nothing more to its gradient
+   * @returns         the loss times `share`, [1]; the caller frees it
    */
-  accumulate(batch: Batch, share: number, random: Random): Tensor {
+  accumulate(batch: Batch, share: number, random: Random, complete?: (parameter: Tensor) => void): Tensor {
     return scope(this.gpu, () => {
       let total: Tensor | undefined;
       for (const { part, first } of this.#parts(batch)) {
-        const loss = this.#accumulatePart(part, (share * part.size) / batch.size, random.copy(first));
+        const last = first + part.size === batch.size;
+        const weight = (share * part.size) / batch.size;
+        const loss = this.#accumulatePart(part, weight, random.copy(first), last ? complete : undefined);
         total = total ? add(total, loss) : loss;
       }
       return total!;

@@ -36,10 +36,10 @@ export interface Objective {
 export function openSamples(
   sets: readonly PreparedSet[],
   { train, val }: { train: Recipe; val?: Recipe | undefined },
-  { workers, prefetch }: LoaderOptions,
+  { workers, prefetch, processes }: LoaderOptions,
 ): Pick<Objective, "train" | "validation" | "close"> {
   const recipes: Partial<Record<SplitName, Recipe>> = val ? { train, val } : { train };
-  const loader = openLoader(sets, recipes as Record<SplitName, Recipe>, { workers, prefetch });
+  const loader = openLoader(sets, recipes as Record<SplitName, Recipe>, { workers, prefetch, processes });
   return {
     train: loader.sources.train,
     validation: val && loader.sources.val,

@@ -45,11 +45,13 @@ export type PretrainConfig = z.output<typeof PretrainConfig>;
  * Opens the sources and says what there is to learn. Variables are those of all sources in the order met; a batch
  * is of one source and has only its own. Every variable that changes in time, and does not drive from outside, is a target. The caller closes the sets.
  *
+ * @param processes  of the run on this machine, which share its cores
  * @throws ClimaxError for sets that are missing, broken, or on different grids
  */
 export async function pretrainObjective(
   config: PretrainConfig,
   provenance: Record<string, unknown>,
+  processes = 1,
 ): Promise<Objective> {
   const { sources, weights, leads, fraction: part } = config.data;
   const sets = await openSets(sources);
@@ -109,7 +111,7 @@ export async function pretrainObjective(
   };
   return {
     model,
-    ...openSamples(sets, { train: recipe("train")!, val: recipe("val") }, config.data),
+    ...openSamples(sets, { train: recipe("train")!, val: recipe("val") }, { ...config.data, processes }),
     sets,
     grid: first.grid,
     learner: { shares: sharesOf(outputs, config.loss) },

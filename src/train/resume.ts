@@ -3,8 +3,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
-import { openCheckpoint } from "../model/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../model/checkpoint.ts";
+import { alone, type World } from "../parallel/world.ts";
+import { overRanks } from "./config.ts";
+import type { ReadParameter } from "./learner.ts";
 import type { Run } from "./loop.ts";
+import { fromFirst } from "./onemodel.ts";
+import { byAll, ofAllRanks } from "./together.ts";
 
 export const lastCheckpoint = (out: string): string => join(out, "last.safetensors");
 export const bestCheckpoint = (out: string): string => join(out, "best.safetensors");
@@ -25,9 +30,12 @@ const RunProgress = z.object({
 });
 export type RunProgress = z.output<typeof RunProgress>;
 
-/** What decides the numbers of a run; a resumed run must have been started with the same. */
-export function settingsOf({ learner, info, optimiser, training }: Run): string {
-  const { batchSize, accumulate, seed, epochs, maxSteps } = training;
+/**
+ * What decides the numbers of a run; a resumed run must have been started with the same. `accumulate` is that of all
+ * ranks together: their number may change as long as it stays.
+ */
+export function settingsOf({ learner, info, optimiser, training, world = alone }: Run): string {
+  const { batchSize, accumulate, seed, epochs, maxSteps } = overRanks(training, world.size);
   return JSON.stringify({
     optimiser,
     precision: learner.gpu.precision,
@@ -61,12 +69,52 @@ export async function microBatchOf(out: string): Promise<number | undefined> {
   return settings.training?.microBatch;
 }
 
+/** @throws ClimaxError "config" when a rank was started with other settings than rank 0 */
+export async function checkAlike(world: World, settings: string): Promise<void> {
+  if (world.size === 1) return;
+  const all = await world.gather(settings);
+  const other = all.findIndex((text) => text !== all[0]);
+  if (other < 0) return;
+  const changed = differences(JSON.parse(all[0]!), JSON.parse(all[other]!));
+  throw ofAllRanks(
+    new ClimaxError(
+      "config",
+      `rank ${other} has other settings than rank 0: ${changed.join("; ")}`,
+      "start all ranks with the same command, files of settings and version of climax",
+    ),
+  );
+}
+
 /**
- * Opens what a resumed run goes on from, and checks that it is the same run.
+ * Opens what a resumed run goes on from, and checks that it is the same run. Rank 0 reads, for all.
  *
  * @throws ClimaxError "config" naming the settings that differ, "checkpoint" when there is nothing to go on from
  */
 export async function resumeRun(run: Run): Promise<RunProgress> {
+  const { learner, world = alone } = run;
+  const opened = await byAll(world, () => (world.rank === 0 ? openRun(run) : undefined));
+  try {
+    const [text] = await world.gather(JSON.stringify(opened?.progress ?? null));
+    const progress = RunProgress.parse(JSON.parse(text!));
+    // On other ranks than 0 nobody reads.
+    const from = (read: (checkpoint: Checkpoint) => ReadParameter): ReadParameter =>
+      fromFirst(world, learner, (name) => read(opened!.checkpoint)(name));
+    const moments = {
+      expAvg: from(({ moments: own }) => own!.expAvg),
+      expAvgSq: from(({ moments: own }) => own!.expAvgSq),
+    };
+    await learner.load(
+      from((checkpoint) => (name) => checkpoint.trained(name)),
+      moments,
+      { scaler: progress.scaler, average: from((checkpoint) => (name) => checkpoint.parameter(name)) },
+    );
+    return progress;
+  } finally {
+    await opened?.checkpoint.close();
+  }
+}
+
+async function openRun(run: Run): Promise<{ checkpoint: Checkpoint; progress: RunProgress }> {
   const path = lastCheckpoint(run.out);
   const checkpoint = await openCheckpoint(path);
   try {
@@ -81,19 +129,19 @@ export async function resumeRun(run: Run): Promise<RunProgress> {
     const [before, now] = [JSON.parse(parsed.data.settings), JSON.parse(settingsOf(run))];
     const changed = differences(before, now);
     if (changed.length > 0) {
+      const ranks = run.world?.size ?? 1;
+      const others = ranks > 1 && changed.some((one) => one.startsWith("training.accumulate"));
+      const counted = others ? ` (training.accumulate is that of all ${ranks} ranks together)` : "";
       throw new ClimaxError(
         "config",
-        `the run in ${run.out} was started with other settings: ${changed.join("; ")}`,
+        `the run in ${run.out} was started with other settings: ${changed.join("; ")}${counted}`,
         "resume with the settings it was started with, or start a new run in another --output",
       );
     }
-    await run.learner.load((name) => checkpoint.trained(name), checkpoint.moments, {
-      scaler: parsed.data.scaler,
-      average: (name) => checkpoint.parameter(name),
-    });
-    return parsed.data;
-  } finally {
+    return { checkpoint, progress: parsed.data };
+  } catch (error) {
     await checkpoint.close();
+    throw error;
   }
 }
 

@@ -279,3 +279,32 @@ describe("context", () => {
     expect(err).toEqual(["progress\n", "warning: beware\n", "climax speak\n", "warning: beware\n"]);
   });
 });
+
+test("a flag that may stand alone, or before a word", async () => {
+  const again = command({
+    name: "again",
+    summary: "go on",
+    config: z.strictObject({
+      resume: z
+        .union([z.boolean(), z.literal("auto")])
+        .default(false)
+        .describe("go on"),
+      output: z.string().optional().describe("folder"),
+    }),
+    async run(config) {
+      received = config;
+    },
+  });
+  const given = async (...argv: string[]) => {
+    await again.run(argv);
+    return received;
+  };
+  expect(await given()).toEqual({ resume: false });
+  expect(await given("--resume", "--output", "x")).toEqual({ resume: true, output: "x" });
+  expect(await given("--output", "x", "--resume")).toEqual({ resume: true, output: "x" });
+  expect(await given("--resume", "auto")).toEqual({ resume: "auto" });
+  expect(await given("--resume=auto", "--output", "x")).toEqual({ resume: "auto", output: "x" });
+  expect(await given("--resume", "--no-resume")).toEqual({ resume: false });
+  await expect(again.run(["--resume", "never"])).rejects.toThrow(/--resume/);
+  expect(again.help(80)).toContain("--resume [auto]");
+});

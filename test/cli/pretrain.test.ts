@@ -177,9 +177,12 @@ describe("a signal", () => {
   test.each([
     ["SIGTERM", 143],
     ["SIGINT", 130],
+    ["SIGUSR1", 75],
   ] as const)("%s saves a checkpoint, and --resume ends as if it had not come", async (signal, exitCode) => {
     const output = freshFolder();
-    const { child, done } = climaxProcess(...flags(output));
+    // What a job is that is requeued: auto begins where there is nothing, and goes on where there is.
+    const resume = signal === "SIGUSR1" ? ["--resume", "auto"] : ["--resume"];
+    const { child, done } = climaxProcess(...flags(output), ...(signal === "SIGUSR1" ? resume : []));
     const log = join(output, "log.jsonl");
     while (child.exitCode === null && !(existsSync(log) && readFileSync(log, "utf8").includes('"step":3,')))
       await sleep(10);
@@ -196,7 +199,7 @@ describe("a signal", () => {
     expect(stopped.step).toBeLessThan(16);
     expect(readdirSync(output).filter((name) => name.includes("partial"))).toEqual([]);
 
-    expect(await climax(...flags(output), "--resume", "--quiet")).toMatchObject({ code: 0 });
+    expect(await climax(...flags(output), ...resume, "--quiet")).toMatchObject({ code: 0 });
     const breaks = ["interrupted", "resume"];
     const events = (out: string) => readLog(out).filter(({ event }) => !breaks.includes(event as string));
     // The other process drove the same adapter with the same kernels: not a bit may differ.

@@ -12,7 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { outputsOf, severalAtOnce, shardOf } from "../../src/cli/regridfiles.ts";
+import { outputsOf, pairsOf, severalAtOnce } from "../../src/cli/regridfiles.ts";
+import { parseShard } from "../../src/cli/shard.ts";
 import { climax, climaxProcess } from "../support/climax.ts";
 import { classicFile } from "../support/regridclassic.ts";
 import { makeWeatherFile } from "../support/weatherfile.ts";
@@ -102,10 +103,13 @@ test.each([
   expect(pairs.map(([, output]) => output)).toEqual(names.map((name) => join(at("no-folder"), `${name}.nc`)));
 });
 
-test("shards are I/N, and want a folder", () => {
+test("shares are I/N, and want a folder", async () => {
   for (const shard of ["0/2", "3/2", "1", "a/b"])
-    expect(() => shardOf([], shard, "out")).toThrow(`found --shard ${shard}; wanted I/N with I from 1 to N`);
-  expect(() => shardOf([], "1/2", undefined)).toThrow("found --shard 1/2 with one output file");
+    expect(() => parseShard(shard)).toThrow(`found --shard ${shard}; wanted I/N with I from 1 to N`);
+  const pairs = [["a", "one.nc"]] as const;
+  const share = { index: 1, count: 2 };
+  expect(() => pairsOf(pairs, share, undefined, "1/2")).toThrow("found --shard 1/2 with one output file");
+  expect(pairsOf(pairs, share, undefined, undefined)).toEqual(pairs); // of two ranks the first has it
 });
 
 test("after a failure no more files are begun, those begun are finished, and it is told", async () => {

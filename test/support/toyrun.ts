@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Gpu } from "../../src/engine/device.ts";
-import { Learner } from "../../src/train/learner.ts";
+import { Learner, type LearnerOptions } from "../../src/train/learner.ts";
 import { type Run, type RunResult, trainRun } from "../../src/train/loop.ts";
 import { PretrainConfig, pretrainObjective } from "../../src/train/pretrain.ts";
 import { resumeRun } from "../../src/train/resume.ts";
@@ -31,6 +31,7 @@ export interface ToyRunSettings {
   readonly training?: Record<string, unknown>;
   readonly recompute?: boolean;
   readonly device?: Gpu;
+  readonly learner?: Pick<LearnerOptions, "frozen">;
 }
 
 export interface ToyRun {
@@ -54,7 +55,7 @@ export async function openToyRun(settings: ToyRunSettings): Promise<ToyRun> {
   const { microBatch } = config.training;
   const { recompute } = config;
   const device = settings.device ?? gpu;
-  const options = { microBatch, recompute, average: config.training.ema };
+  const options = { microBatch, recompute, average: config.training.ema, ...settings.learner };
   const learner = new Learner(device, objective.model, objective.sets[0]!.grid, config.optimiser, options);
   await learner.load(objective.start);
   return {
@@ -122,7 +123,8 @@ export function readLog(out: string): Record<string, unknown>[] {
     .trimEnd()
     .split("\n")
     .map((line) => {
-      const { time: _, samples_per_second: __, ...entry } = JSON.parse(line) as Record<string, unknown>;
+      const { time: _, samples_per_second: __, ...rest } = JSON.parse(line) as Record<string, unknown>;
+      const { seconds_waiting_for_ranks: ___, ...entry } = rest;
       return entry;
     });
 }
