@@ -17,6 +17,7 @@ import {
   type Positional,
   placeholder,
 } from "./flags.ts";
+import { printable } from "./printable.ts";
 import { explain } from "./problems.ts";
 
 /** What a running command may say, and to whom. */
@@ -262,9 +263,9 @@ function place(into: Record<string, unknown>, [key = "", ...rest]: readonly stri
 
 function makeContext(words: readonly string[], quiet: boolean): Context {
   return {
-    print: (text) => void process.stdout.write(`${text}\n`),
-    info: (text) => void (quiet || process.stderr.write(`${text}\n`)),
-    warn: (text) => void process.stderr.write(`warning: ${text}\n`),
+    print: (text) => void process.stdout.write(`${printable(text)}\n`),
+    info: (text) => void (quiet || process.stderr.write(`${printable(text)}\n`)),
+    warn: (text) => void process.stderr.write(`warning: ${printable(text)}\n`),
     quiet,
     commandLine: words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word))).join(" "),
   };

@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
+import { bytesText } from "../files/bytes.ts";
 import { regularGrid } from "../grid/grid.ts";
 import { fileSha256 } from "../model/filehash.ts";
 import { networkOf } from "../model/network.ts";
@@ -15,7 +16,7 @@ import { type Context, command } from "./command.ts";
 import { writeCards } from "./convertcard.ts";
 import { type Target, writeModel } from "./convertwrite.ts";
 import { refuseToReplace } from "./inference.ts";
-import { bytes } from "./machine.ts";
+import { interruptible } from "./interrupt.ts";
 import { duration } from "./progress.ts";
 
 /** What the end of a file's name says about its format. */
@@ -143,7 +144,14 @@ async function convert(config: ConvertConfig, context: Context): Promise<number>
     const model = refit(await identified(opened), { variables, grid, patchSize, parallelPatchEmbed });
     for (const note of model.notes) context.info(note);
     for (const warning of model.warnings) context.warn(warning);
-    const facts = await writeModel(output, target, model, config);
+    const facts = await interruptible((signal) => {
+      // Between two weights: the writers undo what they have begun.
+      const parameter = (name: string) => {
+        signal.throwIfAborted();
+        return model.parameter(name);
+      };
+      return writeModel(output, target, { ...model, parameter }, config);
+    });
     for (const note of facts.notes) context.info(note);
     const cards = config.card ? await writeCards({ ...config, scores }, model, facts, context) : [];
     const network = networkOf(model.info.model);
@@ -153,7 +161,7 @@ async function convert(config: ConvertConfig, context: Context): Promise<number>
     );
     const { size } = await stat(output);
     context.print(
-      `${output}: ${network.describe()}, ${(count / 1e6).toFixed(count < 1e6 ? 3 : 1)} M parameters, ${bytes(size)}` +
+      `${output}: ${network.describe()}, ${(count / 1e6).toFixed(count < 1e6 ? 3 : 1)} M parameters, ${bytesText(size)}` +
         `${cards.length > 0 ? `; ${cards.join(", ")}` : ""}, in ${duration((performance.now() - started) / 1000)}`,
     );
     return 0;
@@ -172,7 +180,15 @@ async function identified(model: ModelSource): Promise<ModelSource> {
 }
 
 function targetOf({ output, to }: ConvertConfig): Target {
-  const format = to ?? formats[extname(output).toLowerCase()];
+  const named = formats[extname(output).toLowerCase()];
+  if (to && named && to !== named) {
+    throw new ClimaxError(
+      "config",
+      `found --to ${to} and --output ${output}, whose name says ${named}`,
+      "leave --to out, or choose a name that says the same",
+    );
+  }
+  const format = to ?? named;
   if (format) return format;
   throw new ClimaxError(
     "config",

@@ -3,11 +3,11 @@ import { stat } from "node:fs/promises";
 import { writeCheckpoint } from "../model/checkpoint.ts";
 import { fileSha256 } from "../model/filehash.ts";
 import { networkOf } from "../model/network.ts";
+import { writeOnnx } from "../onnx/write.ts";
+import { writeTorchCheckpoint } from "../torch/torchwrite.ts";
 import { nameAs } from "../weights/names.ts";
-import { writeOnnx } from "../weights/onnxwrite.ts";
 import type { ModelSource } from "../weights/source.ts";
 import { torchSays } from "../weights/torchsays.ts";
-import { writeTorchCheckpoint } from "../weights/torchwrite.ts";
 import type { ConvertConfig } from "./convert.ts";
 
 export type Target = "safetensors" | "ckpt" | "onnx";

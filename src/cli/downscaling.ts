@@ -14,9 +14,10 @@ import { interpolateStates } from "../infer/regridstates.ts";
 import type { States } from "../infer/states.ts";
 import { persistenceField, writeUntrained } from "../infer/untrained.ts";
 import type { Checkpoint, CheckpointInfo } from "../model/checkpoint.ts";
+import { networkName } from "../model/network.ts";
 import type { Context } from "./command.ts";
 import type { CoarseInput, DownscaleConfig } from "./downscale.ts";
-import { counted, modelOf, networkName, originAttributes } from "./inference.ts";
+import { counted, modelOf, originAttributes } from "./inference.ts";
 import { interruptible } from "./interrupt.ts";
 import { progress } from "./progress.ts";
 import { turnOf } from "./ranks.ts";
@@ -56,7 +57,7 @@ export async function downscaleByNetwork(
     context.info(`adapter   ${gpu.name} (${gpu.kind}), ${gpu.precision}`);
     const attributes = {
       ...(await originAttributes({
-        title: `fields downscaled by ${networkName(info)}`,
+        title: `fields downscaled by ${networkName(info.model)}`,
         checkpoints,
         adapter: config.precision === "f32" ? gpu.name : `${gpu.name}, f16`,
         synthetic,

@@ -12,7 +12,7 @@ const ForecastConfig = z.strictObject({
   checkpoint: z
     .union([z.string(), z.array(z.string()).min(1)])
     .optional()
-    .describe("a .safetensors of climax pretrain or finetune; several are members of an ensemble")
+    .describe("a .safetensors of climax pretrain, finetune or convert; several are members of an ensemble")
     .meta({ value: "FILE" }),
   model: z
     .enum(untrainedNames)

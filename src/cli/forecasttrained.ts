@@ -16,9 +16,10 @@ import {
 import { checkRollout } from "../infer/rollout.ts";
 import { earlierStep, openStates, pickTimes, type States, stepsWithHistory } from "../infer/states.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
+import { networkName } from "../model/network.ts";
 import type { Context } from "./command.ts";
 import type { ForecastConfig } from "./forecast.ts";
-import { counted, modelOf, networkName, originAttributes } from "./inference.ts";
+import { counted, modelOf, originAttributes } from "./inference.ts";
 import { interruptible } from "./interrupt.ts";
 import { progress } from "./progress.ts";
 import { turnOf } from "./ranks.ts";
@@ -217,7 +218,7 @@ function stepsOf(
 }
 
 function titleOf({ info }: Checkpoint, rollout: Rollout | undefined): string {
-  const name = networkName(info);
+  const name = networkName(info.model);
   if (info.task.kind === "projection") return `projections by ${name}`;
   const means = info.task.kind === "mean" ? ` of means over ${formatLead(info.task.hours)}` : "";
   if (!rollout) return `direct forecasts${means} by ${name}`;

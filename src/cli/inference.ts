@@ -91,21 +91,6 @@ export function modelOf(gpu: Gpu, checkpoint: Checkpoint, inputs: readonly strin
   };
 }
 
-const networkNames: Readonly<Record<string, string>> = {
-  climax: "ClimaX",
-  projection: "ClimaX",
-  vit: "Cli-ViT",
-  resnet: "ResNet",
-  unet: "UNet",
-  linear: "linear regression",
-  "pattern-scaling": "linear pattern scaling",
-};
-
-/** How a network is called in the title of a file. */
-export function networkName({ model }: CheckpointInfo): string {
-  return networkNames[model.type] ?? model.type;
-}
-
 export interface Origin {
   /** What the file holds, e.g. `direct forecasts by ClimaX`. */
   readonly title: string;

@@ -1,6 +1,7 @@
 /** `climax inspect CHECKPOINT` for people: what the file is at a glance, then variables, training, tensors, what next. */
+
+import { numberText } from "../data/numbertext.ts";
 import { bytesText } from "../files/bytes.ts";
-import { numberText } from "../weights/markdowntext.ts";
 import type { TrainingStage } from "../weights/provenance.ts";
 import type { InspectedTensor, InspectedWeights } from "../weights/weightsschema.ts";
 import { table } from "./table.ts";

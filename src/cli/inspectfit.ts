@@ -3,6 +3,7 @@ import { z } from "zod";
 import { planDerivations } from "../data/derived.ts";
 import type { InspectedSet, Inspection } from "../data/inspectschema.ts";
 import { fieldName, knownName } from "../data/variables.ts";
+import { listed } from "../errors.ts";
 import type { InspectedWeights } from "../weights/weightsschema.ts";
 import { table } from "./table.ts";
 
@@ -80,11 +81,11 @@ function fitOf(checkpoint: InspectedWeights, { path, names, grid, derives }: Fie
 export function fitsText(fits: readonly Fit[], checkpoints: readonly InspectedWeights[]): string {
   const rows = fits.map((fit) => {
     const { checkpoint, data, inputs, derived, lacks, fits: all } = fit;
-    const made = derived.length > 0 ? `, ${derived.length} of them derived (${listed(derived)})` : "";
+    const made = derived.length > 0 ? `, ${derived.length} of them derived (${listed(derived, 5)})` : "";
     const has =
       lacks.length === 0
         ? `has all ${inputs} inputs${made}`
-        : `has ${inputs - lacks.length} of ${inputs} inputs${made}, not ${listed(lacks)}`;
+        : `has ${inputs - lacks.length} of ${inputs} inputs${made}, not ${listed(lacks, 5)}`;
     const whose = checkpoints.length > 1 ? ` for ${checkpoint}` : "";
     const about = checkpoints.find(({ path }) => path === checkpoint)!;
     return [`  ${data}${whose}`, `${all ? "fits: " : ""}${has}; ${placeText(fit, about)}`];
@@ -99,9 +100,4 @@ function placeText({ sameGrid, dataGrid }: Fit, { grid, region }: InspectedWeigh
   return region === null
     ? `on ${dataGrid}`
     : `on ${dataGrid}, from which ${region} is cut if its points are there`;
-}
-
-function listed(names: readonly string[]): string {
-  const more = names.length > 5 ? ` and ${names.length - 5} more` : "";
-  return `${names.slice(0, 5).join(", ")}${more}`;
 }

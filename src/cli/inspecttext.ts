@@ -9,8 +9,9 @@ import type {
   Refused,
   Together,
 } from "../data/inspectschema.ts";
+import { numberText } from "../data/numbertext.ts";
+import { listed } from "../errors.ts";
 import { bytesText } from "../files/bytes.ts";
-
 import { table } from "./table.ts";
 
 /** One file in full. */
@@ -125,8 +126,8 @@ export function setText(set: InspectedSet): string {
         ...variables.map((v) => [
           v.name,
           v.units,
-          shown(v.mean),
-          shown(v.std),
+          numberText(v.mean),
+          numberText(v.std),
           v.constant ? "constant" : "state",
         ]),
       ],
@@ -144,7 +145,7 @@ function variablesText(variables: readonly InspectedVariable[]): string {
   const rows = variables.map((variable) => {
     const { name, climax, recognisedBy, fileUnits, units, levels, values, conversion } = variable;
     const number = (value: number | null | undefined) =>
-      value === null || value === undefined ? "" : shown(value);
+      value === null || value === undefined ? "" : numberText(value);
     return [
       name,
       climax,
@@ -195,13 +196,13 @@ function variablesText(variables: readonly InspectedVariable[]): string {
 }
 
 function storedText({ dtype, packing, chunks, shape }: InspectedVariable): string {
-  const packed = packing ? `${dtype} packed, steps of ${shown(packing.scale)}` : dtype;
+  const packed = packing ? `${dtype} packed, steps of ${numberText(packing.scale)}` : dtype;
   if (!chunks || shape.every((n, axis) => chunks[axis] === n)) return packed;
   return `${packed}, chunks ${chunks.join(" x ")} of ${shape.join(" x ")}`;
 }
 
 function boundsText({ outOfBounds, of, bounds }: NonNullable<InspectedVariable["values"]>): string {
-  return `${percent(outOfBounds, of)} of its values lie beyond ${shown(bounds[0])} to ${shown(bounds[1])}`;
+  return `${percent(outOfBounds, of)} of its values lie beyond ${numberText(bounds[0])} to ${numberText(bounds[1])}`;
 }
 
 const missingText = (missing: number, of: number) => (missing === 0 ? "0" : percent(missing, of));
@@ -252,19 +253,6 @@ const levelsText = ({ climax, levels }: InspectedVariable) =>
 function levelRange(levels: readonly number[]): string {
   const sorted = levels.toSorted((a, b) => a - b);
   return sorted.length <= 7 ? sorted.join(" ") : `${sorted.length}: ${sorted[0]} to ${sorted.at(-1)}`;
-}
-
-/** Five digits, as a scientist reads them. */
-function shown(value: number): string {
-  const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(4).replace(/\.?0+e/, "e");
-  const text = value.toPrecision(5);
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : String(Number(text));
-}
-
-function listed(names: readonly string[], most: number): string {
-  const more = names.length > most ? ` and ${names.length - most} more` : "";
-  return `${names.slice(0, most).join(", ")}${more}`;
 }
 
 function notesText(notes: readonly string[]): string {

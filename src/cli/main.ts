@@ -4,6 +4,7 @@ import { ClimaxError, unknownName } from "../errors.ts";
 import { version } from "../version.ts";
 import type { Command } from "./command.ts";
 import { Interrupted } from "./interrupt.ts";
+import { printable } from "./printable.ts";
 
 export { version };
 
@@ -214,7 +215,7 @@ function report(error: unknown): number {
   }
   const mendable = error instanceof ClimaxError ? error : systemError(error);
   if (mendable) {
-    say(`${red("error:")} ${mendable.message}\n${bold("hint:")}  ${mendable.hint}`);
+    say(`${red("error:")} ${printable(mendable.message)}\n${bold("hint:")}  ${printable(mendable.hint)}`);
     if (debug) say((error as Error).stack ?? "");
     return 2;
   }
@@ -239,6 +240,8 @@ const refusals: Readonly<Record<string, readonly [what: string, hint: string]>> 
   ENOSPC: ["no space left on the device", "free some space, or choose another disk"],
   EDQUOT: ["your disk quota is used up", "free some space, or choose another disk"],
   EISDIR: ["it is a folder, a file was wanted", "name a file"],
+  ENAMETOOLONG: ["the name is too long", "choose a shorter one"],
+  ELOOP: ["its links lead in a circle", "mend them, or choose another path"],
   ENOTDIR: ["a part of the path is a file, not a folder", "check the path"],
   EEXIST: ["it exists already", "remove it, or choose another path"],
   EMFILE: ["too many open files", "raise the limit with ulimit -n"],

@@ -1,8 +1,10 @@
 /** The json beside a case of a reference implementation: what was computed there, as a network and settings of ours. */
+
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
+import { issuesText } from "../model/issues.ts";
 import { NetworkConfig } from "../model/network.ts";
 
 const strings = z.array(z.string());
@@ -73,7 +75,7 @@ export async function readCaseInfo(folder: string, name: string): Promise<CaseIn
   try {
     info = CaseInfo.parse(JSON.parse(text));
   } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    const why = error instanceof z.ZodError ? issuesText(error) : (error as Error).message;
     throw new ClimaxError("data", `${path} does not describe a case: ${why}`, "make the case again");
   }
   const { region, region_info, loss, optimizer } = info;
@@ -113,7 +115,7 @@ export function networkConfigOf(info: CaseInfo, path: string, parallelPatchEmbed
         },
   );
   if (parsed.success) return parsed.data;
-  throw new ClimaxError("data", `${path}: ${z.prettifyError(parsed.error)}`, "make the case again");
+  throw new ClimaxError("data", `${path}: ${issuesText(parsed.error)}`, "make the case again");
 }
 
 /** Rows and columns of the patches that enter, which must fill a rectangle. */

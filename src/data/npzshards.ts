@@ -3,7 +3,7 @@
 // given back (microsoft/ClimaX, src/data_preprocessing/nc2np_equally_era5.py and nc2np_equally_cmip6.py).
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ClimaxError } from "../errors.ts";
+import { ClimaxError, listed } from "../errors.ts";
 import type { AttributeValue, Dataset, DatasetVariable } from "../files/dataset.ts";
 import { copyBox, elements, hyperslab, type NumericArray } from "../files/hyperslab.ts";
 import { readNpy } from "../files/npy.ts";
@@ -199,8 +199,7 @@ async function countSteps(file: NpzReader, { path, keys, cells, grid }: Layout):
   }
 }
 
-const shown = (names: readonly string[]) =>
-  `${names.slice(0, 4).join(", ")}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`;
+const shown = (names: readonly string[]) => listed(names, 4);
 
 /** A variable over all shards, in order of time. */
 function shardVariable(

@@ -77,7 +77,8 @@ async function carryOut(
 ): Promise<RegridReport> {
   const { jobs, target } = plan;
   const { dataset } = coordinates;
-  const [{ regridder }] = jobs;
+  // What is said of the file is said of its fields; flags among them have a way of their own.
+  const { regridder } = jobs.find(({ regridder: { method } }) => method !== "nearest") ?? jobs[0];
   const { compress: level = 1, pool = regridPool(0) } = options;
   const changes = await axisChanges(coordinates, jobs, options);
   const { contents, copied, dropped, columns } = layOut(coordinates, plan, changes, level);

@@ -61,10 +61,15 @@ export async function makePlan(coordinates: Coordinates, options: PlanOptions): 
   for (const variable of await fieldsOf(coordinates, options.variables)) {
     const place = await placeOf(coordinates, variable, options.method === "conservative");
     const [latitude, longitude] = coordinatesOf(coordinates, variable, place);
-    const key = `${latitude.name} ${longitude.name}`;
+    const flags = isFlags(variable) && options.method !== "nearest";
+    if (flags) coordinates.notes.add(`${variable.name}: nearest neighbour, as a mean of flags is no flag`);
+    const key = `${latitude.name} ${longitude.name}${flags ? " flags" : ""}`;
     let regridder = regridders.get(key);
     if (!regridder) {
-      const make = await regridderMaker(coordinates, place, latitude, longitude, options);
+      const own = flags
+        ? { ...options, method: "nearest" as const, minimumValid: undefined, weights: undefined }
+        : options;
+      const make = await regridderMaker(coordinates, place, latitude, longitude, own);
       let target = plan?.target ?? options.target;
       let targetEdges = plan?.targetEdges ?? options.targetEdges ?? cellEdges(target);
       regridder = await make(target, targetEdges);
@@ -72,7 +77,7 @@ export async function makePlan(coordinates: Coordinates, options: PlanOptions): 
         const part = coveredTarget(regridder);
         if (part !== target) {
           targetEdges = partOfEdges(targetEdges, target, part);
-          regridder = options.weights ? restricted(regridder, part) : await make(part, targetEdges);
+          regridder = own.weights ? restricted(regridder, part) : await make(part, targetEdges);
           target = part;
         }
       }
@@ -85,6 +90,11 @@ export async function makePlan(coordinates: Coordinates, options: PlanOptions): 
     plan!.jobs.push({ variable, place, regridder });
   }
   return plan!;
+}
+
+/** Whether its numbers stand for words: CF conventions 1.11, section 3.5. */
+function isFlags({ attributes }: DatasetVariable): boolean {
+  return ["flag_values", "flag_masks", "flag_meanings"].some((name) => attributes.has(name));
 }
 
 function coordinatesOf(

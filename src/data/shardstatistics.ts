@@ -3,6 +3,9 @@ import { join } from "node:path";
 import { ClimaxError } from "../errors.ts";
 import { readNpz } from "../files/npy.ts";
 
+/** Bytes of one of the two files, unpacked: a number takes some 140. */
+const LARGEST = 16 * 2 ** 20;
+
 /** Means and standard deviations by variable, as the reference normalises with them. */
 export interface ClimaxStatistics {
   mean: Map<string, number>;
@@ -18,7 +21,7 @@ export async function readClimaxStatistics(folder: string): Promise<ClimaxStatis
   const read = async (file: string) => {
     const path = join(folder, file);
     const numbers = new Map<string, number>();
-    for (const [key, { data, shape }] of await readNpz(path)) {
+    for (const [key, { data, shape }] of await readNpz(path, LARGEST)) {
       if (data.length !== 1 || !Number.isFinite(data[0]!))
         throw new ClimaxError(
           "data",

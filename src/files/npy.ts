@@ -2,6 +2,7 @@
 // anything is allocated. A .npz is a ZIP of .npy members.
 
 import { createHash } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32, inflateRawSync } from "node:zlib";
 import { openPromise, type ZipFile } from "yauzl";
@@ -109,12 +110,15 @@ export async function readExactly(
 
 export async function openForReading(path: string): Promise<FileHandle> {
   try {
-    return await open(path, "r");
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe must not keep us waiting
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
   } catch (error) {
     throw new ClimaxError("data", `cannot open ${path}: ${(error as Error).message}`, "check the path", {
       cause: error,
     });
   }
+  throw new ClimaxError("data", `cannot open ${path}: it is not a regular file`, "name a file");
 }
 
 /** Opens a .npy file for reads on demand; the caller closes it. */
@@ -151,8 +155,14 @@ export async function writeNpy(path: string, shape: readonly number[], data: Npy
   }
 }
 
-/** Reads every array of a .npz archive, by its name without ".npy". Members are checked against their CRC-32. */
-export async function readNpz(path: string): Promise<Map<string, NpyArray>> {
+/**
+ * Reads every array of a .npz archive, by its name without ".npy". Members are checked against their CRC-32.
+ * @param largest  bytes of all its arrays together, beyond which it is refused before they are read
+ */
+export async function readNpz(
+  path: string,
+  largest = Number.POSITIVE_INFINITY,
+): Promise<Map<string, NpyArray>> {
   const handle = await openForReading(path);
   let zip: ZipFile | undefined;
   try {
@@ -162,11 +172,15 @@ export async function readNpz(path: string): Promise<Map<string, NpyArray>> {
     );
     const arrays = new Map<string, NpyArray>();
     let claimed = 0;
+    let unpacked = 0;
     for await (const entry of zip.eachEntry()) {
       const name = `${path}: member ${entry.fileName}`;
       // Members that overlap would let a small file ask for unbounded memory.
       claimed += entry.compressedSize;
       if (claimed > size) damaged(name, "members claim more bytes than the archive has");
+      unpacked += entry.uncompressedSize;
+      if (unpacked > largest)
+        damaged(path, `its arrays have ${unpacked} bytes and more; ${largest} is the limit`);
       const bytes = await memberBytes(handle, zip, entry, name);
       const readInto = async (target: Uint8Array, position: number) => {
         target.set(bytes.subarray(position, position + target.length));

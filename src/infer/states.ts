@@ -116,7 +116,10 @@ export function pickTimes(
   every?: number,
 ): number[] {
   const [first, last] = [times[own[0]!]!, times[own.at(-1)!]!];
-  const span = `${name} has ${own.length} states from ${formatTime(first)} to ${formatTime(last)}`;
+  const span =
+    own.length === 1
+      ? `${name} has one state, ${formatTime(first)}`
+      : `${name} has ${own.length} states from ${formatTime(first)} to ${formatTime(last)}`;
   if (!text && own.length > 1 && every === undefined) {
     throw new ClimaxError(
       "config",
@@ -131,7 +134,7 @@ export function pickTimes(
     if (steps.length === 0) {
       throw new ClimaxError(
         "config",
-        `${span}, none of them in ${part}`,
+        `${span}, ${own.length === 1 ? "not" : "none of them"} in ${part}`,
         "choose an initial time that is there",
       );
     }

@@ -1,5 +1,5 @@
 // Checks what a forecast is asked for, and runs it.
-import { ClimaxError, unknownName } from "../errors.ts";
+import { ClimaxError } from "../errors.ts";
 import { forecastInto } from "../infer/forecast.ts";
 import { checkLeads } from "../infer/inputs.ts";
 import { checkRollout } from "../infer/rollout.ts";
@@ -8,6 +8,7 @@ import { heldBy } from "./held.ts";
 import type { Model } from "./model.ts";
 import { checkChoice, checkOptions } from "./options.ts";
 import { statesOf } from "./states.ts";
+import { unknownVariable } from "./unknownvariable.ts";
 
 const known = ["state", "leadHours", "outputs", "missing", "rollout", "batchSize", "signal"];
 
@@ -21,7 +22,7 @@ export async function runForecast(model: Model, options: ForecastOptions): Promi
     refuse("batchSize", batchSize, "a whole number from 1 on");
   const outputs = [...new Set(options.outputs ?? info.outputs)];
   for (const name of outputs)
-    if (!info.outputs.includes(name)) unknownName("output of the model", name, info.outputs);
+    if (!info.outputs.includes(name)) unknownVariable("output of the model", name, info.outputs);
   const asked = [...new Set(hoursOf("leadHours", options.leadHours))];
   const intervals =
     options.rollout === undefined ? undefined : ascending(hoursOf("rollout", options.rollout));

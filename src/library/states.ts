@@ -1,10 +1,11 @@
 // Fields of the caller's as states to start from: their names, lengths and values checked, and copied.
-import { ClimaxError, unknownName } from "../errors.ts";
+import { ClimaxError } from "../errors.ts";
 import { makeGrid } from "../grid/grid.ts";
 import { inputsOf, type Missing } from "../infer/inputs.ts";
 import type { States } from "../infer/states.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import type { Fields, ForecastOptions } from "./forecast.ts";
+import { unknownVariable } from "./unknownvariable.ts";
 
 type Field = Float32Array | Float64Array | readonly number[];
 
@@ -90,7 +91,7 @@ function refuseName(name: string, field: unknown, called: string, known: readonl
       "give state.fields of what readState or forecast returned",
     );
   }
-  unknownName(`variable in ${called}`, name, known);
+  unknownVariable(`variable in ${called}`, name, known);
 }
 
 /** The variables that enter are the same for all states: they go through the network together. */

@@ -6,11 +6,14 @@
 //   optimiser.weight.<name>         what is trained, where <name> is a running mean of it
 //   __metadata__.climax             CheckpointInfo as JSON
 //   __metadata__.training           whatever the training loop needs to go on, as JSON
+
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
 import { fileSha256 } from "./filehash.ts";
 import { allFinite } from "./finite.ts";
+import { issuesText } from "./issues.ts";
 import { NetworkConfig, networkOf } from "./network.ts";
+import { looksLikeOnnx } from "./onnxhead.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors.ts";
 import { openWeightFile } from "./weightfile.ts";
 
@@ -156,7 +159,7 @@ export async function writeCheckpoint(
  * @throws ClimaxError "checkpoint" that says what is missing or wrong
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const file = await openSafetensors(path).catch((error: unknown) => unlessOfTorch(path, error));
+  const file = await openSafetensors(path).catch((error: unknown) => unlessOfOthers(path, error));
   try {
     const info = readInfo(file);
     const { shapes } = networkOf(info.model);
@@ -184,19 +187,27 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   }
 }
 
-/** @throws ClimaxError "checkpoint" that names the way for a file of PyTorch: a zip, a tar, or the form before 1.6 */
-async function unlessOfTorch(path: string, error: unknown): Promise<never> {
+/** @throws ClimaxError "checkpoint" that names ONNX, and the way for PyTorch: a zip, a tar, or the form before 1.6 */
+async function unlessOfOthers(path: string, error: unknown): Promise<never> {
   const file = await openWeightFile(path).catch(() => {
     throw error; // it could not be opened the first time either
   });
   const head = await file.read(0, Math.min(512, file.size)).finally(() => file.close());
   const text = Buffer.from(head).toString("latin1");
+  if (looksLikeOnnx(head)) {
+    throw new ClimaxError(
+      "checkpoint",
+      `${path} is an ONNX file: a graph of operators, for programs that run it; wanted a climax checkpoint (.safetensors)`,
+      "use the checkpoint that it was exported from",
+      { cause: error },
+    );
+  }
   const begins = ["PK\x03\x04", "\x80\x02\x8a\x0a"].some((magic) => text.startsWith(magic));
   if (!begins && !text.startsWith("ustar", 257)) throw error;
   throw new ClimaxError(
     "checkpoint",
     `${path} is a file of PyTorch; wanted a climax checkpoint (.safetensors)`,
-    `climax convert ${path} -o ${path.replace(/\.[^./\\]*$/, "")}.safetensors makes one of it`,
+    `climax inspect ${path} shows the climax convert that makes one of it`,
     { cause: error },
   );
 }
@@ -228,7 +239,7 @@ function readInfo({ path, metadata }: SafetensorsFile): CheckpointInfo {
     refuse(path, `it has format version ${version}, and this climax reads version 1`, "use a newer climax");
   }
   const parsed = CheckpointInfo.safeParse(json);
-  if (!parsed.success) refuse(path, z.prettifyError(parsed.error));
+  if (!parsed.success) refuse(path, issuesText(parsed.error));
   return parsed.data;
 }
 

@@ -43,7 +43,9 @@ export async function writeCheckpointFile(
 }
 
 async function targetOf(path: string): Promise<string> {
-  const there = await stat(path).catch(() => undefined);
+  const there = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ELOOP") throw explained(path, error);
+  });
   if (!there) return path;
   if (there.isDirectory()) throw refusal(path, "it is a folder", "name a file in it");
   // A rename would replace the device itself.
@@ -74,6 +76,8 @@ function explained(path: string, error: unknown): unknown {
   const known: Record<string, [string, string]> = {
     ENOENT: ["its folder does not exist", "make the folder first"],
     ENOTDIR: ["a part of the path is a file, not a folder", "choose another path"],
+    ENAMETOOLONG: ["the name is too long", "choose a shorter one"],
+    ELOOP: ["its links lead in a circle", "choose another path"],
     EACCES: ["permission denied", "choose a folder you may write to"],
     EPERM: ["permission denied", "choose a folder you may write to"],
     EROFS: ["the file system is read-only", "choose another folder"],

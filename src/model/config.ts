@@ -1,11 +1,18 @@
 // Hyperparameters of ClimaX: what fixes the shape of every parameter, and the rates of its noise.
 import { z } from "zod";
 
+/** A name of a variable; what cannot be printed has no place in one, and files may come from anywhere. */
+export const variableName = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((name) => !/[\p{C}\p{Zl}\p{Zp}]/u.test(name), "a name with characters that cannot be printed");
+
 /** The fields one by one, for schemas that fill some of them from elsewhere (a training set knows its variables). */
 export const modelFields = {
   // Bounds keep a hostile checkpoint header from asking for endless names; the paper's largest model is far below.
   variables: z
-    .array(z.string().min(1).max(200))
+    .array(variableName)
     .min(1)
     .max(4096)
     .describe("names of the variables it can read and write, in order"),

@@ -7,12 +7,7 @@ export const bytesOf = {
   ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
 } as const;
 
-export type ReadableDtype = keyof typeof bytesOf;
-
-/** Whether elements are floating-point numbers. */
-export function isFloat(dtype: string): boolean {
-  return dtype === "F32" || dtype === "F64" || dtype === "F16" || dtype === "BF16";
-}
+export type Dtype = keyof typeof bytesOf;
 
 /**
  * Elements as f32. Aligned F32 is not copied: the result is a view of `bytes`. F16 and BF16 are exact, NaN payloads
@@ -20,7 +15,7 @@ export function isFloat(dtype: string): boolean {
  *
  * @throws ClimaxError "checkpoint" if the bytes are not whole elements
  */
-export function toFloat32(dtype: ReadableDtype, bytes: Uint8Array): Float32Array {
+export function toFloat32(dtype: Dtype, bytes: Uint8Array): Float32Array {
   const size = bytesOf[dtype];
   if (bytes.byteLength % size !== 0) {
     throw new ClimaxError(

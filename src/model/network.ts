@@ -69,6 +69,19 @@ export const NetworkConfig = z.preprocess(
 export type NetworkConfig = z.output<typeof AnyConfig>;
 export type NetworkType = NetworkConfig["type"];
 
+const names: Readonly<Record<NetworkType, string>> = {
+  climax: "ClimaX",
+  projection: "ClimaX", // with another head
+  vit: "Cli-ViT",
+  resnet: "ResNet",
+  unet: "UNet",
+  linear: "linear regression",
+  "pattern-scaling": "linear pattern scaling",
+};
+
+/** How a network is called in the field. */
+export const networkName = ({ type }: { readonly type: NetworkType }): string => names[type];
+
 /** A network of given sizes. */
 export interface BoundNetwork {
   readonly config: NetworkConfig;

@@ -2,7 +2,7 @@
 // bytes (https://huggingface.co/docs/safetensors, "Format"). A header is not believed until it has been checked.
 import { ClimaxError } from "../errors.ts";
 import { writeCheckpointFile } from "./checkpointfile.ts";
-import { bytesOf, type ReadableDtype, toFloat32 } from "./dtypes.ts";
+import { bytesOf, type Dtype, toFloat32 } from "./dtypes.ts";
 import { damagedSafetensors, type HeaderEntry, parseHeader, quoted } from "./safetensorsheader.ts";
 import { openWeightFile, type WeightFile } from "./weightfile.ts";
 
@@ -109,8 +109,8 @@ function checkedEntry(
   return { dtype, shape, start: base + start, end: base + end };
 }
 
-function readable(path: string, name: string, dtype: string): ReadableDtype {
-  if (Object.hasOwn(bytesOf, dtype)) return dtype as ReadableDtype;
+function readable(path: string, name: string, dtype: string): Dtype {
+  if (Object.hasOwn(bytesOf, dtype)) return dtype as Dtype;
   throw new ClimaxError(
     "checkpoint",
     `${path}: ${quoted(name)} has dtype ${dtype}, which is not read; ${Object.keys(bytesOf).join(", ")} are`,

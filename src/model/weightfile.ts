@@ -50,6 +50,7 @@ function cannotOpen(path: string, error: unknown): never {
     EACCES: ["permission denied", "make it readable, or copy it to where you may read"],
     EPERM: ["permission denied", "make it readable, or copy it to where you may read"],
     EISDIR: ["it is a folder", "name the file of weights in it"],
+    ELOOP: ["its links lead in a circle", "check the path"],
     ENXIO: ["it is not a regular file", "save it as a file first: weights are read by position"],
   };
   const [reason, mend] = known[(error as NodeJS.ErrnoException).code ?? ""] ?? [

@@ -1,8 +1,11 @@
 /** Reads the JSON that `climax evaluate --json` writes. */
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
+import { readTextFile } from "../files/textfile.ts";
 import type { ScoreDocument } from "./scoredocument.ts";
+
+/** Bytes; with a row for each variable, lead, region and season there are some MB. */
+const LARGEST = 256 * 2 ** 20;
 
 const number = z.number().nullable();
 const text = z.string().nullable();
@@ -135,12 +138,15 @@ const first = z
  * @throws ClimaxError "data" for a file that cannot be read, that holds something else, or of a later version
  */
 export async function readScores(path: string): Promise<ScoreDocument> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    const reason = error.code === "ENOENT" ? "there is no such file" : error.message;
-    throw new ClimaxError("data", `cannot read the scores ${path}: ${reason}`, "check the path", {
-      cause: error,
-    });
-  });
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw new ClimaxError("data", `cannot read the scores ${path}: ${reason}`, "check the path", { cause });
+  };
+  const text = await readTextFile(path, LARGEST, (what) => refuse(`it ${what}`)).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error instanceof ClimaxError) throw error;
+      return refuse(error.code === "ENOENT" ? "there is no such file" : error.message, error);
+    },
+  );
   let json: unknown;
   try {
     json = JSON.parse(text);

@@ -27,7 +27,7 @@ export const FinetuneConfig = z.strictObject({
   checkpoint: z
     .string()
     .optional()
-    .describe("where to start: a .safetensors of climax pretrain or finetune; from nothing without"),
+    .describe("where to start: a .safetensors of climax pretrain, finetune or convert; from nothing without"),
   region: z
     .string()
     .optional()

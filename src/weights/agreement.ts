@@ -29,7 +29,7 @@ export function expectAgreement(sizes: Sizes, told: Told, path: string): void {
     );
   }
   if (heads !== undefined && D % heads !== 0) {
-    refuse("heads", `tokens of width ${D}, which that many heads cannot share evenly`, `${heads} heads`);
+    refuse("heads", `tokens of width ${D}, which ${heads} heads cannot share evenly`, `${heads} heads`);
   }
   if (
     mlpRatio !== undefined &&

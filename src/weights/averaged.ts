@@ -1,7 +1,7 @@
 // Running means of weights (EMA) that stand in one state dict with the weights they are means of, told by their names.
 import { ClimaxError } from "../errors.ts";
+import { shown } from "../torch/picklereader.ts";
 import { isCounter } from "./names.ts";
-import { shown } from "./picklereader.ts";
 
 /** Which of two sets of weights: as trained, or a running mean of them. */
 export type WhichWeights = "trained" | "ema";
@@ -65,7 +65,7 @@ export interface WeightSet {
  * else.
  *
  * @returns the kind, and what the user should know of the choice
- * @throws  ClimaxError "checkpoint" if the one wanted is not there
+ * @throws  ClimaxError "checkpoint" if the one wanted is not there, or none
  */
 export function chooseWeights(
   path: string,
@@ -75,6 +75,9 @@ export function chooseWeights(
   const kind = which ?? (sets.trained ? "trained" : "ema");
   const other = kind === "ema" ? "trained" : "ema";
   const words = { trained: "the weights as trained", ema: "a running mean of the weights (EMA)" };
+  if (!sets.trained && !sets.ema) {
+    throw new ClimaxError("checkpoint", `${path} holds no weights`, "copy or download it again");
+  }
   if (!sets[kind]) {
     throw new ClimaxError(
       "checkpoint",

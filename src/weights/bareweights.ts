@@ -1,6 +1,6 @@
 // What weights without a description show of themselves: the network from shapes, the rest from what lies beside them;
 // and what nobody says.
-import { ClimaxError } from "../errors.ts";
+import { ClimaxError, listed } from "../errors.ts";
 import { describeGrid, regularGrid } from "../grid/grid.ts";
 import type { NetworkConfig } from "../model/network.ts";
 import { expectAgreement } from "./agreement.ts";
@@ -229,9 +229,9 @@ function factsOf(
       ...(differences
         ? differenceLines({ ...differences, extra: [] }, []).map((line) => `${line}; it would begin anew`)
         : []),
-      ...(odd.length > 0 ? [`no floating-point numbers: ${listed(odd)}`] : []),
+      ...(odd.length > 0 ? [`no floating-point numbers: ${some(odd)}`] : []),
     ],
-    notes: [...notes, ...(strange.length > 0 ? [`no part of this network: ${listed(strange)}`] : [])],
+    notes: [...notes, ...(strange.length > 0 ? [`no part of this network: ${some(strange)}`] : [])],
   };
 }
 
@@ -276,13 +276,12 @@ function leadText(leads: NonNullable<Said["leads"]>): string {
     : `${leads.min} h to ${leads.max} h, every ${leads.step} h`;
 }
 
-function listed(names: readonly string[]): string {
-  const more = names.length > 6 ? ` and ${names.length - 6} more` : "";
-  return `${names
-    .slice(0, 6)
-    .map((name) => oneLine(name, 120))
-    .join(", ")}${more}`;
-}
+/** Names of a file. */
+const some = (names: readonly string[]) =>
+  listed(
+    names.map((name) => oneLine(name, 120)),
+    6,
+  );
 
 /** What `work` gives, or the user's error that it throws. */
 function tried<T>(work: () => T): T | ClimaxError {

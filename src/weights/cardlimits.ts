@@ -1,5 +1,6 @@
 // What a model may be used for and what it cannot do, as far as its own facts tell: no sentence that fits every model.
 import { formatLead } from "../data/leadtime.ts";
+import { listed } from "../errors.ts";
 import { describeGrid, latitudeWeights, makeGrid } from "../grid/grid.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import { networkOf } from "../model/network.ts";
@@ -74,10 +75,7 @@ function trainingLimits(info: CheckpointInfo, training: readonly TrainingStage[]
       : []),
     ...training
       .filter(({ stage }) => stage === "import")
-      .flatMap(({ from, notes }) => [
-        `Begun with weights of another program${from?.path ? ` (${from.path})` : ""}: what they were trained on is not stated here.`,
-        ...notes.filter((note) => /^assumed: (?!dropout)/.test(note)).map((note) => `${capital(note)}.`),
-      ]),
+      .flatMap((stage) => importLimits(stage, stage === last)),
     ...(last?.stage === "pretrain"
       ? ["Pretrained for all of its lead times at once, and not finetuned for one task."]
       : []),
@@ -100,6 +98,32 @@ function trainingLimits(info: CheckpointInfo, training: readonly TrainingStage[]
   ];
 }
 
+/** What was assumed of weights limits a model of them; what they were a start for says itself what it is. */
+function importLimits({ from, notes, anew }: TrainingStage, last: boolean): string[] {
+  const assumed = notes.filter((note) => /^assumed: (?!dropout)/.test(note));
+  const begun = `Begun with weights of another program${from?.path ? ` (${from.path})` : ""}: what they were trained on is not stated here`;
+  const random =
+    anew.length === 0
+      ? []
+      : [
+          `Parts that its file lacked are random numbers until it is finetuned, and so is what it predicts: ${some(anew)}.`,
+        ];
+  if (last) return [...random, `${begun}.`, ...assumed.map((note) => `${capital(note)}.`)];
+  return [`${begun}${assumed.length > 0 ? "; what was assumed of them stands under Training" : ""}.`];
+}
+
+/** What it loses against, by the tests of the scores: the gravest that scores can say. */
+function beaten(rows: readonly CardScores["rows"][number][]): string[] {
+  const besides = rows.flatMap((row) => row.beside.map((beside) => ({ ...beside, variable: row.variable })));
+  return [...new Set(besides.map((one) => one.with))].flatMap((other) => {
+    const tested = besides.filter((one) => one.with === other && one.verdict !== "not tested");
+    const worse = tested.filter(({ verdict }) => verdict === "worse");
+    if (worse.length === 0) return [];
+    const how = `${worse.length} of ${tested.length} tested ${tested.length === 1 ? "score" : "scores"}`;
+    return [`Worse than ${other} in ${how}: ${some([...new Set(worse.map((one) => one.variable))])}.`];
+  });
+}
+
 function scoreLimits(info: CheckpointInfo, scores: readonly CardScores[]): string[] {
   if (scores.length === 0)
     return ["Not scored: this card was made without scores, so it says nothing of its skill."];
@@ -112,6 +136,7 @@ function scoreLimits(info: CheckpointInfo, scores: readonly CardScores[]): strin
     (name) => !info.outputs.includes(name),
   );
   return [
+    ...beaten(rows),
     ...(variables.length > 0 ? [`Not scored: ${some(variables)}.`] : []),
     ...(unscored.length > 0 ? [`Not scored at ${unscored.map((lead) => `${lead} h`).join(", ")}.`] : []),
     ...(strange.length > 0
@@ -171,11 +196,7 @@ function leadsIn({ leads }: CheckpointInfo): string {
     : `${leads.min} to ${leads.max} h in steps of ${leads.step} h`;
 }
 
-/** The first names, and how many more. */
-function some(names: readonly string[], most = 8): string {
-  const more = names.length > most ? ` and ${names.length - most} more` : "";
-  return `${names.slice(0, most).join(", ")}${more}`;
-}
+const some = (names: readonly string[]) => listed(names, 8);
 
 const capital = (text: string) => `${text[0]?.toUpperCase() ?? ""}${text.slice(1)}`;
 

@@ -1,10 +1,12 @@
 // A model card as Markdown, as model hubs take it: YAML front matter, then sections. Whatever comes from a file stands
 // in it as text, never as markup.
+import { basename } from "node:path";
 import { stringify } from "yaml";
+import { numberText } from "../data/numbertext.ts";
 import { bytesText } from "../files/bytes.ts";
 import type { CardScores, ModelCard } from "./cardschema.ts";
 import { trainingText } from "./cardtraining.ts";
-import { escaped, list, numberText, pipes } from "./markdowntext.ts";
+import { escaped, list, pipes } from "./markdowntext.ts";
 
 /** Rows of scores that stand in the Markdown; all of them are in the JSON. */
 const rowsShown = 80;
@@ -209,7 +211,7 @@ function scoreText(scores: CardScores): string[] {
       : []),
   ];
   return [
-    `### ${escaped(scores.path)}`,
+    `### ${escaped(basename(scores.path))}`,
     `${said.join(". ")}.`,
     ...(scores.synthetic
       ? ["> **SYNTHETIC**: scores on simulated weather say nothing of the real atmosphere."]
@@ -243,11 +245,15 @@ function fileText({ file, model }: ModelCard): string {
   const rows = model.parts.map(({ part, tensors, parameters }) => [
     escaped(part),
     String(tensors),
-    String(parameters),
+    parameters.toLocaleString("en"),
   ]);
   return [
     table,
-    pipes(["part", "tensors", "parameters"], [...rows, ["**all**", "", String(model.parameters)]], 1),
+    pipes(
+      ["part", "tensors", "parameters"],
+      [...rows, ["**all**", "", model.parameters.toLocaleString("en")]],
+      1,
+    ),
   ].join("\n\n");
 }
 

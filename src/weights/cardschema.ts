@@ -115,7 +115,9 @@ export const modelCardSchema = z.strictObject({
   loading: z.array(z.strictObject({ with: z.string(), language: z.string(), code: z.string() })),
   notes: z
     .array(z.string())
-    .describe("what was assumed, renamed, left out or made anew when it was exported"),
+    .describe(
+      "what was renamed, left out or made anew when it was exported, but for the notes of its import",
+    ),
   citation: z.string().describe("BibTeX"),
   unchanged: z
     .string()

@@ -1,16 +1,25 @@
 // How a model was trained, as Markdown: a table for each stage, the first one first.
+
+import { numberText } from "../data/numbertext.ts";
 import type { ModelCard } from "./cardschema.ts";
-import { escaped, list, numberText, pipes } from "./markdowntext.ts";
+import { escaped, list, pipes } from "./markdowntext.ts";
 import type { TrainingStage } from "./provenance.ts";
 
 /** Sections of the chain of trainings. */
-export function trainingText({ training }: ModelCard): string[] {
+export function trainingText({ training, limits }: ModelCard): string[] {
   if (training.length === 0) return ["Not recorded: the checkpoint says nothing of how it came to be."];
   return training.flatMap((stage, i) => [
     `### ${training.length > 1 ? `${i + 1}. ` : ""}${escaped(stage.stage)}${stage.task === null ? "" : ` (${escaped(stage.task)})`}`,
     pipes(["", ""], rowsOf(stage)),
-    ...(stage.notes.length > 0 ? [list(stage.notes)] : []),
+    ...unsaid(stage, limits),
   ]);
+}
+
+/** What an import noted, but for what stands among the limits. */
+function unsaid({ notes }: TrainingStage, limits: readonly string[]): string[] {
+  const above = new Set(limits.map((limit) => limit.toLowerCase()));
+  const left = notes.filter((note) => !above.has(`${note}.`.toLowerCase()));
+  return left.length > 0 ? [list(left)] : [];
 }
 
 function rowsOf(stage: TrainingStage): string[][] {
@@ -21,6 +30,7 @@ function rowsOf(stage: TrainingStage): string[][] {
     ["steps", stage.steps === null ? null : String(stage.steps)],
     ["samples", stage.samples === null ? null : `${stage.samples} (repeated ones count again)`],
     ["best validation loss", stage.bestValidationLoss === null ? null : numberText(stage.bestValidationLoss)],
+    ["began as random numbers", stage.anew.length > 0 ? stage.anew.map(escaped).join(", ") : null],
     ["kept as it was", stage.freeze.length > 0 ? stage.freeze.map(escaped).join(", ") : null],
     ["seed", stage.seed === null ? null : String(stage.seed)],
     ["precision", stage.precision === null ? null : escaped(stage.precision)],

@@ -2,8 +2,9 @@
 // hyper-parameters, in that order.
 import { z } from "zod";
 import { knownName } from "../data/variables.ts";
-import { ClimaxError } from "../errors.ts";
+import { ClimaxError, listed } from "../errors.ts";
 import { modelFields } from "../model/config.ts";
+import { shown } from "../torch/picklereader.ts";
 
 const names = modelFields.variables;
 const leads = z.union([
@@ -114,20 +115,17 @@ export function brief(value: unknown): string {
 }
 
 const plain = (value: unknown) =>
-  typeof value === "object" && value !== null ? "{...}" : String(value).slice(0, 200);
+  typeof value === "object" && value !== null ? "{...}" : shown(String(value));
 
 /** At most twenty names, and how many more. */
-export function shortened(names: readonly string[]): string {
-  const shown = names.slice(0, 20).join(", ");
-  return names.length > 20 ? `${shown} and ${names.length - 20} more` : shown;
-}
+export const shortened = (names: readonly string[]): string => listed(names.map(shown), 20);
 
 /** One line for the user: what was taken from there. */
 export function sayings(from: string, said: Said): string[] {
   const parts = Object.entries(said).flatMap(([key, value]) => {
     if (value === undefined) return [];
     if (Array.isArray(value) && value.length > 4) return [`${value.length} ${key}`];
-    return [`${key} ${typeof value === "object" ? `(${brief(value)})` : value}`];
+    return [`${key} ${typeof value === "object" ? `(${brief(value)})` : brief(value)}`];
   });
   return parts.length > 0 ? [`from ${from}: ${parts.join(", ")}`] : [];
 }

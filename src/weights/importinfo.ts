@@ -146,11 +146,13 @@ function expectSome(
 ): void {
   for (const [what, names] of Object.entries(purpose)) {
     if (names.length > 0) continue;
-    const from = stats.length > 0 ? `in ${stats.join(", ")}` : "and no --stats was given";
+    const lack =
+      stats.length > 0
+        ? `none of its ${what} has a mean and deviation in ${stats.join(", ")}`
+        : "no --stats was given";
     throw new ClimaxError(
       "config",
-      `${path} does not say how its variables were normalised, and none of its ${what} has a mean and deviation ${from}: ` +
-        `${shortened(missing)}`,
+      `${path} does not say how its variables were normalised, and ${lack}; wanted are those of ${shortened(missing)}`,
       mend,
     );
   }
@@ -158,10 +160,25 @@ function expectSome(
 
 function lacking(missing: readonly string[]): string[] {
   if (missing.length === 0) return [];
-  const strange = missing.filter((name) => !knownName(name));
+  const strange = missing.filter((name) => !knownName(name) || lacksLevel(name));
   return [
     `no mean and deviation of ${shortened(missing)}: known to the network, but left out of its inputs and outputs; ` +
       "give them with --stats era5,YOUR_SET",
-    ...(strange.length > 0 ? [`names that climax has no variable for: ${shortened(strange)}`] : []),
+    ...(strange.length > 0
+      ? [`names that climax has no variable for: ${shortened(strange.map(withMend))}`]
+      : []),
   ];
+}
+
+const lacksLevel = (name: string) => {
+  const known = knownName(name);
+  return known?.info.levels === "pressure" && known.level === undefined;
+};
+
+/** A name with what was meant by it, where that is plain: "z500 (geopotential_500?)". */
+function withMend(name: string): string {
+  if (lacksLevel(name)) return `${name} (at which level? ${name}_500, ...)`;
+  const [, letters, level] = /^([a-z]+)(\d{1,4})$/i.exec(name) ?? [];
+  const meant = letters === undefined ? undefined : knownName(`${letters}_${level}`);
+  return meant ? `${name} (${meant.name}?)` : name;
 }

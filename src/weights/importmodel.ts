@@ -6,6 +6,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { allFinite } from "../model/finite.ts";
 import { type NetworkConfig, networkOf } from "../model/network.ts";
 import type { ProjectionConfig } from "../model/projection.ts";
+import type { Plain } from "../torch/plainvalue.ts";
 import { expectAgreement } from "./agreement.ts";
 import {
   refuseDescription,
@@ -24,7 +25,7 @@ import { compareShapes, networkFrom } from "./networkfrom.ts";
 import { openWeights } from "./openweights.ts";
 import { type Sizes, sizesOf } from "./shapesizes.ts";
 import { readSidecar } from "./sidecar.ts";
-import type { ModelSource, Plain, WeightSource } from "./source.ts";
+import type { ModelSource, WeightSource } from "./source.ts";
 
 /** What a user says of weights; what is left out is found out or assumed, and said. */
 export interface ImportOptions {
@@ -156,7 +157,10 @@ export async function importModel(source: WeightSource, options: ImportOptions):
     told,
     stats: [...(options.stats ?? []), ...(told.said.stats ?? [])],
     assumed: [...network.assumed, ...climateBenchNames(known)],
-    provenance: { stage: "import", importedFrom: origin(source) },
+    provenance: {
+      ...{ stage: "import", importedFrom: origin(source) },
+      ...(anew.size > 0 ? { anew: [...anew] } : {}),
+    },
   });
   const { initialise } = networkOf(config);
   return {

@@ -1,20 +1,22 @@
 // What a file of weights is: its network, variables, grid, training and tensors, and the commands that use it.
-import { z } from "zod";
+
 import { ClimaxError } from "../errors.ts";
 import { bytesText } from "../files/bytes.ts";
 import { describeGrid, makeGrid } from "../grid/grid.ts";
 import { type Checkpoint, CheckpointInfo, openCheckpoint } from "../model/checkpoint.ts";
+import { bytesOf } from "../model/dtypes.ts";
 import { fileSha256 } from "../model/filehash.ts";
-import { networkOf } from "../model/network.ts";
+import { issuesText } from "../model/issues.ts";
+import { networkName, networkOf } from "../model/network.ts";
 import { openSafetensors } from "../model/safetensors.ts";
 import { describeBare } from "./bareweights.ts";
-import { leadWords, networkName, taskWords } from "./modelcard.ts";
+import { leadWords, taskWords } from "./modelcard.ts";
 import { nextForBare, nextForCheckpoint, nextForExported } from "./nextcommands.ts";
 import { openWeights } from "./openweights.ts";
 import { networkParts, partOf } from "./parts.ts";
 import { oneLine, trainingStages } from "./provenance.ts";
 import { saidEntries } from "./saidentries.ts";
-import { bytesOf, type WeightSource } from "./source.ts";
+import type { WeightSource } from "./source.ts";
 import { mostNumbers, tensorValues, unlooked } from "./tensorvalues.ts";
 import type { InspectedTensor, InspectedWeights } from "./weightsschema.ts";
 
@@ -128,7 +130,7 @@ async function describeExported(source: WeightSource, climax: unknown): Promise<
   const bare = await describeBare(source);
   const parsed = CheckpointInfo.safeParse(jsonOf(climax));
   if (!parsed.success) {
-    const what = typeof climax === "string" ? z.prettifyError(parsed.error) : "it is no text";
+    const what = typeof climax === "string" ? issuesText(parsed.error) : "it is no text";
     throw new ClimaxError(
       "checkpoint",
       `what ${source.path} says of itself under "climax" cannot be read: ${what}`,
@@ -230,7 +232,7 @@ function infoFacts(info: CheckpointInfo) {
   return {
     synthetic: info.synthetic,
     network: {
-      name: networkName(model.type),
+      name: networkName(model),
       sizes: `${network.describe()}${residual}`,
       config: { ...model },
       unseen: [],

@@ -1,6 +1,7 @@
 // What a run of the reference says of its network and data: the config.yaml of LightningCLI, as in configs/ of
 // microsoft/ClimaX, and the hyper-parameters that PyTorch Lightning keeps in its checkpoints.
 import { z } from "zod";
+import { variableName } from "../model/config.ts";
 import { brief, type Said, saidFields, sayings, spelled, type Teller } from "./describe.ts";
 
 type Dictionary = { readonly [key: string]: unknown };
@@ -75,14 +76,7 @@ function reading(refuse: (what: string) => undefined): Read {
 }
 
 const names = z
-  .union([
-    z
-      .string()
-      .min(1)
-      .max(200)
-      .transform((name) => [name]),
-    z.array(z.string().min(1).max(200)).max(4096),
-  ])
+  .union([variableName.transform((name) => [name]), z.array(variableName).max(4096)])
   .transform(spelled);
 const { heads, patchSize, embedDim, depth, decoderDepth, mlpRatio, parallelPatchEmbed, dropPath, dropout } =
   saidFields.shape;

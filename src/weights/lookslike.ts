@@ -1,11 +1,10 @@
 // Tells files of weights from files of fields, by their first bytes and never by their names.
 import { readdir, stat } from "node:fs/promises";
 import { ClimaxError } from "../errors.ts";
+import { looksLikeOnnx } from "../model/onnxhead.ts";
 import { openWeightFile } from "../model/weightfile.ts";
-import { looksLikeTorch } from "./opentorch.ts";
-
-/** Bytes that tell: a tar archive shows itself at byte 257. */
-const headBytes = 1024;
+import { headBytes, looksLikeSafetensors } from "../torch/foreign.ts";
+import { looksLikeTorch } from "../torch/opentorch.ts";
 
 export type WeightsLook = "weights" | "onnx";
 
@@ -22,14 +21,9 @@ export async function looksLikeWeights(path: string): Promise<WeightsLook | unde
   });
   if (!file) return undefined;
   const head = await file.read(0, Math.min(headBytes, file.size)).finally(() => file.close());
-  if (isOnnx(head)) return "onnx";
-  if (isSafetensors(head) || (looksLikeTorch(head) && !isOtherZip(head))) return "weights";
+  if (looksLikeOnnx(head)) return "onnx";
+  if (looksLikeSafetensors(head) || (looksLikeTorch(head) && !isOtherZip(head))) return "weights";
   return undefined;
-}
-
-/** Eight bytes of length, of which the last are zeros (headers end before 2^40), then JSON. */
-function isSafetensors(head: Uint8Array): boolean {
-  return head[8] === 0x7b && head[5] === 0 && head[6] === 0 && head[7] === 0;
 }
 
 /** A zip whose first member is none of torch.save's: .npz, a download of fields. */
@@ -40,13 +34,6 @@ function isOtherZip(head: Uint8Array): boolean {
   // Its pickle, records of the format, storages; a folder by itself, where it was packed anew.
   return !/(^|\/)(data\.pkl|version|byteorder|constants\.pkl|\.format_version|\.storage_alignment|\.data\/.*|data\/[^/]*|code\/.*)$|\/$/.test(
     name,
-  );
-}
-
-/** Field 1 of ONNX's ModelProto, its IR version, a small number; then field 2, who made it, or a later one. */
-function isOnnx(head: Uint8Array): boolean {
-  return (
-    head[0] === 0x08 && head[1]! > 0 && head[1]! < 0x20 && [0x12, 0x1a, 0x22, 0x3a, 0x42].includes(head[2]!)
   );
 }
 

@@ -26,12 +26,3 @@ export function pipes(
   const rule = head.map((_, column) => (column < names ? ":--" : "--:"));
   return [head, rule, ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
 }
-
-/** Five digits, as a scientist reads them. */
-export function numberText(value: number): string {
-  const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(4).replace(/\.?0+e/, "e");
-  const text = value.toPrecision(5);
-  if (text.includes("e")) return String(Number(text)); // from 100000 on
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : String(Number(text));
-}

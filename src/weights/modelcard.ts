@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { formatLead } from "../data/leadtime.ts";
 import { describeGrid, makeGrid } from "../grid/grid.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
-import { networkOf } from "../model/network.ts";
+import { networkName, networkOf } from "../model/network.ts";
 import { intendedUse, limitsOf } from "./cardlimits.ts";
 import { loadingOf } from "./cardloading.ts";
 import type { CardScores, ModelCard } from "./cardschema.ts";
@@ -31,7 +31,7 @@ export interface CardFacts {
   readonly license?: string | undefined;
   readonly authors?: string | undefined;
   readonly scores: readonly CardScores[];
-  /** What was assumed, renamed, left out or made anew, one line each. */
+  /** What was assumed, renamed, left out or made anew, one line each; what its import noted is not said again. */
   readonly notes: readonly string[];
   /** ISO 8601. */
   readonly created: string;
@@ -40,20 +40,6 @@ export interface CardFacts {
   /** As typed. */
   readonly command: string;
 }
-
-/** How the networks are called; the projection's is ClimaX with another head. */
-const networkNames: Readonly<Record<string, string>> = {
-  climax: "ClimaX",
-  projection: "ClimaX",
-  vit: "Cli-ViT",
-  resnet: "ResNet",
-  unet: "UNet",
-  linear: "linear regression",
-  "pattern-scaling": "linear pattern scaling",
-};
-
-/** The name of a network in the field. */
-export const networkName = (type: string): string => networkNames[type] ?? type;
 
 const citation = `@inproceedings{nguyen2023climax,
   title     = {{ClimaX}: A foundation model for weather and climate},
@@ -72,6 +58,7 @@ export function modelCard(facts: CardFacts): ModelCard {
   const inputs = info.inputs ?? variables.map(({ name }) => name);
   const [entering, leaving] = [new Set(inputs), new Set(info.outputs)];
   const training = trainingStages(info.provenance);
+  const told = new Set(training.flatMap(({ notes }) => notes));
   const listed = Array.isArray(leads);
   const name = basename(file.path);
   return {
@@ -84,7 +71,7 @@ export function modelCard(facts: CardFacts): ModelCard {
     authors: authors === undefined || authors.trim() === "" ? null : oneLine(authors),
     synthetic: info.synthetic,
     model: {
-      network: networkName(model.type),
+      network: networkName(model),
       sizes: network.describe(),
       config: { ...model },
       parameters: parts.reduce((sum, { parameters }) => sum + parameters, 0),
@@ -129,7 +116,7 @@ export function modelCard(facts: CardFacts): ModelCard {
       tensors: file.tensors,
     },
     loading: loadingOf(info, { ...file, name }),
-    notes: facts.notes.map((note) => oneLine(note, 4000)),
+    notes: facts.notes.map((note) => oneLine(note, 4000)).filter((note) => !told.has(note)),
     citation,
   };
 }

@@ -1,7 +1,7 @@
 // The names of a file's weights and those of the reference: what stands before them, and what they were called before.
 import { ClimaxError } from "../errors.ts";
+import { shown } from "../torch/picklereader.ts";
 import { otherModel } from "./othermodels.ts";
-import { shown } from "./picklereader.ts";
 
 /** How a file names the weights of ClimaX. */
 export interface CanonicalNames {

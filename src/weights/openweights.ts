@@ -2,14 +2,15 @@
 
 import { ClimaxError } from "../errors.ts";
 import { bytesText } from "../files/bytes.ts";
+import { bytesOf, type Dtype, toFloat32 } from "../model/dtypes.ts";
 import { openSafetensors, type SafetensorsFile } from "../model/safetensors.ts";
 import { openWeightFile } from "../model/weightfile.ts";
+import { headBytes, looksLikeSafetensors, refuseFolder, refuseForeign } from "../torch/foreign.ts";
+import { looksLikeTorch, openTorchFile } from "../torch/opentorch.ts";
+import { shown } from "../torch/picklereader.ts";
+import type { Plain } from "../torch/plainvalue.ts";
 import { averagedNames, chooseWeights, type WhichWeights } from "./averaged.ts";
-import { toFloat32 } from "./dtypes.ts";
-import { headBytes, looksLikeSafetensors, refuseFolder, refuseForeign } from "./foreign.ts";
-import { looksLikeTorch, openTorchFile } from "./opentorch.ts";
-import { shown } from "./picklereader.ts";
-import { bytesOf, type Dtype, type Plain, type StoredTensor, type WeightSource } from "./source.ts";
+import type { StoredTensor, WeightSource } from "./source.ts";
 import { findStateDict } from "./statedict.ts";
 
 /** What to read of a file, and what to let pass. */

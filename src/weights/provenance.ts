@@ -36,7 +36,14 @@ export const stageSchema = z.strictObject({
     .strictObject({ path: z.string().nullable(), sha256: z.string().nullable() })
     .nullable()
     .describe("the file of weights that it began with; null: from random numbers, or not stated"),
-  notes: z.array(z.string()).describe("what was assumed, and where statistics come from, at an import"),
+  notes: z
+    .array(z.string())
+    .describe(
+      "what was assumed, and where statistics come from, at an import; how it was changed afterwards",
+    ),
+  anew: z
+    .array(z.string())
+    .describe("parameters that the imported file lacked, and that began as random numbers"),
 });
 export type TrainingStage = z.output<typeof stageSchema>;
 
@@ -79,7 +86,8 @@ function stageOf(here: Readonly<Record<string, unknown>>): TrainingStage {
       [...leaves("optimiser", settings?.optimiser), ...leaves("training", settings?.training)].slice(0, 100),
     ),
     from: from ? { path: textOf(from.path), sha256: textOf(from.sha256) } : null,
-    notes: [],
+    notes: listOf(here.refitted).flatMap((line) => textOf(line) ?? []),
+    anew: [],
   };
 }
 
@@ -93,11 +101,13 @@ function importOf(
   );
   const lines = (value: unknown, before: string) =>
     listOf(value).flatMap((line) => (textOf(line) === null ? [] : [`${before}${textOf(line)}`]));
+  const stage = stageOf({ ...here, from: undefined, step: imported.global_step });
   return {
-    ...stageOf({ ...here, from: undefined, step: imported.global_step }),
+    ...stage,
     settings: Object.fromEntries(said.flatMap(([key, value]) => leaves(key, value)).slice(0, 100)),
     from: { path: textOf(imported.path), sha256: textOf(imported.sha256) },
-    notes: [...lines(here.assumed, "assumed: "), ...lines(here.statistics, "")].slice(0, 100),
+    notes: [...lines(here.assumed, "assumed: "), ...lines(here.statistics, ""), ...stage.notes].slice(0, 100),
+    anew: listOf(here.anew).flatMap((name) => textOf(name) ?? []),
   };
 }
 

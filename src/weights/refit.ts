@@ -5,11 +5,12 @@ import { adaptParameters } from "../model/adapt.ts";
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import { NetworkConfig } from "../model/network.ts";
 import { networkKeys } from "../model/networkfields.ts";
+import { shortened, spelled } from "./describe.ts";
 import type { ModelSource } from "./source.ts";
 
 /** What should become of a model; what is left out stays. */
 export interface Refit {
-  /** All that the network shall know, in order. */
+  /** All that the network shall know, in order, under any known name. */
   readonly variables?: readonly string[] | undefined;
   /** Of the whole globe. */
   readonly grid?: Grid | undefined;
@@ -17,6 +18,9 @@ export interface Refit {
   readonly patchSize?: number | undefined;
   readonly parallelPatchEmbed?: boolean | undefined;
 }
+
+/** Values of positions that are made at once; attention among so many patches is out of reach long before. */
+const mostPositions = 2 ** 30;
 
 /** Of what begins anew: the same command gives the same file. */
 const SEED = 0;
@@ -81,9 +85,18 @@ function wantedConfig({ path, info }: ModelSource, wanted: Refit): NetworkConfig
     );
   if (parallelPatchEmbed !== undefined && !keys.has("parallelPatchEmbed"))
     cannot("--parallel-patch-embed", "which has no patch embedding of each variable");
+  if (grid && "patchSize" in old) {
+    const patches = Math.floor((grid.lat.length * grid.lon.length) / old.patchSize ** 2);
+    if (patches * old.embedDim > mostPositions) {
+      refuse(
+        `--res asks ${path} for ${grid.lat.length} x ${grid.lon.length} points, ${patches.toLocaleString("en")} patches with positions of ${old.embedDim} values each: no attention spans so many`,
+        "choose a coarser grid, such as --res 1.40625",
+      );
+    }
+  }
   const parsed = NetworkConfig.safeParse({
     ...old,
-    ...(variables ? { variables } : {}),
+    ...(variables ? { variables: spelled(variables) } : {}),
     ...(grid ? { gridShape: [grid.lat.length, grid.lon.length] } : {}),
     ...(parallelPatchEmbed === undefined ? {} : { parallelPatchEmbed }),
   });
@@ -104,7 +117,7 @@ function changedInfo({ path, info }: ModelSource, model: NetworkConfig, { grid }
   if (outputs.length === 0 || inputs?.length === 0) {
     const which = outputs.length === 0 ? "outputs" : "inputs";
     refuse(
-      `of the ${which} of ${path} (${(which === "outputs" ? info.outputs : info.inputs!).join(", ")}) --variables keeps none`,
+      `of the ${which} of ${path} (${shortened(which === "outputs" ? info.outputs : info.inputs!)}) --variables keeps none`,
       `keep at least one of its ${which}`,
     );
   }

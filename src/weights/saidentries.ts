@@ -1,6 +1,7 @@
 // What a file says beside its tensors, as lines of bounded length and number.
+
+import type { Plain } from "../torch/plainvalue.ts";
 import { oneLine } from "./provenance.ts";
-import type { Plain } from "./source.ts";
 import type { InspectedWeights } from "./weightsschema.ts";
 
 /** Entries that are kept. */

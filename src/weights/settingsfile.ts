@@ -1,5 +1,5 @@
 // YAML and JSON that lie beside weights, and come from wherever those come from.
-import { parse } from "yaml";
+import { isScalar, LineCounter, parseDocument, visit } from "yaml";
 
 /** Levels of nesting; those of LightningCLI's files have 6. */
 const DEEPEST = 64;
@@ -13,11 +13,31 @@ const WIDEST = 200;
  */
 export function parseSettings(text: string): unknown {
   expectShallow(text);
+  const lineCounter = new LineCounter();
   try {
-    return parse(text, { logLevel: "error", maxAliasCount: 100 });
+    // Its own ways to show errors and to compare keys take time with the square of their number.
+    const quick = { prettyErrors: false, uniqueKeys: false } as const;
+    const document = parseDocument(text, { ...quick, logLevel: "error", lineCounter });
+    const [wrong] = document.errors;
+    if (wrong) {
+      const { line, col } = lineCounter.linePos(wrong.pos[0]);
+      const deep = /call stack/.test(wrong.message);
+      throw new Error(`${deep ? "it is nested too deep" : wrong.message} at line ${line}, column ${col}`);
+    }
+    visit(document, { Map: (_, { items }) => expectUnique(items.map(({ key }) => key)) });
+    return document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    const [first = ""] = (error as Error).message.split("\n"); // the rest shows the lines
-    throw new Error(first.replace(/:$/, "").slice(0, 200), { cause: error });
+    throw new Error((error as Error).message.slice(0, 200), { cause: error });
+  }
+}
+
+function expectUnique(keys: readonly unknown[]): void {
+  const seen = new Set<unknown>();
+  for (const key of keys) {
+    const name = isScalar(key) ? String(key.value) : key;
+    if (seen.has(name))
+      throw new Error(`the key ${JSON.stringify(name)?.slice(0, 80)} stands twice in one place`);
+    seen.add(name);
   }
 }
 

@@ -110,7 +110,7 @@ function ownKeys(place: string, value: unknown): Said {
     );
   });
   const parsed = ownFields.safeParse(Object.fromEntries(named));
-  if (!parsed.success) return refuse(place, `says what cannot be: ${oneLine(parsed.error)}`);
+  if (!parsed.success) return refuse(place, `says what cannot be: ${firstProblem(parsed.error)}`);
   const { stats, ...said } = parsed.data;
   const found = stats?.map((source) => (source === "era5" ? source : resolve(dirname(place), source)));
   return { ...withSpelling(said), ...(found ? { stats: found } : {}) };
@@ -120,7 +120,7 @@ function ownKeys(place: string, value: unknown): Said {
 const plainKey = (key: string) => key.toLowerCase().replace(/[-_]/g, "");
 
 /** The first of the problems, with its place. */
-function oneLine(error: z.ZodError): string {
+function firstProblem(error: z.ZodError): string {
   const [{ path, message }] = error.issues as [z.core.$ZodIssue];
   return `${path.join(".")}: ${message}`;
 }

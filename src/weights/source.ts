@@ -1,23 +1,15 @@
 // Named tensors as a file keeps them, whatever its format: what every reader of weights gives, and every writer takes.
 import type { CheckpointInfo } from "../model/checkpoint.ts";
-
-/** Element types, under the names of safetensors; little-endian. */
-export type Dtype = "F64" | "F32" | "F16" | "BF16" | "I64" | "I32" | "I16" | "I8" | "U8" | "BOOL";
-
-export const bytesOf: Readonly<Record<Dtype, number>> = {
-  ...{ F64: 8, F32: 4, F16: 2, BF16: 2 },
-  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 },
-};
+import type { Dtype } from "../model/dtypes.ts";
+import type { Plain } from "../torch/plainvalue.ts";
+import type { TorchFormat } from "../torch/torchvalue.ts";
 
 export interface StoredTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
 }
 
-export type WeightFormat = "safetensors" | "PyTorch zip" | "PyTorch before 1.6" | "PyTorch tar";
-
-/** Plain data: what a file says beside its tensors. */
-export type Plain = null | boolean | number | string | readonly Plain[] | { readonly [key: string]: Plain };
+export type WeightFormat = "safetensors" | TorchFormat;
 
 /** The weights of one model in a file, under the names that the file gives them. The caller closes it. */
 export interface WeightSource {

@@ -1,11 +1,12 @@
 // Finds the weights in what a PyTorch file holds: a state dict alone, or in the dictionary of a training loop.
-import { ClimaxError } from "../errors.ts";
+import { ClimaxError, listed } from "../errors.ts";
 import { bytesText } from "../files/bytes.ts";
+import { bytesOf } from "../model/dtypes.ts";
+import { shown } from "../torch/picklereader.ts";
+import type { Plain } from "../torch/plainvalue.ts";
+import { isDictionary, keyText, plainMaker } from "../torch/plainvalue.ts";
+import { type TorchFile, TorchTensor, type TorchValue, Unbuilt } from "../torch/torchvalue.ts";
 import { averagedNames, chooseWeights, type WeightSet, type WhichWeights } from "./averaged.ts";
-import { shown } from "./picklereader.ts";
-import { isDictionary, keyText, plainMaker } from "./plainvalue.ts";
-import { bytesOf, type Plain } from "./source.ts";
-import { type TorchFile, TorchTensor, type TorchValue, Unbuilt } from "./torchvalue.ts";
 
 /** The weights of a PyTorch file, and what else it says. */
 export interface StateDict {
@@ -79,10 +80,7 @@ export function findStateDict(
   const said = bare ? { says: {}, cut: [] } : says(root, used);
   if (said.cut.length > 0) notes.push(`cut, as it is long, what the file says in ${said.cut.join(", ")}`);
   if (unbuilt.length > 0) {
-    const more = unbuilt.length > 4 ? ` and ${unbuilt.length - 4} more` : "";
-    notes.push(
-      `objects of these classes were not built: ${unbuilt.slice(0, 4).map(shown).join(", ")}${more}`,
-    );
+    notes.push(`objects of these classes were not built: ${listed(unbuilt.map(shown), 4)}`);
   }
   return { tensors: tensorsOf(chosen), says: said.says, notes };
 }
@@ -218,8 +216,7 @@ function strangeEntries({ dictionary, where }: Found): string[] {
     value instanceof TorchTensor && typeof key === "string" ? [] : [shown(keyText(key) ?? "?")],
   );
   if (names.length === 0) return [];
-  const more = names.length > 4 ? `, and ${names.length - 4} more` : "";
-  return [`entries of ${where} that are no tensors left out: ${names.slice(0, 4).join(", ")}${more}`];
+  return [`entries of ${where} that are no tensors left out: ${listed(names, 4)}`];
 }
 
 /** Tensors that stand neither in the weights nor in their mean, by the entry of the root they belong to. */

@@ -8,6 +8,7 @@ import { era5Statistics } from "../data/era5statistics.ts";
 import { readClimaxStatistics } from "../data/shardstatistics.ts";
 import { knownName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
+import { readTextFile } from "../files/textfile.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { parseSettings } from "./settingsfile.ts";
 
@@ -29,7 +30,7 @@ export interface StatisticsSource {
 
 /** Bytes of a YAML, JSON or set.json: of a set with many years, a few MB. */
 const LARGEST = 64 * 2 ** 20;
-const LARGEST_YAML = 2 ** 20;
+const LARGEST_YAML = 2 ** 19;
 
 const kinds =
   "give era5, a folder with normalize_mean.npz and normalize_std.npz, a prepared set, a climax checkpoint, or a YAML " +
@@ -44,13 +45,11 @@ export async function openStatistics(source: string): Promise<StatisticsSource> 
   if (source === "era5") {
     return { from: "era5", of: era5Statistics, notes: () => ["ERA5 as published with Stormer"] };
   }
-  let isFolder: boolean;
-  try {
-    isFolder = (await stat(source)).isDirectory();
-  } catch {
-    return refuse(source, "there is no such file or folder", kinds);
-  }
-  return isFolder ? ofFolder(source) : ofFile(source);
+  const there = await stat(source).catch(() => undefined);
+  if (!there) return refuse(source, "there is no such file or folder", kinds);
+  if (there.isDirectory()) return ofFolder(source);
+  if (!there.isFile()) return refuse(source, "it is a device or a pipe, not a file", kinds);
+  return ofFile(source);
 }
 
 function refuse(source: string, what: string, hint: string): never {
@@ -189,13 +188,6 @@ async function headOf(path: string): Promise<Uint8Array> {
   }
 }
 
-async function textOf(source: string, path: string, largest: number): Promise<string> {
-  const handle = await open(path);
-  try {
-    const { size } = await handle.stat();
-    if (size > largest) refuse(source, `${basename(path)} has ${size} bytes, more than ${largest}`, kinds);
-    return await handle.readFile("utf8");
-  } finally {
-    await handle.close();
-  }
+function textOf(source: string, path: string, largest: number): Promise<string> {
+  return readTextFile(path, largest, (what) => refuse(source, `${basename(path)} ${what}`, kinds));
 }

@@ -2,7 +2,7 @@
 // microsoft/ClimaX, and all that climax itself knows of the model.
 import type { CheckpointInfo } from "../model/checkpoint.ts";
 import type { NetworkConfig } from "../model/network.ts";
-import type { Plain } from "./source.ts";
+import type { Plain } from "../torch/plainvalue.ts";
 
 /** The Lightning that microsoft/ClimaX was made with; later ones take its checkpoints as they are. */
 const LIGHTNING = "1.8.0";

@@ -10,7 +10,7 @@ import { openCheckpoint } from "../../src/model/checkpoint.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { networkOf } from "../../src/model/network.ts";
 import { initialise } from "../../src/model/parameters.ts";
-import { writeTorchCheckpoint } from "../../src/weights/torchwrite.ts";
+import { writeTorchCheckpoint } from "../../src/torch/torchwrite.ts";
 import { climax } from "../support/climax.ts";
 import { writeToyCheckpoint } from "../support/toycheckpoint.ts";
 
@@ -114,7 +114,7 @@ describe("out and back", () => {
     expect(code).toBe(0);
     expect(err).toContain("ONNX opset 17, IR version 8");
     expect(out).toMatch(
-      /said\.onnx: 4 variables, patch 2, D 16, depth 1, 2 heads, 0\.\d+ M parameters, [\d.]+ KiB; .*said\.onnx\.card\.md, .*said\.onnx\.card\.json, in \d/,
+      /said\.onnx: 4 variables, patch 2, D 16, depth 1, 2 heads, 0\.\d+ M parameters, [\d.]+ kB; .*said\.onnx\.card\.md, .*said\.onnx\.card\.json, in \d/,
     );
   });
 });
@@ -151,6 +151,7 @@ describe("refusals", () => {
       ["toy", "-o", "x.bin"],
       "whose name ends in none of .safetensors, .ckpt, .pt",
     ],
+    ["a format that the name contradicts", ["toy", "--to", "ckpt", "-o", "x.onnx"], "whose name says onnx"],
     ["--normalised without ONNX", ["toy", "--normalised", "-o", "x.ckpt"], "of use only with --to onnx"],
     [
       "--prefix without PyTorch",
@@ -293,6 +294,22 @@ describe("bare weights", () => {
     },
   );
 });
+
+test.for(["safetensors", "ckpt", "onnx"])(
+  "Ctrl-C while a %s is written leaves nothing of it",
+  async (format) => {
+    const out = at(`stopped.${format}`);
+    const stop = (event: string | symbol) => {
+      // The handler is on from here: before the first weight is read, and after the file was begun.
+      if (event === "SIGTERM") queueMicrotask(() => process.emit("SIGINT", "SIGINT"));
+    };
+    process.on("newListener", stop);
+    const said = await convert(toy, "-o", out).finally(() => process.off("newListener", stop));
+    expect(said.code).toBe(130);
+    expect(said.err).toMatch(/^interrupted by SIGINT$/m);
+    expect(readdirSync(root).filter((name) => name.startsWith("stopped"))).toEqual([]);
+  },
+);
 
 describe("the card", () => {
   test("has scores, licence and authors, and is kept once somebody wrote in it", async () => {

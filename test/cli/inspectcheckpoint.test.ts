@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { reportSchema } from "../../src/cli/inspectcheckpoint.ts";
 import { regularGrid } from "../../src/grid/grid.ts";
 import { writeSafetensors } from "../../src/model/safetensors.ts";
-import { writeTorchCheckpoint } from "../../src/weights/torchwrite.ts";
+import { writeTorchCheckpoint } from "../../src/torch/torchwrite.ts";
 import { climax } from "../support/climax.ts";
 import { assemble, call, text } from "../support/picklewriter.ts";
 import { writeToyCheckpoint, writeToyStates } from "../support/toycheckpoint.ts";

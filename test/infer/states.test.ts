@@ -171,5 +171,8 @@ describe("pickTimes", () => {
       );
     }
     expect((await refusal(() => pick(["yesterday"]))).kind).toBe("config");
+    expect((await refusal(() => pick(["2019"], undefined, year("standard", 1)))).message).toBe(
+      "2018.nc has one state, 2018-01-01T00:00:00, not in 2019",
+    );
   });
 });

@@ -265,6 +265,15 @@ describe("what is refused, in one paragraph with its mend", () => {
       },
     ],
     [
+      "another name of a variable of its",
+      () => ({ state: { ...toy(), t2m: field } }),
+      {
+        kind: "config",
+        message: 'unknown variable in the state "t2m"',
+        hint: 'write "2m_temperature", the model\'s own name of it',
+      },
+    ],
+    [
       "a field of another length",
       () => ({ state: { ...toy(), "2m_temperature": new Float32Array(2048) } }),
       {
@@ -443,7 +452,7 @@ describe("what is refused, in one paragraph with its mend", () => {
     writeFileSync(at("5.625deg.ckpt"), `PK\x03\x04${"\0".repeat(100)}`);
     await expect(loadModel(at("5.625deg.ckpt"))).rejects.toMatchObject({
       kind: "checkpoint",
-      hint: `climax convert ${at("5.625deg.ckpt")} -o ${at("5.625deg.safetensors")} makes one of it`,
+      hint: `climax inspect ${at("5.625deg.ckpt")} shows the climax convert that makes one of it`,
     });
     await expect(loadModel(at("none"))).rejects.toMatchObject({ kind: "checkpoint" });
     const typo = { adaptor: "x" } as Record<string, unknown>;

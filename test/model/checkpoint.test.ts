@@ -97,6 +97,13 @@ test.for<[string, object, string]>([
   await expect(openCheckpoint(path)).rejects.toThrow(message);
 });
 
+test("what is wrong with a file's own description is said in one line", async () => {
+  const path = at("strange.safetensors");
+  await writeSafetensors(path, [], { climax: JSON.stringify({ model: "\n" }) });
+  const error = await openCheckpoint(path).catch((caught: unknown) => caught as Error);
+  expect((error as Error).message).toMatch(/: format: Invalid input: .*; version: .*; and \d+ more$/);
+});
+
 test("a file of weights alone is refused with a mend", async () => {
   const path = at("bare.safetensors");
   await writeSafetensors(path, [{ name: "a", shape: [1], values: () => Float32Array.of(1) }]);
@@ -116,7 +123,17 @@ test.for([
   await expect(openCheckpoint(path)).rejects.toMatchObject({
     kind: "checkpoint",
     message: `${path} is a file of PyTorch; wanted a climax checkpoint (.safetensors)`,
-    hint: `climax convert ${path} -o ${at("5.625deg.safetensors")} makes one of it`,
+    hint: `climax inspect ${path} shows the climax convert that makes one of it`,
+  });
+});
+
+test("an ONNX file is named, and what to use instead", async () => {
+  const path = at("72h.onnx");
+  await writeFile(path, Buffer.from("\x08\x08\x12\x06climax\x1a\x050.1.0", "latin1"));
+  await expect(openCheckpoint(path)).rejects.toMatchObject({
+    kind: "checkpoint",
+    message: `${path} is an ONNX file: a graph of operators, for programs that run it; wanted a climax checkpoint (.safetensors)`,
+    hint: "use the checkpoint that it was exported from",
   });
 });
 

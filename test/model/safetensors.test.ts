@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -40,6 +40,13 @@ async function readOne(path: string, name: string): Promise<Float32Array> {
     await file.close();
   }
 }
+
+test("a file that is cut off while it is open is refused", async () => {
+  const file = await openSafetensors(await forged({ a: f32(0, 8) }, new Uint8Array(8)));
+  await truncate(file.path, 60);
+  expect(await refusalOf(file.read("a"))).toContain("were there a moment ago");
+  await file.close();
+});
 
 test("what is written is read again, with its shapes and metadata", async () => {
   const path = join(folder, "round.safetensors");
@@ -336,6 +343,13 @@ describe("a forged file is refused:", () => {
       4,
       undefined,
       '"a" has 4 bytes, but F32 [2] takes 8',
+    ],
+    [
+      "a shape that needs fewer bytes",
+      { a: f32(0, 8, [1]) },
+      8,
+      undefined,
+      '"a" has 8 bytes, but F32 [1] takes 4',
     ],
     ["tensors that overlap", { a: f32(0, 8), b: f32(4, 12) }, 12, undefined, '"b" begins at byte'],
     ["a hole", { a: f32(0, 4), b: f32(8, 12) }, 12, undefined, '"b" begins at byte'],

@@ -1,4 +1,5 @@
 /** Scores through JSON and back. */
+import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -60,4 +61,15 @@ test("what holds no scores is refused, with what is wrong", async () => {
     kind: "data",
     message: expect.stringMatching(/^cannot read the scores .*none\.json: there is no such file$/),
   });
+});
+
+test("a pipe keeps nobody waiting, and a device that never ends is not read", async () => {
+  const pipe = join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  for (const path of [pipe, "/dev/zero"]) {
+    await expect(readScores(path)).rejects.toMatchObject({
+      kind: "data",
+      message: expect.stringMatching(/^cannot read the scores .*: it is a device or a pipe, not a file$/),
+    });
+  }
 });

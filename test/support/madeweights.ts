@@ -1,6 +1,9 @@
 // Weights of a small network as another program would keep them, made in memory.
+
+import type { Dtype } from "../../src/model/dtypes.ts";
 import { NetworkConfig, networkOf } from "../../src/model/network.ts";
-import type { Dtype, Plain, WeightSource } from "../../src/weights/source.ts";
+import type { Plain } from "../../src/torch/plainvalue.ts";
+import type { WeightSource } from "../../src/weights/source.ts";
 
 export interface Making {
   readonly path?: string;

@@ -1,7 +1,7 @@
 // The aggregation of variables as the reference has it, as an ONNX graph, to compare the folded one with: a token of each
 // variable and patch, then torch.nn.MultiheadAttention with keys and values.
-import { linear } from "../../src/weights/onnxencoder.ts";
-import { type Aggregation, patches } from "../../src/weights/onnxtokens.ts";
+import { linear } from "../../src/onnx/encoder.ts";
+import { type Aggregation, patches } from "../../src/onnx/tokens.ts";
 
 /** x [B, V, h, w] -> [B L, D]. For networks that are not of the parallel form. */
 export const aggregatePlain: Aggregation = (graph, config, x, variables) => {

@@ -1,5 +1,5 @@
 // Assembles pickles opcode by opcode, sound or hostile: test code alone decides what the bytes claim.
-import { type OpcodeName, opcodes } from "../../src/weights/pickleopcodes.ts";
+import { type OpcodeName, opcodes } from "../../src/torch/pickleopcodes.ts";
 
 /** An opcode with the bytes that follow it. */
 export type Op = OpcodeName | readonly [OpcodeName, ...(readonly (Uint8Array | readonly number[])[])];

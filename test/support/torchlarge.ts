@@ -1,5 +1,5 @@
 /** Writes a large checkpoint for PyTorch and prints how far that raised the peak memory of the process, bytes. */
-import { writeTorchCheckpoint } from "../../src/weights/torchwrite.ts";
+import { writeTorchCheckpoint } from "../../src/torch/torchwrite.ts";
 import { peakMemory } from "./peakmemory.ts";
 
 const [path, tensors, megabytes] = process.argv.slice(2) as [string, string, string];

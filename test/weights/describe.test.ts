@@ -72,7 +72,9 @@ test("values in messages are short, however large and deep they are", () => {
   expect(brief([1, deep])).toBe("1, {...}");
   expect(brief({ a: deep, b: 2 })).toBe("a {...}, b 2");
   expect(brief(Array(9).fill("x"))).toBe("9 of them");
-  expect(brief("x".repeat(1000))).toHaveLength(200);
+  expect(brief("x".repeat(1000))).toHaveLength(123);
+  expect(brief(["a\nb", "\x1b[31m"])).toBe("a\\u{a}b, \\u{1b}[31m");
+  expect(shortened(["a\u202eb"])).toBe("a\\u{202e}b");
   expect(brief(null)).toBe("null");
   expect(sayings("a.yaml", {})).toEqual([]);
   expect(shortened(Array.from({ length: 22 }, (_, i) => `n${i}`))).toMatch(/^n0, .*n19 and 2 more$/);

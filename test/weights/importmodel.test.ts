@@ -10,9 +10,9 @@ import { openCheckpoint, writeCheckpoint } from "../../src/model/checkpoint.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { networkOf } from "../../src/model/network.ts";
 import { writeSafetensors } from "../../src/model/safetensors.ts";
+import { writeTorchCheckpoint } from "../../src/torch/torchwrite.ts";
 import { type ImportOptions, importModel, openModel } from "../../src/weights/importmodel.ts";
 import type { WeightSource } from "../../src/weights/source.ts";
-import { writeTorchCheckpoint } from "../../src/weights/torchwrite.ts";
 import { type Making, madeWeights } from "../support/madeweights.ts";
 import { refusalOf } from "../support/refusal.ts";
 
@@ -252,7 +252,7 @@ test.for([
   ],
   [
     { heads: 5 },
-    "has tokens of width 16, which that many heads cannot share evenly, but --source.heads says 5 heads",
+    "has tokens of width 16, which 5 heads cannot share evenly, but --source.heads says 5 heads",
   ],
   [{ history: 10 }, "has no time_pos_embed: it is no projection, but --source.history says 10"],
 ] as const)("what the shapes contradict is refused: %o", async ([source, message]) => {
@@ -276,12 +276,14 @@ test.for([
 
 test("without any statistics the sources and the mend are named", async () => {
   expect(await refused({ source: { variables, heads: 4, inputs: ["t2m"] } })).toBe(
-    "config: /nowhere/weights.ckpt does not say how its variables were normalised, and none of its inputs has a mean and " +
-      "deviation and no --stats was given: 2m_temperature | give --stats era5, a folder with normalize_mean.npz, or a " +
+    "config: /nowhere/weights.ckpt does not say how its variables were normalised, and no --stats was given; " +
+      "wanted are those of 2m_temperature | give --stats era5, a folder with normalize_mean.npz, or a " +
       "prepared set; several by commas, e.g. --stats era5,YOUR_SET",
   );
   const text = await refused({ ...told, source: { ...told.source, outputs: ["relative_humidity_500"] } });
-  expect(text).toContain("none of its outputs has a mean and deviation in era5: relative_humidity_500");
+  expect(text).toContain(
+    "and none of its outputs has a mean and deviation in era5; wanted are those of relative_humidity_500",
+  );
 });
 
 test("variables that the network does not know are refused, with the nearest", async () => {
@@ -292,10 +294,12 @@ test("variables that the network does not know are refused, with the nearest", a
 });
 
 test("a variable without a place in the variables table stays in the network and is told", async () => {
-  const strange = [...variables.slice(0, 4), "dust"];
+  const strange = ["land_sea_mask", "2m_temperature", "geopotential", "z500", "dust"];
   const { info, warnings } = await imported({ ...told, source: { variables: strange, heads: 4 } });
   expect(info.model).toMatchObject({ variables: strange });
-  expect(warnings).toContain("names that climax has no variable for: dust");
+  expect(warnings).toContain(
+    "names that climax has no variable for: geopotential (at which level? geopotential_500, ...), z500 (geopotential_500?), dust",
+  );
 });
 
 test("missing and misshapen parameters begin anew and are told", async () => {
@@ -308,6 +312,7 @@ test("missing and misshapen parameters begin anew and are told", async () => {
   expect(model.warnings).toContain(
     "begin anew, they were not in it as wanted: blocks.1.norm2.bias, lead_time_embed.weight",
   );
+  expect(model.info.provenance.anew).toEqual(["blocks.1.norm2.bias", "lead_time_embed.weight"]);
   expect(model.notes).toContain("left out, no part of ClimaX: net.val_metric");
   const fresh = networkOf(model.info.model).initialise(0);
   for (const name of ["blocks.1.norm2.bias", "lead_time_embed.weight"]) {

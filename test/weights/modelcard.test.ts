@@ -7,11 +7,11 @@ import { cardScores } from "../../src/cli/cardscores.ts";
 import type { CheckpointInfo } from "../../src/model/checkpoint.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { NetworkConfig, networkOf } from "../../src/model/network.ts";
+import { onnxModel } from "../../src/onnx/write.ts";
 import { writeModelCard } from "../../src/weights/cardfiles.ts";
 import { cardMarkdown } from "../../src/weights/cardmarkdown.ts";
 import { modelCardSchema } from "../../src/weights/cardschema.ts";
 import { type CardFacts, modelCard } from "../../src/weights/modelcard.ts";
-import { onnxModel } from "../../src/weights/onnxwrite.ts";
 import { refusal, refusalOf } from "../support/refusal.ts";
 import { makeScores } from "../support/scores.ts";
 
@@ -181,6 +181,68 @@ test("an import says what was assumed, in its stage and among the limits", () =>
   expect(card.limits).toContain("Assumed: 16 attention heads.");
   expect(card.limits.join("\n")).not.toContain("dropout");
   expect(card.limits.join("\n")).toContain("Begun with weights of another program (5.625deg.ckpt)");
+});
+
+test("what an imported file lacked is the gravest limit, until it is trained; what was changed stands under its stage", () => {
+  const provenance = {
+    ...{ stage: "import", importedFrom: { path: "encoder.ckpt" }, anew: ["head.0.weight", "head.0.bias"] },
+    refitted: ["positions resized, bicubic: 2 x 4 patches to 4 x 8"],
+  };
+  const random =
+    "Parts that its file lacked are random numbers until it is finetuned, and so is what it predicts: " +
+    "head.0.weight, head.0.bias.";
+  const imported = cardOf({ provenance });
+  modelCardSchema.parse(imported);
+  expect(imported.limits).toContain(random);
+  expect(imported.training[0]!.notes).toEqual(provenance.refitted);
+  const trained = cardOf({ provenance: { stage: "finetune", step: 4, from: { path: "in", provenance } } });
+  expect(trained.limits).not.toContain(random);
+  expect(cardMarkdown(trained)).toContain("| began as random numbers | head.0.weight, head.0.bias |");
+});
+
+test("what was assumed of weights that were trained on stands under the training alone", () => {
+  const provenance = {
+    ...{
+      stage: "import",
+      importedFrom: { path: "5.625deg.ckpt" },
+      assumed: ["lead times from 6 to 168 hours"],
+    },
+  };
+  const card = cardOf({
+    provenance: { stage: "finetune", step: 4, from: { path: "in.safetensors", provenance } },
+  });
+  expect(card.limits).toContain(
+    "Begun with weights of another program (5.625deg.ckpt): what they were trained on is not stated here; what was " +
+      "assumed of them stands under Training.",
+  );
+  const markdown = cardMarkdown(card);
+  expect(markdown).not.toContain("Assumed: lead times");
+  expect(markdown).toContain("- assumed: lead times from 6 to 168 hours");
+});
+
+test("what an import assumed stands among the limits, the rest of its notes under the training, each once", () => {
+  const card = cardOf(
+    {
+      provenance: {
+        stage: "import",
+        importedFrom: { path: "5.625deg.ckpt", format: "PyTorch zip", bytes: 10 },
+        statistics: ["from era5: 41 variables"],
+        assumed: ["16 attention heads", "dropout 0.1, which only training needs"],
+      },
+    },
+    {
+      notes: [
+        "optimiser states left out",
+        "assumed: 16 attention heads",
+        "assumed: dropout 0.1, which only training needs",
+        "from era5: 41 variables",
+      ],
+    },
+  );
+  expect(card.notes).toEqual(["optimiser states left out"]);
+  const markdown = cardMarkdown(card);
+  for (const said of ["16 attention heads", "dropout 0.1, which", "from era5: 41 variables"])
+    expect(markdown.split(said), said).toHaveLength(2);
 });
 
 test("a provenance of any form does no harm", () => {
@@ -430,6 +492,28 @@ describe("scores", () => {
     const turned = { system: "worse", versus: "better", tie: "tie" }[theirs.better!];
     expect(scores!.rows[0]!.beside.find((one) => one.with === "persistence")!.verdict).toBe(turned);
     expect(theirs.better).toBe("versus"); // or nothing would be turned
+  });
+
+  test("what tests find it worse than is a limit, before what was not scored; ties and untested numbers are none", async () => {
+    const [scores] = await cardScores([written("scores.json", some)]);
+    const rows = (["worse", "tie", "worse", "better", "not tested"] as const).map((verdict, i) => ({
+      ...scores!.rows[0]!,
+      variable: i === 2 ? "temperature_850" : "geopotential_500",
+      beside: [
+        { with: "persistence", value: 1, verdict },
+        { with: "climatology", value: 1, verdict: i === 1 ? ("worse" as const) : ("not tested" as const) },
+        { with: "ours at 24 h", value: 1, verdict: "better" as const },
+      ],
+    }));
+    const { limits } = cardOf({}, { scores: [{ ...scores!, rows }] });
+    expect(limits.filter((line) => line.startsWith("Worse"))).toEqual([
+      "Worse than persistence in 2 of 4 tested scores: geopotential_500, temperature_850.",
+      "Worse than climatology in 1 of 1 tested score: geopotential_500.",
+    ]);
+    expect(limits.findIndex((line) => line.startsWith("Worse"))).toBeLessThan(
+      limits.findIndex((line) => line.startsWith("Not scored")),
+    );
+    expect(cardMarkdown(cardOf({}, { scores: [scores!] }))).toContain("### scores.json\n");
   });
 
   test("many: the first ones in the Markdown, all in the JSON", async () => {

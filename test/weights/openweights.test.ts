@@ -5,14 +5,14 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { readNpz } from "../../src/files/npy.ts";
 import { ModelConfig } from "../../src/model/config.ts";
+import { toFloat32 } from "../../src/model/dtypes.ts";
 import { networkOf } from "../../src/model/network.ts";
 import { type TensorSource, writeSafetensors } from "../../src/model/safetensors.ts";
-import { toFloat32 } from "../../src/weights/dtypes.ts";
+import { writeTorchCheckpoint } from "../../src/torch/torchwrite.ts";
 import { canonicalNames, nameAs } from "../../src/weights/names.ts";
 import { compareShapes, networkFrom } from "../../src/weights/networkfrom.ts";
 import { openWeights } from "../../src/weights/openweights.ts";
 import type { StoredTensor, WeightSource } from "../../src/weights/source.ts";
-import { writeTorchCheckpoint } from "../../src/weights/torchwrite.ts";
 import { refusalOf } from "../support/refusal.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "openweights-"));
@@ -119,6 +119,12 @@ describe("climax checkpoints", () => {
     expect(await refusalOf(openWeights(path, { weights: "ema" }))).toContain(
       "has only the weights as trained: 1 tensor in its parameters",
     );
+  });
+
+  test("one that holds no weights is refused", async () => {
+    const path = place("bare.safetensors");
+    await writeSafetensors(path, moments, metadata);
+    expect(await refusalOf(openWeights(path))).toContain("bare.safetensors holds no weights");
   });
 
   test("their parameters may be a running mean, and are read as forecasts read them", async () => {

@@ -62,6 +62,13 @@ test("without a change, or with its own grid and patch size, a model is what it 
 });
 
 describe("another grid", () => {
+  test("with more patches than any attention spans is refused before anything is made", () => {
+    expect(message(() => refit(source().given, { grid: regularGrid(0.005) }))).toBe(
+      "--res asks in.ckpt for 36000 x 72000 points, 648,000,000 patches with positions of 8 values each: no attention " +
+        "spans so many | choose a coarser grid, such as --res 1.40625",
+    );
+  });
+
   test("resizes positions, and nothing else", async () => {
     const { given, values } = source();
     const finer = regularGrid(22.5);
@@ -155,6 +162,15 @@ describe("other variables", () => {
     expect(head.subarray(0, D)).toEqual(values.get("head.0.weight")!.subarray((V - 1) * D, V * D));
     expect(notes).toContain("new inputs, from scratch: temperature_850");
     expect(notes).toContain("inputs left out: land_sea_mask");
+  });
+
+  test("names may be any that are known", () => {
+    const { info } = refit(source().given, { variables: ["z_500", "t2m", "t_850"] });
+    expect(info.model.variables).toEqual(["geopotential_500", "2m_temperature", "temperature_850"]);
+    expect(info.outputs).toEqual(["2m_temperature", "geopotential_500"]);
+    expect(message(() => refit(source().given, { variables: ["t2m", "2m_temperature"] }))).toContain(
+      '"2m_temperature" is listed twice',
+    );
   });
 
   test("at least one output stays", () => {

@@ -15,11 +15,24 @@ test.for([
     Array.from({ length: 300 }, (_, i) => `${" ".repeat(i)}a:`).join("\n"),
     "200 columns",
   ],
-  ["a key written twice", "a: 1\na: 2", "Map keys must be unique"],
+  ["a key written twice", "a: 1\na: 2", "stands twice"],
+  ["a number and a text that are one key", "1: a\n'1': b", "stands twice"],
   ["an end that is missing", "a: [1", "Flow sequence"],
+  ["brackets that a quoted one hides", '["]",'.repeat(20_000), "nested too deep"],
 ] as const)("%s are refused in one line", ([, text, message]) => {
   expect(() => parseSettings(text)).toThrow(message);
   expect(() => parseSettings(text)).toThrow(/^.{0,200}$/);
+});
+
+test.for([
+  ["keys", Array.from({ length: 20_000 }, (_, i) => `k${i}: 1`).join("\n")],
+  ["mistakes", "!a ".repeat(20_000)],
+] as const)("the time for many %s does not grow with their square", ([, text]) => {
+  const start = performance.now();
+  try {
+    parseSettings(text);
+  } catch {}
+  expect(performance.now() - start).toBeLessThan(4000); // with the square, 6 s and more
 });
 
 test("names that stand for ever more of themselves are refused", () => {

@@ -163,7 +163,7 @@ test.for([
   ["weights.yaml", "head: 4", 'has the key "head"; did you mean "heads"?'],
   ["weights.yaml", "leads: {min: 24, max: 6, step: 6}", "says what cannot be: leads"],
   ["weights.yaml", "heads: four", "says what cannot be: heads: Invalid input: expected number"],
-  ["weights.yaml", "heads: 4\nheads: 5", "is not YAML: Map keys must be unique"],
+  ["weights.yaml", "heads: 4\nheads: 5", 'is not YAML: the key "heads" stands twice'],
   ["weights.yaml", "- heads", 'is no list of settings, one "name: value" a line'],
   ["weights.yaml", "", "is no list of settings"],
   ["weights.yaml", "[".repeat(1000), "is not YAML: more than 64 brackets are open at once"],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Dtype } from "../../src/weights/source.ts";
+import type { Dtype } from "../../src/model/dtypes.ts";
+import { TorchTensor, type TorchValue, Unbuilt } from "../../src/torch/torchvalue.ts";
 import { findStateDict } from "../../src/weights/statedict.ts";
-import { TorchTensor, type TorchValue, Unbuilt } from "../../src/weights/torchvalue.ts";
 import { refusal } from "../support/refusal.ts";
 
 type Tree = { [key: string]: Made };

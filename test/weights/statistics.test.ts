@@ -1,5 +1,6 @@
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -8,6 +9,7 @@ import { regularGrid } from "../../src/grid/grid.ts";
 import { CheckpointInfo, writeCheckpoint } from "../../src/model/checkpoint.ts";
 import { networkOf } from "../../src/model/network.ts";
 import { gatherStatistics } from "../../src/weights/statistics.ts";
+import { npzBytes } from "../support/npzfile.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -18,6 +20,13 @@ afterAll(() => rm(folder, { recursive: true }));
 const grid = regularGrid(45);
 const gather = (sources: readonly string[], names: readonly string[]) =>
   gatherStatistics(sources, names, grid);
+
+const refusal = async (source: string) => {
+  const error = await gather([source], ["2m_temperature"]).catch(
+    (caught: unknown) => caught as Error & { hint: string },
+  );
+  return error as Error & { hint: string };
+};
 
 let number = 0;
 /** A file of statistics, and its path. */
@@ -200,12 +209,6 @@ test("a field that does not vary has the deviation 1 of a prepared set, whatever
 });
 
 test("what is no source says what would be one", async () => {
-  const refusal = async (source: string) => {
-    const error = await gather([source], ["2m_temperature"]).catch(
-      (caught: unknown) => caught as Error & { hint: string },
-    );
-    return error as Error & { hint: string };
-  };
   const none = await refusal(join(folder, "nowhere"));
   expect(none.message).toContain("there is no such file or folder");
   expect(none.hint).toContain("give era5, a folder with normalize_mean.npz");
@@ -220,7 +223,7 @@ test("what is no source says what would be one", async () => {
     "2m_temperature.std is wrong",
   );
   expect((await refusal(await written(`PK\u0003\u0004`))).message).toContain("it is a zip archive");
-  expect((await refusal(await written(`# ${"x".repeat(2 ** 20)}`))).message).toContain("more than 1048576");
+  expect((await refusal(await written(`# ${"x".repeat(2 ** 20)}`))).message).toContain("more than 524288");
   expect((await refusal(await written("[".repeat(20_000)))).message).toContain("it is neither YAML nor JSON");
   expect((await refusal(await madeSet({ version: 2 }))).message).toContain("set.json: version is wrong");
   expect((await refusal(await madeSet({ mean: {} }))).message).toContain(
@@ -245,3 +248,45 @@ describe.skipIf(!existsSync("../shared/data/era5-normalization-npz"))(
     });
   },
 );
+
+test("a pipe keeps nobody waiting, and a device that never ends is not read", async () => {
+  const pipe = join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  for (const source of [pipe, "/dev/zero"]) {
+    expect((await refusal(source)).message).toContain("it is a device or a pipe, not a file");
+  }
+  for (const name of ["set.json", "normalize_mean.npz"]) {
+    for (const there of [pipe, "/dev/zero"]) {
+      const dir = join(folder, `${number++}`);
+      await mkdir(dir);
+      await symlink(there, join(dir, name));
+      expect((await refusal(dir)).message).toMatch(/a device or a pipe|not a regular file/);
+    }
+  }
+});
+
+test("an archive of megabytes does not become gigabytes", async () => {
+  const dir = join(folder, "bomb");
+  await mkdir(dir);
+  const big = { shape: [2 ** 20], data: new Float64Array(2 ** 20) };
+  const bytes = npzBytes({ a: big, b: big, c: big }, true);
+  expect(bytes.length).toBeLessThan(2 ** 16);
+  for (const name of ["normalize_mean", "normalize_std"]) await writeFile(join(dir, `${name}.npz`), bytes);
+  expect((await refusal(dir)).message).toMatch(/its arrays have \d+ bytes and more; 16777216 is the limit/);
+});
+
+test("a source that has lattitude goes before the grid", async () => {
+  const own = await written("lattitude: {mean: 1, std: 40, units: degrees_north}\n", "latitude.yaml");
+  expect((await gather([own], ["lattitude"])).of.get("lattitude")).toMatchObject({ mean: 1, std: 40 });
+});
+
+test("of the reference's precipitation no mean is subtracted", async () => {
+  const dir = join(folder, "rain");
+  await mkdir(dir);
+  const one = (value: number) => ({ shape: [1], data: Float64Array.of(value) });
+  await writeFile(join(dir, "normalize_mean.npz"), npzBytes({ total_precipitation: one(1e-4) }));
+  await writeFile(join(dir, "normalize_std.npz"), npzBytes({ total_precipitation: one(2e-4) }));
+  const { of, notes } = await gather([dir], ["total_precipitation"]);
+  expect(of.get("total_precipitation")).toMatchObject({ mean: 0, std: 2e-4 });
+  expect(notes.join()).toContain("a mean of 0 for total_precipitation");
+});

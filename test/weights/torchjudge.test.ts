@@ -11,9 +11,9 @@ import { CheckpointInfo, writeCheckpoint } from "../../src/model/checkpoint.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { networkOf } from "../../src/model/network.ts";
 import { ProjectionConfig } from "../../src/model/projection.ts";
+import { writeTorchCheckpoint } from "../../src/torch/torchwrite.ts";
 import { nameAs } from "../../src/weights/names.ts";
 import { torchSays } from "../../src/weights/torchsays.ts";
-import { writeTorchCheckpoint } from "../../src/weights/torchwrite.ts";
 import { gpu, uniform } from "../support/gradcheck.ts";
 import { type JudgedTensor, type Judgement, judge, torchPython } from "../support/torchjudge.ts";
 
