@@ -3,7 +3,7 @@
 
 import type { Worker } from "node:worker_threads";
 import { errorOf, type Failure } from "../errors.ts";
-import { startThread } from "../files/thread.ts";
+import { startThread } from "../thread.ts";
 
 import {
   type FieldJob,

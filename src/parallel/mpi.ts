@@ -80,15 +80,21 @@ function hostNames(c: Constants, calls: MpiCalls, rank: number, size: number): s
  */
 function checkConnection({ PMI_FD }: NodeJS.ProcessEnv): void {
   if (PMI_FD === undefined) return;
-  try {
-    if (fstatSync(Number(PMI_FD)).isSocket()) return;
-  } catch {} // EBADF
+  if (isSocket(Number(PMI_FD))) return;
   throw new ClimaxError(
     "config",
     `the launcher's connection to this rank (PMI_FD, file descriptor ${PMI_FD}) is closed`,
     "a program between them, such as npx, npm or tsx, does not hand it on: start climax or node itself, e.g. " +
       "mpiexec -n 4 node_modules/.bin/climax",
   );
+}
+
+function isSocket(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isSocket();
+  } catch {
+    return false; // it is closed
+  }
 }
 
 function wrongLibrary({ path, version }: MpiLibrary, launched: Launched, size: number): ClimaxError {

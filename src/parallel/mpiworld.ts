@@ -34,23 +34,12 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const { library, env = process.env, limits = usualLimits } = options;
   const launched = launchedBy(env);
   if (launched === undefined || launched.size === 1) return alone;
-  tameUcx();
   const mpi = loadMpi(library, env);
   const watch = startWatch(mpi.rank, limits); // no sooner: a starting library is best alone with the memory
   await watch.prepare(mpi.library);
   const cards = await exchange<Card>(mpi, { ...thisPlace(), pid: process.pid });
   await connect(mpi, watch, cards);
   return worldOf(mpi, watch, cards, limits);
-}
-
-/**
- * UCX, which libraries of MPI talk to networks through, rewrites the code of mmap and brk in memory and takes SIGSEGV for
- * itself. Node's other threads may be in that code just then, and V8 needs the signal for the bounds of WebAssembly's
- * memory. What a user has set stays.
- */
-function tameUcx(): void {
-  process.env.UCX_MEM_MMAP_HOOK_MODE ??= "reloc";
-  process.env.UCX_ERROR_SIGNALS ??= "SIGILL,SIGBUS,SIGFPE";
 }
 
 /** What each rank says of itself at the start. */

@@ -1,6 +1,6 @@
 // The watch over the ranks of a run, as the main thread of one sees it. A rank that is lost ends the run on all ranks
 // within 30 s: watchworker.ts.
-import { Worker } from "node:worker_threads";
+import { startThread } from "../thread.ts";
 import type { End, Kept, Limits, Member } from "./watchmessages.ts";
 import type { Rendezvous } from "./watchspoke.ts";
 
@@ -62,7 +62,9 @@ const lastMoment = 3500;
  */
 export function startWatch(rank: number, limits: Limits): Watch {
   const told = new Int32Array(new SharedArrayBuffer(4));
-  const worker = startThread("watchworker", { rank, limits, told } satisfies Job);
+  const worker = startThread(import.meta.url, "watchworker", {
+    workerData: { rank, limits, told } satisfies Job,
+  });
   const waiting = new Map<
     number,
     { resolve: (result: Answer["result"]) => void; reject: (e: unknown) => void }
@@ -123,15 +125,4 @@ export function startWatch(rank: number, limits: Limits): Watch {
       await worker.terminate();
     },
   };
-}
-
-/** A thread that runs the file beside this one, from the built program and from source alike. */
-function startThread(name: string, workerData: Job): Worker {
-  const plain = { workerData, execArgv: [] };
-  const from = import.meta.url;
-  if (!from.endsWith(".ts")) return new Worker(new URL(`./${name}.js`, from), plain);
-  // As the tests run: older versions of Node cannot take the types out of a thread's file by themselves.
-  const entry = JSON.stringify(new URL(`./${name}.ts`, from));
-  const code = `import("tsx/esm/api").then(({ register }) => (register(), import(${entry})))`;
-  return new Worker(code, { ...plain, eval: true });
 }

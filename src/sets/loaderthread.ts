@@ -1,6 +1,6 @@
 // One loading thread, seen from the main thread: asked for batches, answering with promises of them.
 import { errorOf } from "../errors.ts";
-import { startThread } from "../files/thread.ts";
+import { startThread } from "../thread.ts";
 import {
   type Answer,
   type BatchRequest,

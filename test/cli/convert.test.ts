@@ -256,7 +256,7 @@ describe("bare weights", () => {
 
   const shared = "../shared/data";
   test.skipIf(!existsSync(`${shared}/era5-tl31`))(
-    "forecast from a real state: humidity derived, static fields given, the rest as --missing says",
+    "forecast from a real state: humidity derived, static fields given, the rest as --missing says (skipped without ../shared/data)",
     async () => {
       const bare = at("tl31.ckpt");
       await writeBare(bare);

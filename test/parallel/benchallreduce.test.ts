@@ -83,7 +83,7 @@ describe("refused", () => {
   });
 });
 
-describe.each(mpiKinds)("%s", (kind) => {
+describe.each(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
   test.skipIf(!mpiInstalled(kind))("2 ranks measure, one speaks", async () => {
     const argv = ["bench", "allreduce", "--sizes", "4,1048576", "--seconds", "0.1"];
     const { code, out, err } = await runRanks(2, argv, { kind });

@@ -6,7 +6,7 @@ import { mpiInstalled, mpiKinds, runRanks } from "../support/mpirun.ts";
 
 const missing = softwareMissing();
 
-describe.each(mpiKinds)("%s", (kind) => {
+describe.each(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
   const it = test.skipIf(!mpiInstalled(kind) || missing !== undefined);
   const family = kind === "openmpi" ? "Open MPI" : "MPICH";
 

@@ -134,7 +134,7 @@ const oneThread = `(() => {
   return collectives(library.constants, callsOf(library), { ...mpi, threadLevel: "funneled" });
 })()`;
 
-describe.each(mpiKinds)("%s", (kind) => {
+describe.each(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
   const it = test.skipIf(!mpiInstalled(kind)).concurrent;
   const expected = (n: number, rank: number) => ({
     small: [n - 1, 0, 0.5],

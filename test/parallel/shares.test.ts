@@ -44,7 +44,7 @@ async function numbers(path: string) {
 }
 
 // One library is enough: that both do what is asked of them is shown by mpi.test.ts and test/train/mpi.test.ts.
-describe.for([mpiKinds.find(mpiInstalled) ?? "openmpi"])("%s:", (kind) => {
+describe.for([mpiKinds.find(mpiInstalled) ?? "openmpi"])("%s (skipped where it is not installed)", (kind) => {
   const ranks = test.skipIf(!mpiInstalled(kind));
 
   ranks("three ranks make one process's forecasts; the first speaks", async () => {

@@ -12,9 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { toFloat32 } from "../../src/model/dtypes.ts";
 import { openTorchFile } from "../../src/torch/opentorch.ts";
-import { TorchTensor } from "../../src/torch/torchvalue.ts";
+import type { TorchTensor } from "../../src/torch/torchvalue.ts";
 import { flipBits } from "../support/bitflips.ts";
 import { peakMemory } from "../support/peakmemory.ts";
 import {
@@ -32,6 +31,7 @@ import {
   u64,
 } from "../support/picklewriter.ts";
 import { refusalOf } from "../support/refusal.ts";
+import { tensorsOf } from "../support/torchtensors.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-torchlegacy-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -98,20 +98,7 @@ function forged(changed: Parts = {}): Buffer {
   ]);
 }
 
-async function readAll(bytes: Uint8Array): Promise<number[][]> {
-  writeFileSync(path, bytes);
-  const file = await openTorchFile(path);
-  try {
-    const root = file.root as ReadonlyMap<string, unknown>;
-    const state = (root.get("state_dict") ?? root) as ReadonlyMap<string, unknown>;
-    const read: number[][] = [];
-    for (const tensor of state.values())
-      if (tensor instanceof TorchTensor) read.push([...toFloat32(tensor.dtype, await file.read(tensor))]);
-    return read;
-  } finally {
-    await file.close();
-  }
-}
+const readAll = (bytes: Uint8Array) => tensorsOf(path, bytes);
 
 test("pickles in a row, then storages", async () => {
   expect(await readAll(forged())).toEqual([

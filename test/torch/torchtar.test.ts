@@ -1,10 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { toFloat32 } from "../../src/model/dtypes.ts";
-import { openTorchFile } from "../../src/torch/opentorch.ts";
-import { TorchTensor } from "../../src/torch/torchvalue.ts";
 import { flipBits } from "../support/bitflips.ts";
 import {
   assemble,
@@ -21,6 +18,7 @@ import {
 } from "../support/picklewriter.ts";
 import { refusalOf } from "../support/refusal.ts";
 import { type ForgedTarMember, tarBytes } from "../support/tarbytes.ts";
+import { tensorsOf } from "../support/torchtensors.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-torchtar-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -88,20 +86,7 @@ function members(
   };
 }
 
-async function readAll(bytes: Uint8Array): Promise<number[][]> {
-  writeFileSync(path, bytes);
-  const file = await openTorchFile(path);
-  try {
-    const top = file.root as ReadonlyMap<string, unknown>;
-    const state = (top.get("state_dict") ?? top) as ReadonlyMap<string, unknown>;
-    const read: number[][] = [];
-    for (const tensor of state.values())
-      if (tensor instanceof TorchTensor) read.push([...toFloat32(tensor.dtype, await file.read(tensor))]);
-    return read;
-  } finally {
-    await file.close();
-  }
-}
+const readAll = (bytes: Uint8Array) => tensorsOf(path, bytes);
 
 const archive = (changed: Partial<typeof sound> = {}) => tarBytes(Object.values(members(changed)));
 
