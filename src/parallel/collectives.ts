@@ -1,5 +1,5 @@
 // Collective calls of MPI, one after the other, none of which holds up the event loop.
-import type { MpiCalls } from "./mpicalls.ts";
+import type { MpiCalls, Name } from "./mpicalls.ts";
 import type { Constants, ThreadLevel } from "./mpikinds.ts";
 
 type Reducible = Float32Array | Float64Array;
@@ -17,6 +17,12 @@ export interface Collectives {
   allreduce(values: Reducible, op: "sum" | "max"): Promise<void>;
   /** Rank 0's for all, in place. */
   broadcast(values: Sendable): Promise<void>;
+  /** The sums over all ranks of this one's share of the array, in place; the other shares are then of no use. */
+  reduceScatter(values: Float32Array): Promise<void>;
+  /** Every rank's share of the array, for all, in place. */
+  allgather(values: Float32Array | Uint8Array): Promise<void>;
+  /** Share r of `from` for rank r, into this one's place there; of one length. */
+  alltoall(from: Uint8Array, into: Uint8Array): Promise<void>;
   /** The bytes of every rank, by rank, for all; any length each, under 2 GiB together. */
   gather(bytes: Uint8Array): Promise<Uint8Array[]>;
   barrier(): Promise<void>;
@@ -66,6 +72,36 @@ export function collectives(
         await (away ? calls.offThread(blocking, ...argsOf(part)) : calls.waited(begun, ...argsOf(part)));
     });
 
+  /** The elements of one of `size` equal shares. */
+  const shareOf = ({ length }: Sendable): number => {
+    if (length % size > 0 || length > most) throw new RangeError(`${length} elements among ${size} ranks`);
+    return length / size;
+  };
+  /** As `inParts`, of what cannot be taken apart. */
+  const atOnce = async (bytes: number, blocking: Name, begun: Name, args: unknown[]): Promise<void> => {
+    if (bytes === 0) return;
+    if (!mayThread || bytes <= small) return await calls.waited(begun, ...args);
+    await calls.waited("Ibarrier", c.world);
+    await calls.offThread(blocking, ...args);
+  };
+  const reduceScatter = async (values: Float32Array): Promise<void> => {
+    const n = shareOf(values);
+    const share = new Float32Array(n);
+    const args = [values, share, n, c.float, c.sum, c.world];
+    await atOnce(values.byteLength, "Reduce_scatter_block", "Ireduce_scatter_block", args);
+    values.set(share, rank * n);
+  };
+  const allgather = async (values: Float32Array | Uint8Array): Promise<void> => {
+    const n = shareOf(values);
+    const args = [c.inPlace, 0, c.byte, values, n, typeOf(values), c.world];
+    await atOnce(values.byteLength, "Allgather", "Iallgather", args);
+  };
+  const alltoall = async (from: Uint8Array, into: Uint8Array): Promise<void> => {
+    const n = shareOf(from);
+    if (into.length !== from.length) throw new RangeError(`${from.length} bytes into ${into.length}`);
+    await atOnce(from.length, "Alltoall", "Ialltoall", [from, n, c.byte, into, n, c.byte, c.world]);
+  };
+
   const gather = async (bytes: Uint8Array): Promise<Uint8Array[]> => {
     const lengths = new Float64Array(size);
     lengths[rank] = bytes.length;
@@ -88,6 +124,9 @@ export function collectives(
       ]),
     broadcast: (values: Sendable) =>
       inParts(values, ["Bcast", "Ibcast"], (part) => [part, part.length, typeOf(part), 0, c.world]),
+    reduceScatter: (values: Float32Array) => inTurn(() => reduceScatter(values)),
+    allgather: (values: Float32Array | Uint8Array) => inTurn(() => allgather(values)),
+    alltoall: (from: Uint8Array, into: Uint8Array) => inTurn(() => alltoall(from, into)),
     gather: (bytes: Uint8Array) => inTurn(() => gather(bytes)),
     barrier,
     abort: (code: number) => calls.now("Abort", c.world, code),

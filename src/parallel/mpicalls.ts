@@ -10,6 +10,7 @@ const pointer = "void *";
 const signatures = {
   Abort: [handle, "int"],
   Allgather: [handle, "int", handle, pointer, "int", handle, handle],
+  Alltoall: [pointer, "int", handle, pointer, "int", handle, handle],
   Allreduce: [handle, pointer, "int", handle, handle, handle],
   Bcast: [pointer, "int", handle, "int", handle],
   Comm_rank: [handle, pointer],
@@ -20,13 +21,17 @@ const signatures = {
   Finalized: [pointer],
   Iallgatherv: [handle, "int", handle, pointer, pointer, pointer, handle, handle, pointer],
   Iallreduce: [handle, pointer, "int", handle, handle, handle, pointer],
+  Iallgather: [handle, "int", handle, pointer, "int", handle, handle, pointer],
+  Ialltoall: [pointer, "int", handle, pointer, "int", handle, handle, pointer],
   Ibarrier: [handle, pointer],
   Ibcast: [pointer, "int", handle, "int", handle, pointer],
   Init_thread: [pointer, pointer, "int", pointer],
   Initialized: [pointer],
+  Ireduce_scatter_block: [pointer, pointer, "int", handle, handle, handle, pointer],
+  Reduce_scatter_block: [pointer, pointer, "int", handle, handle, handle],
   Test: [pointer, pointer, handle],
 } as const;
-type Name = keyof typeof signatures;
+export type Name = keyof typeof signatures;
 
 /**
  * A wait looks again at every turn of the event loop for 1 ms, then sleeps a twentieth of what it has waited, from 1 to

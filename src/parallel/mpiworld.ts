@@ -102,6 +102,9 @@ function worldOf(mpi: Mpi, watch: Watch, cards: readonly Card[], limits: Limits)
     sum: (values) => call(() => mpi.allreduce(values, "sum")),
     max: (values) => call(() => largest(mpi, values)),
     broadcast: (values) => call(() => mpi.broadcast(values)),
+    reduceScatter: (values) => call(() => mpi.reduceScatter(values)),
+    allgather: (values) => call(() => mpi.allgather(values)),
+    alltoall: (from, into) => call(() => mpi.alltoall(from, into)),
     gather: (text) =>
       call(async () => (await mpi.gather(Buffer.from(text))).map((bytes) => Buffer.from(bytes).toString())),
     keptCheckpoint: (path) => watch.keep(path),

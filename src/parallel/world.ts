@@ -19,6 +19,18 @@ export interface World {
   max(values: Float64Array): Promise<void>;
   /** Rank 0's numbers for all, in place. */
   broadcast(values: Float32Array | Float64Array | Uint8Array): Promise<void>;
+  /**
+   * Adds up over all ranks, and leaves each rank its share alone: share r is the r-th of `size` equal parts of the array.
+   * In place; the other shares are then of no use. The length is a multiple of `size`.
+   */
+  reduceScatter(values: Float32Array): Promise<void>;
+  /** Every rank's share, for all, in place: share r becomes rank r's. The length is a multiple of `size`. */
+  allgather(values: Float32Array | Uint8Array): Promise<void>;
+  /**
+   * Share r of `from` for rank r: share r of `into` is then what rank r had for this one. Neither overlaps the other; of
+   * one length, a multiple of `size`.
+   */
+  alltoall(from: Uint8Array, into: Uint8Array): Promise<void>;
   /** A text of every rank, by rank, for all. */
   gather(text: string): Promise<readonly string[]>;
   /** Tells the others, for their last words, where the run can be taken up from. */
@@ -37,7 +49,15 @@ const nothing = async (): Promise<void> => undefined;
 /** One process that works by itself. No library is touched. */
 export const alone: World = {
   ...{ rank: 0, size: 1, localRank: 0, localSize: 1, name: "" },
-  ...{ sum: nothing, max: nothing, broadcast: nothing, close: nothing },
+  ...{
+    sum: nothing,
+    max: nothing,
+    broadcast: nothing,
+    reduceScatter: nothing,
+    allgather: nothing,
+    close: nothing,
+  },
+  alltoall: async (from, into) => into.set(from),
   gather: async (text) => [text],
   keptCheckpoint: () => undefined,
   fail: async (error) => {

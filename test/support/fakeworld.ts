@@ -18,6 +18,8 @@ interface Arrival {
   readonly what: string;
   /** Of the caller: written when all have come. */
   readonly values?: Numbers;
+  /** Where an alltoall is written to, in place of `values`. */
+  readonly into?: Numbers;
   /** As they were when the call was made: MPI may read them at any moment, so they must stay. */
   readonly before?: Numbers;
   readonly text?: string;
@@ -45,6 +47,11 @@ export function fakeWorlds(n: number): FakeWorld[] {
 
   const names = Array.from({ length: n }, (_, rank) => `rank ${rank} of ${n} on fakehost`);
 
+  const shared = (values: Numbers): string => {
+    if (values.length % n > 0) throw new RangeError(`${kindOf(values)} among ${n} ranks`);
+    return kindOf(values);
+  };
+
   /** The first thing that is wrong with a meeting, rank by rank. */
   const wrong = (meeting: Meeting): string | undefined => {
     const first = meeting.findIndex((arrival) => arrival !== undefined);
@@ -64,7 +71,7 @@ export function fakeWorlds(n: number): FakeWorld[] {
 
     const call = (
       what: string,
-      brought: { values?: Numbers; text?: string } = {},
+      brought: { values?: Numbers; into?: Numbers; text?: string } = {},
     ): Promise<readonly string[]> =>
       new Promise((resolve, reject) => {
         if (broken) return reject(broken.error);
@@ -91,6 +98,10 @@ export function fakeWorlds(n: number): FakeWorld[] {
       sum: async (values) => void (await call(`sum of ${kindOf(values)}`, { values })),
       max: async (values) => void (await call(`max of ${kindOf(values)}`, { values })),
       broadcast: async (values) => void (await call(`broadcast of ${kindOf(values)}`, { values })),
+      reduceScatter: async (values) => void (await call(`reduceScatter of ${shared(values)}`, { values })),
+      allgather: async (values) => void (await call(`allgather of ${shared(values)}`, { values })),
+      alltoall: async (from, into) =>
+        void (await call(`alltoall of ${shared(from)}`, { values: from, into })),
       gather: (text) => call("gather", { text }),
       keptCheckpoint: (path) => void kept.push(path),
       fail: async (error) => {
@@ -107,17 +118,34 @@ export function fakeWorlds(n: number): FakeWorld[] {
 
 const kindOf = (values: Numbers): string => `${values.length} ${values.constructor.name}`;
 
-/** Carries out a call that all have made. */
+/** Carries out a call that all have made; `there` is by rank. */
 function meet(what: string, there: readonly Arrival[]): void {
-  const result = there[0]!.values?.slice();
-  for (const { values } of result ? there.slice(1) : []) {
-    if (what.startsWith("sum")) for (const [i, value] of values!.entries()) result![i]! += value;
-    if (what.startsWith("max"))
-      for (const [i, value] of values!.entries()) result![i] = Math.max(result![i]!, value);
-  }
   const texts = there.map(({ text }) => text ?? "");
-  for (const { values, resolve } of there) {
-    if (result) values!.set(result);
+  const all = there.flatMap(({ before }) => before ?? []);
+  const length = all[0]?.length ?? 0;
+  const share = length / there.length;
+  const part = (values: Numbers, rank: number) => values.subarray(rank * share, (rank + 1) * share);
+  for (const [rank, { values, into, resolve }] of there.entries()) {
+    if (what.startsWith("sum")) values!.set(folded(all, (a, b) => a + b));
+    if (what.startsWith("max")) values!.set(folded(all, Math.max));
+    if (what.startsWith("broadcast")) values!.set(all[0]!);
+    if (what.startsWith("reduceScatter")) {
+      const sum = folded(all, (a, b) => a + b);
+      values!.fill(Number.NaN); // of no use
+      part(values!, rank).set(part(sum, rank));
+    }
+    if (what.startsWith("allgather"))
+      for (const [r, one] of all.entries()) part(values!, r).set(part(one, r));
+    if (what.startsWith("alltoall"))
+      for (const [r, one] of all.entries()) part(into!, r).set(part(one, rank));
     resolve(texts);
   }
+}
+
+/** All ranks' numbers as one, in rank order and in the numbers' own precision. */
+function folded(all: readonly Numbers[], join: (a: number, b: number) => number): Numbers {
+  const result = all[0]!.slice();
+  for (const values of all.slice(1))
+    for (const [i, value] of values.entries()) result[i] = join(result[i]!, value);
+  return result;
 }
