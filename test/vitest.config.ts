@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     root: fileURLToPath(new URL("..", import.meta.url)),
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/scratch.ts"],
     pool: "forks",
     maxWorkers: 1,
     isolate: false,

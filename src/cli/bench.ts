@@ -1,6 +1,6 @@
 /**
- * `climax bench data`: whether this machine reads a prepared set as fast as training asks for it; `allreduce` is in a
- * file of its own.
+ * `climax bench data`: whether this machine reads a prepared set as fast as training asks for it; `allreduce` and
+ * `scaling` are in files of their own.
  */
 import { availableParallelism, totalmem } from "node:os";
 import { z } from "zod";
@@ -18,6 +18,7 @@ import {
 import { openSet, type PreparedSet } from "../sets/prepared.ts";
 import { batchBytes, type Recipe, sourceOf } from "../sets/recipe.ts";
 import { type Demand, demandOf } from "./benchdemand.ts";
+import { scalingFields } from "./benchscalingfields.ts";
 import { type Context, command } from "./command.ts";
 import { kebab } from "./flags.ts";
 import { interruptible } from "./interrupt.ts";
@@ -29,7 +30,9 @@ const config = z.strictObject({
   what: z
     .array(z.string())
     .min(1)
-    .describe('what to measure: "data" and the folder of a prepared set, or "allreduce"'),
+    .describe(
+      'what to measure: "data" and the folder of a prepared set, "allreduce", or "scaling" and folders of runs',
+    ),
   batchSize: z.int().positive().default(16).describe("samples of a batch"),
   leads: z
     .array(z.number().positive())
@@ -49,7 +52,7 @@ const config = z.strictObject({
     .positive()
     .optional()
     .describe(
-      "seconds of a training step of --batch-size samples, which is then what has to be kept up with",
+      "seconds of a training step of --batch-size samples: what has to be kept up with, or what many ranks begin from",
     ),
   checkpoint: z
     .string()
@@ -63,33 +66,46 @@ const config = z.strictObject({
     .describe("bytes of the arrays that ranks add up; 4 to 64 Mi unless given")
     .meta({ value: "N,..." }),
   mpi: mpiField,
+  ...scalingFields,
+  json: z
+    .string()
+    .optional()
+    .describe("also write what allreduce or scaling says to this file")
+    .meta({ value: "FILE" }),
 });
 type Config = z.output<typeof config>;
 
 export const benchCommand = command({
   name: "bench",
-  summary: "measure how fast a prepared set is read, or how fast ranks add up arrays",
+  summary: "measure how fast a prepared set is read, how fast ranks add up arrays, how training scales",
   description:
     "data: reads a prepared set from end to end, then single states in random order, then batches with as many loading " +
     "threads as --workers says, and compares with what training asks for. What the operating system keeps in memory " +
-    "is read from there; the table says so. allreduce: under mpirun or srun, adds up float32 arrays of several sizes over " +
-    "all ranks, as training does with gradients, and shows latency and bandwidth.",
+    "is read from there; the table says so. allreduce: under mpirun or srun, adds up arrays of several sizes over " +
+    "all ranks, as training does with gradients: whole, by shares and as halves, and shows latency and bandwidth. scaling: how long " +
+    "the steps of runs took, and a projection from them, or from --step-seconds, to many ranks on a stated network.",
   examples: [
     "climax bench data sets/era5",
     "climax bench data sets/era5 --batch-size 32 --workers 0,1,2,4 --seconds 10",
     "climax bench data sets/era5 --checkpoint runs/pretrain/last.safetensors",
     "mpirun -n 4 climax bench allreduce --sizes 4,1048576,67108864",
+    "climax bench scaling runs/one runs/two --bandwidth 200gbit --ranks 8,80,1024",
+    "climax bench scaling --step-seconds 0.85 --parameters 108e6 --ranks-per-host 8 --efficiency 0.9",
   ],
-  positional: { key: "what", name: "data SET | allreduce", variadic: true },
+  positional: { key: "what", name: "data SET | allreduce | scaling [RUN...]", variadic: true },
   config,
   run: async (given, context) => {
     const [what = "", dir, ...more] = given.what;
-    if (what !== "data" && what !== "allreduce") unknownName("bench", what, ["data", "allreduce"]);
+    if (!isBench(what)) unknownName("bench", what, Object.keys(own));
     refuseOthers(what, given);
     if (what === "allreduce") {
       const { benchAllreduce } = await import("./benchallreduce.ts");
-      const { sizes = usualSizes, seconds, mpi: library } = given;
-      return benchAllreduce({ library, sizes, seconds }, context);
+      const { sizes = usualSizes, seconds, mpi: library, json } = given;
+      return benchAllreduce({ library, sizes, seconds, json }, context);
+    }
+    if (what === "scaling") {
+      const { benchScaling } = await import("./benchscaling.ts");
+      return benchScaling({ ...given, runs: given.what.slice(1) }, context);
     }
     if (dir === undefined || more.length > 0)
       throw new ClimaxError(
@@ -110,20 +126,28 @@ export const benchCommand = command({
 /** Bytes: a step's small messages, then what gradients may be cut into. */
 const usualSizes = [4, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
 
-/** Throws a `config` error for words and flags of the other bench. */
-function refuseOthers(what: "data" | "allreduce", given: Config): void {
-  const own = {
-    data: ["leads", "workers", "prefetch", "stepSeconds", "checkpoint"],
-    allreduce: ["sizes", "mpi"],
-  } as const;
-  const [flag] = own[what === "data" ? "allreduce" : "data"].filter((key) => given[key] !== undefined);
+/** The flags that only some of them take. */
+const own = {
+  data: ["leads", "workers", "prefetch", "stepSeconds", "checkpoint"],
+  allreduce: ["sizes", "mpi", "json"],
+  scaling: ["stepSeconds", "json", ...Object.keys(scalingFields)],
+} as const satisfies Record<string, readonly string[]>;
+const isBench = (what: string): what is keyof typeof own => Object.hasOwn(own, what);
+const usage = {
+  data: "write climax bench data SET",
+  allreduce: "write mpirun -n 4 climax bench allreduce",
+  scaling: "see climax bench --help",
+};
+
+/** Throws a `config` error for words and flags of the other benches. */
+function refuseOthers(what: keyof typeof own, given: Config): void {
+  const takes: readonly string[] = own[what];
+  const flag = Object.values(own)
+    .flat()
+    .find((key) => !takes.includes(key) && given[key as keyof Config] !== undefined);
   const word = what === "allreduce" ? given.what[1] : undefined;
   if (flag === undefined && word === undefined) return;
-  throw new ClimaxError(
-    "config",
-    `bench ${what} takes no ${word ?? `--${kebab(flag!)}`}`,
-    what === "data" ? "write climax bench data SET" : "write mpirun -n 4 climax bench allreduce",
-  );
+  throw new ClimaxError("config", `bench ${what} takes no ${word ?? `--${kebab(flag!)}`}`, usage[what]);
 }
 
 async function measure(

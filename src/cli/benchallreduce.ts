@@ -1,8 +1,11 @@
 /** `climax bench allreduce`: how fast the ranks of a run add up arrays, which is what training asks of a network. */
 import { ClimaxError } from "../errors.ts";
-import type { Collectives } from "../parallel/collectives.ts";
+import { writeWhole } from "../files/wholefile.ts";
+import { BLOCK } from "../ops/wire.ts";
 import { launchedBy } from "../parallel/launcher.ts";
 import { loadMpi, type MpiFacts } from "../parallel/mpi.ts";
+import type { AllreduceDocument } from "./allreducefile.ts";
+import { type Measured, measure, type Way, ways } from "./allreduceways.ts";
 import type { Context } from "./command.ts";
 import { bytes as bytesText } from "./machine.ts";
 import { table } from "./table.ts";
@@ -12,26 +15,19 @@ export interface AllreduceOptions {
   readonly library: string | undefined;
   /** Of each array, bytes, multiples of 4. */
   readonly sizes: readonly number[];
-  /** How long the calls of one size take together, at least. */
+  /** How long the calls of one size take together in each way, at least. */
   readonly seconds: number;
-}
-
-/** Times of calls, ms: each that of the rank for which it took longest. */
-export interface Measured {
-  readonly bytes: number;
-  readonly calls: number;
-  readonly median: number;
-  /** Nine of ten calls took no longer. */
-  readonly most: number;
+  /** File that gets the same numbers, for `climax bench scaling`. */
+  readonly json?: string | undefined;
 }
 
 /**
- * Measures float32 sums over all ranks, in place, size by size. Every rank calls it; rank 0 prints.
+ * Measures sums over all ranks, in place, size by size and each in all ways. Every rank calls it; rank 0 prints.
  *
  * @throws ClimaxError "config" for one process by itself, "device" when a sum is wrong
  */
 export async function benchAllreduce(
-  { library, sizes, seconds }: AllreduceOptions,
+  { library, sizes, seconds, json }: AllreduceOptions,
   context: Context,
 ): Promise<void> {
   if ((launchedBy()?.size ?? 1) < 2)
@@ -43,52 +39,29 @@ export async function benchAllreduce(
   const mpi = loadMpi(library);
   const rows: Measured[] = [];
   for (const size of sizes) {
-    const row = await measure(mpi, mpi, size, seconds);
-    rows.push(row);
-    if (mpi.rank === 0) context.info(`${bytesText(size)}: ${milliseconds(row.median)}`);
+    for (const way of ways) {
+      const row = await measure(mpi, way, size, seconds);
+      rows.push(row);
+      if (mpi.rank === 0) context.info(`${bytesText(size)} ${way}: ${milliseconds(row.median)}`);
+    }
   }
   await mpi.finalize();
-  if (mpi.rank === 0) context.print(describe(mpi, rows));
+  if (mpi.rank > 0) return;
+  context.print(describe(mpi, rows));
+  if (json !== undefined) await writeWhole(json, `${JSON.stringify(documentOf(mpi, rows), null, 2)}\n`);
 }
 
-/** Sums arrays of one size until the time is over, the same number of times on every rank. */
-export async function measure(
-  { rank, size }: { readonly rank: number; readonly size: number },
-  calls: Pick<Collectives, "allreduce" | "barrier">,
-  bytes: number,
-  seconds: number,
-): Promise<Measured> {
-  const values = Float32Array.from({ length: bytes / 4 }, (_, i) => (i % 1024) + rank);
-  const once = async (): Promise<number> => {
-    const before = performance.now();
-    await calls.allreduce(values, "sum");
-    return performance.now() - before;
+/** What --json writes; times in milliseconds. */
+export function documentOf(
+  { version, library, threadLevel, size, hosts }: MpiFacts,
+  rows: readonly Measured[],
+): AllreduceDocument {
+  return {
+    ...{ what: "allreduce", version, library, threads: threadLevel, ranks: size, hosts: new Set(hosts).size },
+    rows: rows.map(({ way, bytes, calls, median, most }) => ({
+      ...{ numbers: way, bytes, calls, median_ms: median, nine_of_ten_ms: most },
+    })),
   };
-  await once(); // opens the connections
-  const ranks = (size * (size - 1)) / 2;
-  const wrong = values.findIndex((value, i) => value !== size * (i % 1024) + ranks);
-  if (wrong >= 0)
-    throw new ClimaxError(
-      "device",
-      `a sum over ${size} ranks is wrong: element ${wrong} of ${values.length} is ${values[wrong]}, wanted ${size * (wrong % 1024) + ranks}`,
-      "the MPI library or the network corrupts data: try another library with --mpi LIB",
-    );
-  values.fill(0); // sums of sums would overflow
-  const own: number[] = [];
-  const elapsed = new Float64Array(1);
-  await calls.barrier();
-  const start = performance.now();
-  do {
-    // Whether the time is over is asked seldom, and between calls that are measured.
-    for (let more = 1 + (own.length >> 1); more > 0; more--) own.push(await once());
-    elapsed[0] = performance.now() - start;
-    await calls.allreduce(elapsed, "max");
-  } while (elapsed[0]! < 1000 * seconds && own.length < 10_000);
-  const times = Float64Array.from(own);
-  await calls.allreduce(times, "max");
-  times.sort();
-  const at = (part: number): number => times[Math.floor(part * times.length)]!;
-  return { bytes, calls: times.length, median: at(0.5), most: at(0.9) };
 }
 
 /**
@@ -104,8 +77,11 @@ export function describe(
   rows: readonly Measured[],
 ): string {
   const count = new Set(hosts).size;
-  const fastest = rows.reduce((a, b) => (b.bytes / b.median > a.bytes / a.median ? b : a));
-  const least = rows.reduce((a, b) => (b.median < a.median ? b : a));
+  const [whole, shares, halves] = (["float32", "float32 shares", "float16"] satisfies Way[]).map((one) =>
+    rows.filter(({ way }) => way === one),
+  ) as [Measured[], Measured[], Measured[]];
+  const fastest = whole.reduce((a, b) => (b.bytes / b.median > a.bytes / a.median ? b : a));
+  const least = whole.reduce((a, b) => (b.median < a.median ? b : a));
   const parameters = 1e8;
   const gradients = (4 * parameters * fastest.median) / fastest.bytes / 1000;
   return [
@@ -113,20 +89,34 @@ export function describe(
     "",
     table(
       [
-        ["float32", "calls", "median", "9 of 10", "GB/s", "GB/s of a rank"],
-        ...rows.map((row) => [
+        ["float32", "calls", "median", "9 of 10", "GB/s", "GB/s of a rank", "by shares", "as halves"],
+        ...whole.map((row, i) => [
           ...[bytesText(row.bytes), `${row.calls}`, milliseconds(row.median), milliseconds(row.most)],
           ...[row.bytes / row.median / 1e6, perRank(row, size)].map((rate) => rate.toPrecision(3)),
+          ...[shares, halves].map((others) => milliseconds(others[i]!.median)),
         ]),
       ],
-      { align: ["right", "right", "right", "right", "right", "right"] },
+      { align: Array(8).fill("right") },
     ),
     "",
     "Each call's time is that of the rank for which it took longest. GB/s is an array's size over the median; of a rank, " +
-      `what each has to send at least, 2 (N - 1) / N of the size.`,
+      "what each has to send at least, 2 (N - 1) / N of the size.",
+    "By shares, the median where a rank gets the sums of its N-th part and then everybody's part, the two exchanges of " +
+      "--shard-optimiser. As halves, with two bytes a number on the way and the host's additions in float32, as --allreduce " +
+      `f16 does; whole blocks of ${BLOCK} numbers for each rank. ${whenHalves(whole, halves)}`,
     `A call takes ${milliseconds(least.median)} at least. Gradients of ${parameters / 1e6} million parameters (${(4 * parameters) / 1e6} MB) in ` +
       `pieces of ${bytesText(fastest.bytes)} take ${gradients.toPrecision(2)} s; training overlaps them with the backward pass.`,
   ].join("\n");
+}
+
+/** From which size on halves are faster, sizes in ascending order. */
+function whenHalves(whole: readonly Measured[], halves: readonly Measured[]): string {
+  const sizes = whole.map(({ bytes, median }, i) => ({ bytes, faster: halves[i]!.median < median }));
+  const rising = sizes.toSorted((a, b) => a.bytes - b.bytes);
+  const from = rising.findLastIndex(({ faster }) => !faster) + 1;
+  return from < rising.length
+    ? `Here halves are faster from ${bytesText(rising[from]!.bytes)} on.`
+    : "Here halves are not faster.";
 }
 
 const milliseconds = (time: number): string => `${time.toFixed(time < 1 ? 4 : time < 100 ? 2 : 0)} ms`;

@@ -19,6 +19,7 @@ import {
 } from "./flags.ts";
 import { printable } from "./printable.ts";
 import { explain } from "./problems.ts";
+import { unsharedError } from "./told.ts";
 
 /** What a running command may say, and to whom. */
 export interface Context {
@@ -33,6 +34,11 @@ export interface Context {
   readonly commandLine: string;
   /** The ranks to work in, whatever a launcher says: a step of a command that shares its work may be for one of them. */
   readonly world?: World | undefined;
+  /**
+   * Where ranks share the work: to be awaited when all that it needs is open, before it takes long. What another rank
+   * has met with until then is thrown.
+   */
+  readonly ready?: (() => Promise<unknown>) | undefined;
 }
 
 /** Who hears what a command says, in place of the terminal. */
@@ -53,6 +59,8 @@ export interface CommandSpec<Config extends z.ZodType> {
   readonly preset?: (given: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
   /** Whether `--config FILE` (YAML) is taken; yes unless false. */
   readonly allowConfigFile?: boolean;
+  /** Whether the ranks of a launcher always speak to one another: then rank 0 tells what is wrong with the arguments. */
+  readonly together?: boolean;
   /** May return an exit code other than 0, e.g. 1 for "ran, and the answer is bad". */
   run(config: z.output<Config>, context: Context): Promise<number> | Promise<void>;
 }
@@ -93,21 +101,43 @@ export function command<Config extends z.ZodType>(spec: CommandSpec<Config>): Co
     },
     run: async (argv, voice) => {
       const parser = makeParser(spec, schema, flags);
-      const { given, file, quiet, help } = await parseArguments(parser, spec, schema, flags, argv);
-      const context = { ...makeContext(["climax", name, ...argv], quiet), ...voice };
-      if (help) {
-        context.print((parser.helpInformation() + examples(spec.examples)).trimEnd());
-        return 0;
-      }
-      const values = spec.preset ? over(spec.preset(given), given) : given;
-      const { success, data, error } = await spec.config.safeParseAsync(values);
-      if (!success) {
+      const contextOf = (quiet: boolean) => ({ ...makeContext(["climax", name, ...argv], quiet), ...voice });
+      const read = async () => {
+        const { given, file, quiet, help } = await parseArguments(parser, spec, schema, flags, argv);
+        const context = contextOf(quiet);
+        if (help) return { context };
+        const values = spec.preset ? over(spec.preset(given), given) : given;
+        const { success, data, error } = await spec.config.safeParseAsync(values);
+        if (success) return { context, data };
         const message = explain(error, { values, file, schema, flags, positional });
         throw new ClimaxError("config", message, seeHelp(name));
+      };
+      const found = await read().catch((error: unknown) => refuse(spec, error, argv, contextOf(false)));
+      if (!("data" in found)) {
+        found.context.print((parser.helpInformation() + examples(spec.examples)).trimEnd());
+        return 0;
       }
-      return (await spec.run(data, context)) ?? 0;
+      const { data, context } = found;
+      const work = Promise.resolve(spec.run(data!, context));
+      return (await (spec.together ? work : work.catch(throwUnshared))) ?? 0;
     },
   };
+}
+
+/** Throws what is wrong with the arguments of this rank, or of another where all speak to one another. */
+async function refuse(
+  { together }: Pick<CommandSpec<z.ZodType>, "together">,
+  error: unknown,
+  argv: readonly string[],
+  context: Context,
+): Promise<never> {
+  if (!together) return throwUnshared(error);
+  const { failInRanks } = await import("./ranks.ts");
+  return await failInRanks(error, argv, context);
+}
+
+function throwUnshared(error: unknown): never {
+  throw unsharedError(error);
 }
 
 /** Settings laid over others, key by key: a list or a range replaces what is under it as a whole. */

@@ -79,6 +79,7 @@ export const doctorCommand = command({
     "climax doctor --json > machine.json",
     "mpirun -n 4 climax doctor   # MPI, and every rank with its host and adapter",
     "climax doctor --reference reference/   # every case of the reference implementation on this adapter",
+    "srun climax doctor --reference reference/   # on the adapter of every rank",
   ],
   allowConfigFile: false,
   config: z.strictObject({
@@ -100,7 +101,7 @@ export const doctorCommand = command({
   async run({ adapter, reference, mpi, json }, context) {
     if (reference !== undefined) {
       const { runReference } = await import("./doctorreference.ts");
-      return runReference(reference, context, { adapter, json });
+      return runReference(reference, context, { adapter, mpi, json });
     }
     if (mpi !== undefined || launchedBy()) {
       const { inspectRanks } = await import("./doctorranks.ts");

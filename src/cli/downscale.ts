@@ -71,21 +71,22 @@ export const downscaleCommand = command({
     "climax downscale --model bilinear --input coarse.nc --res 1.40625 -o bilinear.nc",
   ],
   config: DownscaleConfig,
+  together: true,
   run: async (given, context) => {
     if (given.merge) {
       const names = (["checkpoint", "model", "input", "res", "time"] as const).filter((key) => given[key]);
       const flags = names.map((key) => `--${key}`);
       return await mergeOutput("downscale", given, flags, context);
     }
-    const config = { ...given, input: needInput(given.input) };
-    const paths = [config.checkpoint ?? []].flat();
-    checkAsked(paths, config);
-    refuseToReplace(config.output, [...paths, ...config.input]);
-    return await makeShared("downscale", config, context, (share, own) =>
-      config.model !== undefined
+    return await makeShared("downscale", given, context, async (share, own) => {
+      const config = { ...given, input: needInput(given.input) };
+      const paths = [config.checkpoint ?? []].flat();
+      checkAsked(paths, config);
+      refuseToReplace(config.output, [...paths, ...config.input]);
+      return await (config.model !== undefined
         ? withInput(config, config.variables, own, (job) => downscaleByInterpolation(config, job, share, own))
-        : withCheckpoints(paths, (checkpoints) => byCheckpoints(config, checkpoints, share, own)),
-    );
+        : withCheckpoints(paths, (checkpoints) => byCheckpoints(config, checkpoints, share, own)));
+    });
   },
 });
 

@@ -207,6 +207,7 @@ async function written(
   context: Context,
   work: (signal: AbortSignal, onProgress: (done: number, own: number) => void) => Promise<string>,
 ): Promise<string> {
+  await context.ready?.();
   let bar: ReturnType<typeof progress> | undefined;
   const show = (own: number) => (bar ??= progress({ label: "downscale", total: own, quiet: context.quiet }));
   if (!share) show(total);

@@ -13,6 +13,7 @@ import { toMarkdown } from "../scores/markdown.ts";
 import type { Scores } from "../scores/scoredocument.ts";
 import { writeScoresNetcdf } from "../scores/scoresnetcdf.ts";
 import { toCsv, toJson } from "../scores/tables.ts";
+import { byAll } from "../train/together.ts";
 import { version } from "../version.ts";
 import { type Context, command } from "./command.ts";
 import { type EvaluateConfig, evaluateConfig } from "./evaluateconfig.ts";
@@ -40,12 +41,13 @@ export const evaluateCommand = command({
   ],
   positional: { key: "files", name: "FORECAST...", variadic: true },
   config: evaluateConfig,
+  together: true,
   run,
 });
 
 async function run(config: EvaluateConfig, context: Context): Promise<void> {
-  const share = checkInputs(config);
   if (config.merge) {
+    checkInputs(config);
     refuseRanks("--merge", context);
     await checkOutputs(config);
     const found = await mergeFiles(await expandPaths(config.merge));
@@ -53,6 +55,7 @@ async function run(config: EvaluateConfig, context: Context): Promise<void> {
     return await score(config, found, context);
   }
   await inRanks(config, context, async (ranks) => {
+    const share = checkInputs(config);
     if (ranks.world.rank === 0) await checkOutputs(config);
     const found = await measureRun(config, ranks.share, ranks.context);
     if (share) {
@@ -109,7 +112,8 @@ async function ofAllRanks(
   const beside = resolve(json ?? csv ?? netcdf ?? markdown ?? report ?? "climax-evaluate");
   const [token = ""] = await ranks.meet(randomUUID().slice(0, 8)); // rank 0's: two evaluations may go on here at once
   const own = `${beside}.${token}.share-${ranks.world.rank + 1}-of-${ranks.world.size}`;
-  return await handOver(ranks, own, () => writePart(own, found), mergeFiles);
+  const write = () => byAll(ranks.world, () => writePart(own, found)); // no time: all or none
+  return await handOver(ranks, own, write, mergeFiles);
 }
 
 /** What excludes what. */

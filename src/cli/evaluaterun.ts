@@ -123,6 +123,7 @@ export async function measureRun(
     const regions = chooseRegions(config.region, metrics, land !== undefined);
     const place = { definition: by.name, regions, whole: aligned.region, land: land ? [...land] : null };
     const fields = samples.byVariable.reduce((sum, { samples }) => sum + samples.length, 0);
+    await context.ready?.();
     const bar = progress({ label: "evaluate", total: fields, quiet: context.quiet });
     const statistics = await interruptible((signal) =>
       measure({

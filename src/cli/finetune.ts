@@ -24,6 +24,7 @@ export const finetuneCommand = command({
     "climax finetune --model resnet --data.set sets/era5 --data.leads 72 -o runs/resnet",
   ],
   config: FinetuneConfig,
+  together: true,
   preset: ({ task = "global", checkpoint }) =>
     taskNames.includes(task as TaskName) ? presetOf(task as TaskName, checkpoint !== undefined) : {},
   run: (config, context) =>

@@ -116,18 +116,19 @@ export const forecastCommand = command({
     "climax forecast --checkpoint best.safetensors --input set --lead 72h --shard 3/8 -o 72h.nc; climax forecast --merge -o 72h.nc",
   ],
   config: ForecastConfig,
+  together: true,
   run: async (given, context) => {
     if (given.merge) {
       const names = (["checkpoint", "model", "input", "lead", "time"] as const).filter((key) => given[key]);
       const flags = names.map((key) => `--${key}`);
       return await mergeOutput("forecast", given, flags, context);
     }
-    const config = { ...given, input: needInput(given.input) };
-    const paths = [config.checkpoint ?? []].flat();
-    mustNameOne(paths, config.model);
-    refuseToReplace(config.output, [...paths, ...config.input]);
-    return await makeShared("forecast", config, context, async (share, own) => {
+    return await makeShared("forecast", given, context, async (share, own) => {
+      const config = { ...given, input: needInput(given.input) };
+      const paths = [config.checkpoint ?? []].flat();
       const { model } = config;
+      mustNameOne(paths, model);
+      refuseToReplace(config.output, [...paths, ...config.input]);
       if (model !== undefined)
         return await forecastUntrained(model, config, leadsOf(config, undefined), share, own);
       return await withCheckpoints(paths, async (checkpoints) => {

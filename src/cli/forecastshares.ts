@@ -1,9 +1,11 @@
 // How climax forecast and climax downscale share their work: each process makes some of the batches, into a file of its
 // own, and one puts these together.
+import { statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { formatLead } from "../data/leadtime.ts";
+import { removeAbandoned } from "../data/regriddone.ts";
 import { type Share, shareName } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { checkOutput } from "../files/wholefile.ts";
@@ -16,6 +18,7 @@ import { counted } from "./inference.ts";
 import { interruptible } from "./interrupt.ts";
 import { duration, progress } from "./progress.ts";
 import { inRanks, mpiField, refuseRanks } from "./ranks.ts";
+import { alsoHinted } from "./told.ts";
 
 /** The flags of both. */
 export const shareFields = {
@@ -63,6 +66,7 @@ export async function makeShared(
     }
     const own = shareFileOf(output, share);
     if (world.size === 1) {
+      await removeAbandoned(own);
       const said = await make(share, context);
       return context.print(
         `${own}: share ${shareName(share)} of ${said}, in ${took()}; put the ${share.count} together: ` +
@@ -71,11 +75,29 @@ export async function makeShared(
     }
     if (world.rank === 0) await checkOutput(output); // before the work, not after
     let said = "";
+    const merge = `climax ${name} --merge -o ${output}`;
     await handOver(
       ranks,
       own,
-      async () => (said = await make(share, context)),
-      (paths) => merged(paths, output, (first) => first, context),
+      () =>
+        make(share, context).then(
+          (text) => (said = text),
+          async (error: unknown) => {
+            const finished = await finishedBeside(output, share);
+            if (finished === 0) throw error;
+            const stay = `${finished} of ${share.count} shares ${finished === 1 ? "is" : "are"} finished and stay`;
+            const rest = `with the same command and --shard ${shareName(share)}, each as one process`;
+            throw alsoHinted(error, `${stay}: make the others ${rest}, then ${merge}`);
+          },
+        ),
+      (paths) =>
+        merged(paths, output, (first) => first, context).catch((error: unknown) => {
+          const whole = !(error instanceof ClimaxError) || error.kind !== "config"; // shares that do not belong together
+          throw whole
+            ? alsoHinted(error, `the ${share.count} shares stay: ${merge} goes on from them`)
+            : error;
+        }),
+      true,
     );
     return context.print(`${output}: ${said}, ${world.size} ranks, in ${took()}`);
   });
@@ -100,12 +122,7 @@ export async function mergeOutput(
       "the shares know all that was asked of them: give --merge and --output alone",
     );
   refuseRanks("--merge", context);
-  const folder = dirname(output);
-  const prefix = `${basename(output)}.share-`;
-  const names = await readdir(folder).catch(() => []);
-  const paths = names.filter(
-    (one) => one.startsWith(prefix) && /^\d+-of-\d+$/.test(one.slice(prefix.length)),
-  );
+  const paths = await sharesOf(output);
   if (paths.length === 0)
     throw new ClimaxError(
       "config",
@@ -114,15 +131,27 @@ export async function mergeOutput(
     );
   const now = `${new Date().toISOString().slice(0, 19)}Z ${context.commandLine}`;
   const started = performance.now();
-  const shape = await merged(
-    paths.map((one) => join(folder, one)),
-    output,
-    (first) => `${now}\n${first}`,
-    context,
-  );
+  const shape = await merged(paths, output, (first) => `${now}\n${first}`, context);
   context.print(
     `${output}: ${counted(paths.length, "share")}, ${describe(shape)}, in ${duration((performance.now() - started) / 1000)}`,
   );
+}
+
+/** The files of shares beside an output. */
+async function sharesOf(output: string): Promise<string[]> {
+  const folder = dirname(output);
+  const prefix = `${basename(output)}.share-`;
+  const names = await readdir(folder).catch(() => []);
+  return names
+    .filter((one) => one.startsWith(prefix) && /^\d+-of-\d+$/.test(one.slice(prefix.length)))
+    .map((one) => join(folder, one));
+}
+
+/** How many of the other shares are finished. */
+async function finishedBeside(output: string, { index, count }: Share): Promise<number> {
+  const others = (await sharesOf(output)).filter((path) => path !== shareFileOf(output, { index, count }));
+  const whole = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return others.filter((path) => path.endsWith(`-of-${count}`) && whole(path)).length;
 }
 
 async function merged(

@@ -94,6 +94,7 @@ export async function forecastTrained(
       })),
       ...makingOf(checkpoints, members, ensemble, rollout),
     };
+    await context.ready?.();
     await interruptible(async (signal) => {
       let bar: ReturnType<typeof progress> | undefined;
       const show = (total: number) => (bar ??= progress({ label: "forecast", total, quiet: context.quiet }));

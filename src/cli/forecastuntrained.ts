@@ -68,6 +68,7 @@ export async function forecastUntrained(
       })),
       system: `${name} (file)`, // climax evaluate has baselines of the plain names
     };
+    await context.ready?.();
     await interruptible(async (signal) => {
       const [from, to] = share ? stretchOf(steps.length, share) : [0, steps.length];
       const total = (to - from) * leads.length;

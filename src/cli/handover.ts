@@ -3,15 +3,19 @@ import { existsSync, rmSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { removeAbandoned } from "../data/regriddone.ts";
 import { ClimaxError } from "../errors.ts";
+import { byAll } from "../train/together.ts";
 import type { RanksAtWork } from "./ranks.ts";
 
 /**
- * Lets rank 0 take what every rank has written. The files are gone when this ends, also when another rank ends this one.
+ * Lets rank 0 take what every rank has written. The files are gone when this ends; what fails on rank 0 fails on all.
  *
  * @param path   of this rank's file
  * @param write  makes it
  * @param take   on rank 0: the files of all, by rank
+ * @param keep   the file stays where it is when another rank, or `take`, fails: it took long to make, and can be gone on
+ *               with. Otherwise it goes, but where the process is ended at once
  * @returns      what `take` does, on rank 0; undefined on the others
  * @throws ClimaxError "data" for a file that rank 0 cannot see
  */
@@ -20,7 +24,9 @@ export async function handOver<T>(
   path: string,
   write: () => Promise<unknown>,
   take: (paths: readonly string[]) => Promise<T>,
+  keep = false,
 ): Promise<T | undefined> {
+  await removeAbandoned(path);
   const sweep = (): void => {
     try {
       rmSync(path, { force: true });
@@ -28,16 +34,21 @@ export async function handOver<T>(
       // A folder of that name is none of ours; that it cannot be written was said.
     }
   };
-  process.on("exit", sweep);
+  if (!keep) process.on("exit", sweep);
+  let done = false;
   try {
     await write();
     const paths = await meet(path);
-    if (world.rank === 0) await waitForFiles(paths);
-    const taken = world.rank === 0 ? await take(paths) : undefined;
-    await meet(); // none goes before it is read
+    // None goes before it is read.
+    const taken = await byAll(world, async () => {
+      if (world.rank > 0) return undefined;
+      await waitForFiles(paths);
+      return await take(paths);
+    });
+    done = true;
     return taken;
   } finally {
-    sweep();
+    if (done || !keep) sweep();
     process.off("exit", sweep);
   }
 }

@@ -5,6 +5,7 @@ import { version } from "../version.ts";
 import type { Command } from "./command.ts";
 import { Interrupted } from "./interrupt.ts";
 import { printable } from "./printable.ts";
+import { afterTheFirst, Told, unsharedError } from "./told.ts";
 
 export { version };
 
@@ -125,7 +126,7 @@ export const commandGroups: readonly { title: string; commands: readonly Command
       },
       {
         name: "bench",
-        summary: "measure how fast a prepared set is read, or how fast ranks add up arrays",
+        summary: "measure how fast a prepared set is read, how fast ranks add up arrays, how training scales",
         load: async () => (await import("./bench.ts")).benchCommand,
       },
     ],
@@ -145,7 +146,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     return await dispatch(argv);
   } catch (error) {
-    return report(error);
+    return report(error, await afterTheFirst(error));
   }
 }
 
@@ -159,22 +160,30 @@ async function dispatch([first = "--help", ...rest]: readonly string[]): Promise
     return 0;
   }
   if (first === "help") return dispatch([rest[0]!, "--help"]);
-  if (first.startsWith("-")) {
-    throw new ClimaxError(
-      "config",
-      `found the flag ${first} where a command was wanted`,
-      `write climax COMMAND ${first}; climax --help lists the commands`,
-    );
-  }
-  const entry =
-    entries.find(({ name, aliases = [] }) => name === first || aliases.includes(first)) ??
-    unknownName(
-      "command",
-      first,
-      entries.flatMap(({ name, aliases = [] }) => [name, ...aliases]),
-    );
-  const command = await entry.load();
+  const command = await entryOf(first).load();
   return command.run(rest);
+}
+
+function entryOf(word: string): CommandEntry {
+  try {
+    if (word.startsWith("-")) {
+      throw new ClimaxError(
+        "config",
+        `found the flag ${word} where a command was wanted`,
+        `write climax COMMAND ${word}; climax --help lists the commands`,
+      );
+    }
+    return (
+      entries.find(({ name, aliases = [] }) => name === word || aliases.includes(word)) ??
+      unknownName(
+        "command",
+        word,
+        entries.flatMap(({ name, aliases = [] }) => [name, ...aliases]),
+      )
+    );
+  } catch (error) {
+    throw unsharedError(error);
+  }
 }
 
 function usage(): string {
@@ -204,16 +213,25 @@ A first run, with synthetic weather and a small model:
 `;
 }
 
-/** Prints what went wrong and returns the exit code. */
-function report(error: unknown): number {
+/**
+ * Prints what went wrong and returns the exit code.
+ *
+ * @param rank  says it in one line, with this name
+ */
+export function report(error: unknown, rank?: string): number {
+  if (error instanceof Told) return error.exitCode;
   const debug = process.env.CLIMAX_DEBUG === "1";
   const say = (text: string) => void process.stderr.write(`${text}\n`);
   const { red, bold } = colours.createColors(process.stderr.isTTY === true && !process.env.NO_COLOR); // not by $CI
   if (error instanceof Interrupted) {
-    say(error.message);
+    if (rank === undefined) say(error.message); // the launcher's signal reached all of them
     return error.exitCode;
   }
   const mendable = error instanceof ClimaxError ? error : systemError(error);
+  if (mendable && rank !== undefined) {
+    say(`${rank}: ${red("error:")} ${printable(`${mendable.message} (${mendable.hint})`)}`);
+    return 2;
+  }
   if (mendable) {
     say(`${red("error:")} ${printable(mendable.message)}\n${bold("hint:")}  ${printable(mendable.hint)}`);
     if (debug) say((error as Error).stack ?? "");
@@ -227,7 +245,7 @@ function report(error: unknown): number {
 
 /** The exit code for what a command throws. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof Interrupted) return error.exitCode;
+  if (error instanceof Interrupted || error instanceof Told) return error.exitCode;
   return error instanceof ClimaxError || systemError(error) ? 2 : 1;
 }
 
@@ -254,7 +272,9 @@ function systemError(error: unknown): ClimaxError | undefined {
   const known = syscall === undefined || code === undefined ? undefined : refusals[code];
   if (!known) return undefined;
   const [what, hint] = known;
-  return new ClimaxError("data", `${dest ?? path ?? `cannot ${syscall}`}: ${what}`, hint, { cause: error });
+  const [rank = ""] = /^rank \d+: /.exec(error.message) ?? []; // of one whose failure is everybody's
+  const message = `${rank}${dest ?? path ?? `cannot ${syscall}`}: ${what}`;
+  return new ClimaxError("data", message, hint, { cause: error });
 }
 
 let surviving = false;

@@ -13,6 +13,8 @@ export interface Room {
   readonly binding: number;
   /** In all. */
   readonly memory: number;
+  /** Whether that is the host's own, so that what the host keeps counts, too. */
+  readonly ofHost: boolean;
 }
 
 /**
@@ -29,6 +31,7 @@ export function roomOf({ device, name, kind }: Gpu, memory?: number, processes =
     buffer: Math.min(maxBufferSize, sound),
     binding: maxStorageBufferBindingSize,
     memory: memory === undefined ? free : memory * GiB,
+    ofHost: kind === "software",
   };
 }
 
@@ -39,16 +42,19 @@ export function roomOf({ device, name, kind }: Gpu, memory?: number, processes =
  * @throws ClimaxError "device" when nothing fits
  */
 export function planRun(gpu: Gpu, rehearsal: Rehearsal, room: Room, wanted?: number): MemoryPlan {
-  const { batchSize } = rehearsal;
+  const { batchSize, ranks } = rehearsal;
   const sizes = Array.from({ length: batchSize }, (_, i) => batchSize - i).filter((n) => batchSize % n === 0);
   const allowed = wanted === undefined ? room : { ...room, memory: Number.POSITIVE_INFINITY };
   let refusal = "";
+  let short = false; // of memory, not of what one buffer holds
   for (const size of wanted === undefined ? sizes : [Math.min(wanted, batchSize)]) {
     const plan = planMemory(gpu, rehearsal, size);
     refusal = refusalOf(plan, allowed);
     if (refusal === "") return plan;
+    short = memoryOf(plan, allowed) > allowed.memory;
   }
   const mends = [
+    ...(short && ranks && !ranks.shares ? ["--shard-optimiser"] : []),
     ...(rehearsal.options.recompute ? [] : ["--recompute"]),
     ...(wanted !== undefined && wanted > 1 ? ["a smaller --training.micro-batch"] : []),
     "a smaller model (--model.embed-dim, --model.depth) or larger patches (--model.patch-size)",
@@ -57,25 +63,33 @@ export function planRun(gpu: Gpu, rehearsal: Rehearsal, room: Room, wanted?: num
   throw new ClimaxError("device", refusal, `use ${mends.join("; ")}; or another --adapter`);
 }
 
+function memoryOf({ peak, host }: MemoryPlan, { ofHost }: Room): number {
+  return peak + (ofHost ? host : 0);
+}
+
 function refusalOf(plan: MemoryPlan, room: Room): string {
-  const { microBatch, peak, largestBuffer, largestBinding } = plan;
+  const { microBatch, largestBuffer, largestBinding } = plan;
+  const memory = memoryOf(plan, room);
   const samples = microBatch === 1 ? "1 sample" : `${microBatch} samples`;
   const needs = `a micro-batch of ${samples} needs`;
   if (largestBinding > room.binding)
     return `${needs} a tensor of ${bytes(largestBinding)}, and the adapter's kernels take ${bytes(room.binding)} at most`;
   if (largestBuffer > room.buffer)
     return `${needs} a buffer of ${bytes(largestBuffer)}, and the adapter's are ${bytes(room.buffer)} at most`;
-  if (peak > room.memory)
-    return `${needs} ${bytes(peak)} of memory, and ${bytes(room.memory)} may be planned for`;
+  if (memory > room.memory)
+    return `${needs} ${bytes(memory)} of memory, and ${bytes(room.memory)} may be planned for`;
   return "";
 }
 
-/** `parameters 1.2 GiB, optimiser 1.2 GiB, activations 3 GiB: 5.4 GiB ...` */
-export function describePlan(plan: MemoryPlan, room: Room): string {
-  const { microBatch, parameters, optimiser, activations, peak } = plan;
+/** `parameters 1.2 GiB, optimiser 1.2 GiB, activations 3 GiB, peak 5.4 GiB ...` */
+export function describePlan(plan: MemoryPlan, room: Room, ranks = 1): string {
+  const { microBatch, parameters, optimiser, optimiserOfAll, activations, peak, host } = plan;
+  const part =
+    optimiser < optimiserOfAll ? ` of ${bytes(optimiserOfAll)} (1/${ranks}, --shard-optimiser)` : "";
   return (
-    `parameters ${bytes(parameters)}, optimiser ${bytes(optimiser)}, activations ${bytes(activations)}, ` +
-    `peak ${bytes(peak)} of micro-batches of ${microBatch} sample${microBatch === 1 ? "" : "s"} ` +
+    `parameters ${bytes(parameters)}, optimiser ${bytes(optimiser)}${part}, activations ${bytes(activations)}, ` +
+    `peak ${bytes(peak)} of micro-batches of ${microBatch} sample${microBatch === 1 ? "" : "s"}` +
+    `${host > 0 ? `, for the ranks' gradients ${bytes(host)} of the host's` : ""} ` +
     `(adapter: buffers up to ${bytes(room.buffer)}, bindings up to ${bytes(room.binding)})`
   );
 }

@@ -3,27 +3,21 @@
 import { z } from "zod";
 import { openArchive } from "../data/archive.ts";
 import { expandPaths } from "../data/paths.ts";
-import { describeStep } from "../data/timestep.ts";
 import { ClimaxError } from "../errors.ts";
-import { bytesText } from "../files/bytes.ts";
-import { describeGrid, makeGrid } from "../grid/grid.ts";
 import { seasonalKinds } from "../sets/climatology.ts";
-import {
-  dtypes,
-  dynamicNames,
-  type Manifest,
-  readManifest,
-  splitNames,
-  statisticsKinds,
-} from "../sets/manifest.ts";
+import type { Crew } from "../sets/crew.ts";
+import type { Outcome, Stage, Unfinished, WriteOptions } from "../sets/growset.ts";
+import { dtypes, dynamicNames, readManifest, statisticsKinds } from "../sets/manifest.ts";
 import { rainNames } from "../sets/precipitation.ts";
-import { type PrepareResult, prepare, type Stage, type WriteOptions } from "../sets/prepare.ts";
-import { appendToSet } from "../sets/prepareappend.ts";
-import { type Context, command } from "./command.ts";
+import { prepareTogether } from "../sets/prepare.ts";
+import { appendTogether } from "../sets/prepareappend.ts";
+import { command } from "./command.ts";
+import { waitForFiles } from "./handover.ts";
 import { interruptible } from "./interrupt.ts";
 import { version } from "./main.ts";
+import { summary } from "./preparesummary.ts";
 import { duration, type Progress, progress } from "./progress.ts";
-import { table } from "./table.ts";
+import { inRanks, mpiField, type RanksAtWork } from "./ranks.ts";
 
 const period = (what: string) => z.string().min(1).describe(what);
 
@@ -91,6 +85,15 @@ const config = z.strictObject({
     .optional()
     .describe("make total_precipitation over so many hours of the files' shorter sums or mean rate")
     .meta({ value: "HOURS" }),
+  shard: z
+    .string()
+    .optional()
+    .describe(
+      "make every N-th file of the set only, from the I-th on: for job arrays; the last job to end finishes the set, and so " +
+        "does the same command without --shard; ranks of mpirun or srun share the work by themselves",
+    )
+    .meta({ value: "I/N" }),
+  mpi: mpiField,
   force: z
     .boolean()
     .default(false)
@@ -107,38 +110,50 @@ export const prepareCommand = command({
     "(every cell with equal weight, as ClimaX computes them). Shards are plain .npy files, [time, variable, " +
     'latitude, longitude], float32 in physical units: np.load("DIR/train/1979.npy", mmap_mode="r") opens one. They hold a ' +
     "year each, and all of the split where states are means of months or years. A folder without set.json is unfinished. " +
-    "Stopped or killed at any moment, the same command goes on from the last whole shard in DIR.partial.",
+    "Stopped or killed at any moment, the same command goes on from the whole shards in DIR.partial. Ranks of mpirun or " +
+    "srun, and the jobs of an array (--shard), share the work; the set is that of one process, byte for byte.",
   examples: [
     "climax prepare era5/*.nc --train 1979..2015 --val 2016 --test 2017..2018 -o era5-set",
     "climax prepare era5/*.nc --train 1979..2015 --dtype float16 --climatology weekly,dayofyear -o era5-set",
+    "climax prepare 'regridded/*.nc' --train 1979..2015 --val 2016 -o era5-set --shard $SLURM_ARRAY_TASK_ID/8",
+    "mpirun -n 4 climax prepare 'regridded/*.nc' --train 1979..2015 --val 2016 -o era5-set",
     "climax prepare more.nc --append --test 2019..2020 -o era5-set",
     "climax prepare cmip/*.nc --train 1850..2010 --variables geopotential,temperature_850,tas --nan-fill mean -o set",
   ],
   positional: { key: "input", name: "IN...", variadic: true },
   config,
+  together: true,
+  run: (given, context) => inRanks(given, context, (ranks) => run(given, ranks)),
+});
 
-  async run(given, context) {
-    const { output, train, val, test, nanFill, precipitation, force } = given;
-    const input = await expandPaths(given.input);
-    const started = performance.now();
-    const variables = given.append ? await variablesOf(given) : given.variables;
-    if (!given.append && train === undefined)
-      throw new ClimaxError(
-        "config",
-        "--train is required, or --append to add to a set",
-        "climax prepare --help lists the flags",
-      );
-    // Rain that is yet to be made is in no file.
-    const rain = precipitation !== undefined && variables ? { missing: "skip" as const } : {};
-    const wanted = variables && precipitation !== undefined ? [...variables, ...rainNames] : variables;
-    const archive = await openArchive(input, wanted ? { variables: wanted, ...rain } : {});
-    try {
-      for (const { name, reason } of archive.unrecognised) context.info(`not used: ${name}: ${reason}`);
-      const result = await working(context, given.append, (options) => {
-        const how = { ...options, nanFill, precipitation, force };
-        const provenance = { command: context.commandLine, version: version(), files: input };
-        if (given.append) return appendToSet(archive, output, { ...how, train, val, test, provenance });
-        return prepare(archive, output, {
+async function run(given: Config, ranks: RanksAtWork): Promise<void> {
+  const { output, train, val, test, nanFill, precipitation, force } = given;
+  const { context } = ranks;
+  const input = await expandPaths(given.input);
+  const started = performance.now();
+  const variables = given.append ? await variablesOf(given) : given.variables;
+  if (!given.append && train === undefined)
+    throw new ClimaxError(
+      "config",
+      "--train is required, or --append to add to a set",
+      "climax prepare --help lists the flags",
+    );
+  // Rain that is yet to be made is in no file.
+  const rain = precipitation !== undefined && variables ? { missing: "skip" as const } : {};
+  const wanted = variables && precipitation !== undefined ? [...variables, ...rainNames] : variables;
+  const archive = await openArchive(input, wanted ? { variables: wanted, ...rain } : {});
+  try {
+    for (const { name, reason } of archive.unrecognised) context.info(`not used: ${name}: ${reason}`);
+    const outcome = await working(ranks, given.append, (options) => {
+      const how = { ...options, nanFill, precipitation, force };
+      const provenance = { command: context.commandLine, version: version(), files: input };
+      const crew = crewOf(ranks);
+      if (given.append)
+        return appendTogether(archive, output, { ...how, train, val, test, provenance }, crew);
+      return prepareTogether(
+        archive,
+        output,
+        {
           ...how,
           train: train!,
           val,
@@ -148,16 +163,53 @@ export const prepareCommand = command({
           statistics: given.stats,
           climatology: given.climatology,
           provenance,
-        });
-      });
-      context.print(summary(output, result));
-      for (const note of result.manifest.notes) context.print(`note: ${note}`);
-      context.info(`${output} done in ${duration((performance.now() - started) / 1000)}`);
-    } finally {
-      await archive.close();
+        },
+        crew,
+      );
+    });
+    if (outcome === "by another rank") return;
+    if (outcome === "finished by another job") {
+      context.print(`${output}: share ${given.shard} has nothing to do, the set is finished`);
+      return;
     }
-  },
-});
+    if ("unfinished" in outcome) {
+      context.print(unfinished(output, given.shard!, outcome.unfinished));
+      return;
+    }
+    const { result } = outcome;
+    context.print(summary(output, result));
+    for (const note of result.manifest.notes) context.print(`note: ${note}`);
+    context.info(`${output} done in ${duration((performance.now() - started) / 1000)}`);
+  } finally {
+    await archive.close();
+  }
+}
+
+function crewOf({ share, world, meet }: RanksAtWork): Crew {
+  if (world.size === 1) return { share };
+  const all = async (files: readonly string[]): Promise<void> => {
+    await meet();
+    await waitForFiles(files);
+  };
+  return { share, meet: all };
+}
+
+const listed = 5;
+
+/** What a job says that has done its share, and not finished the set. */
+function unfinished(
+  output: string,
+  shard: string,
+  { folder, own, files, missing, finisher }: Unfinished,
+): string {
+  const share = `${output}: share ${shard}, ${own} of ${files} files, is done`;
+  if (finisher !== undefined) return `${share}; all are there, and ${finisher} is finishing the set`;
+  const names = missing.slice(0, listed).join(", ") + (missing.length > listed ? ", ..." : "");
+  return (
+    `${share}; ${missing.length} ${missing.length === 1 ? "is" : "are"} missing in ${folder} (${names}): the last of the other shares finishes the set, ` +
+    "or the same command without --shard does"
+  );
+}
 
 /** What files must hold that are added to a set. @throws ClimaxError (config) for what the set has decided */
 async function variablesOf({ output, train, val, test, ...given }: Config): Promise<string[]> {
@@ -181,16 +233,19 @@ async function variablesOf({ output, train, val, test, ...given }: Config): Prom
 
 /** Runs the work with its progress shown, and says what there was and what is left when it is stopped. */
 async function working(
-  context: Context,
+  { context, world }: RanksAtWork,
   append: boolean,
-  work: (options: Pick<WriteOptions, "signal" | "onStep" | "onResume" | "onKept">) => Promise<PrepareResult>,
-): Promise<PrepareResult> {
+  work: (
+    options: Pick<WriteOptions, "signal" | "onStep" | "onResume" | "onWait" | "onKept">,
+  ) => Promise<Outcome>,
+): Promise<Outcome> {
   let shown: { stage: Stage; bar: Progress } | undefined;
   let kept: string | undefined;
   try {
-    return await interruptible((signal) =>
+    const stoppable = (signal: AbortSignal) =>
       work({
         signal,
+        onWait: (text) => context.info(text),
         onResume: ({ folder, done, files }) =>
           context.info(`going on with ${folder}: ${done} of ${files} files are whole`),
         onKept: ({ folder, done, files }) => {
@@ -204,44 +259,10 @@ async function working(
           }
           shown.bar.update(done);
         },
-      }),
-    );
+      });
+    return await interruptible(stoppable, undefined, { resumable: true, oneOfSeveral: world.size > 1 });
   } finally {
     shown?.bar.stop();
-    if (kept !== undefined) context.warn(kept);
+    if (kept !== undefined && world.rank === 0) context.warn(kept);
   }
-}
-
-function summary(dir: string, { manifest, bytes }: PrepareResult): string {
-  const { grid, splits, calendar, synthetic, dtype } = manifest;
-  const periods = splitNames.flatMap((name) => {
-    const split = splits[name];
-    return split ? [[name, split.start, split.end, String(split.steps), String(split.shards.length)]] : [];
-  });
-  return [
-    `${dir}: ${manifest.variables.length} variable${manifest.variables.length === 1 ? "" : "s"} on ${describeGrid(makeGrid(grid.lat, grid.lon))}, ` +
-      `${describeStep(manifest)}, ${calendar} calendar, ${bytesText(bytes)}${dtype === "float32" ? "" : `, ${dtype}`}${synthetic ? ", SYNTHETIC" : ""}`,
-    "",
-    table([["split", "first", "last", "states", "files"], ...periods], {
-      align: ["left", "left", "left", "right", "right"],
-    }),
-    "",
-    table(
-      [["variable", "units", "mean", "std", ""], ...manifest.variables.map((v) => statistics(manifest, v))],
-      {
-        align: ["left", "left", "right", "right", "left"],
-      },
-    ),
-  ].join("\n");
-}
-
-function statistics({ mean, std }: Manifest, variable: Manifest["variables"][number]): string[] {
-  const { name, units, constant } = variable;
-  return [
-    name,
-    units,
-    mean[name]!.toPrecision(6),
-    std[name]!.toPrecision(6),
-    constant ? "constant" : "state",
-  ];
 }

@@ -21,6 +21,7 @@ export const pretrainCommand = command({
     "mpirun -n 4 climax pretrain --config pretrain.yaml --resume auto",
   ],
   config: PretrainConfig,
+  together: true,
   run: (config, context) =>
     inTrainingRanks(config.mpi, context, async (world, own) => {
       const provenance = { command: context.commandLine, climax: version() };

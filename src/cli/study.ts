@@ -41,12 +41,13 @@ export const studyCommand = command({
   ],
   positional: { key: "kind", name: "KIND", variadic: false },
   config: StudyConfig,
+  together: true,
   run: async (given, context) => {
     const config = { ...given, output: normalize(given.output).replace(/[/\\]$/, "") };
-    checkKind(config);
-    return await inRanks(config, context, (ranks) =>
-      config.kind === "scaling" ? scaling(config, ranks) : ablation(config, ranks),
-    );
+    return await inRanks(config, context, async (ranks) => {
+      checkKind(config);
+      return await (config.kind === "scaling" ? scaling(config, ranks) : ablation(config, ranks));
+    });
   },
 });
 
@@ -220,7 +221,9 @@ async function begin(
     settings: { ...settings, data: contents, ...more },
     provenance: { command: context.commandLine, climax: version() },
   };
-  return await openStudy(output, begun, share);
+  const study = await openStudy(output, begun, share);
+  await context.ready?.();
+  return study;
 }
 
 /** Returns the paths of those that there are; one of an earlier call that there is none of now is taken away. */

@@ -18,6 +18,7 @@ import { Interrupted } from "./interrupt.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { duration } from "./progress.ts";
 import { addTo, shareStudyFile, shareStudyFiles } from "./studyshares.ts";
+import { alsoHinted } from "./told.ts";
 
 const commands = {
   pretrain: pretrainCommand,
@@ -176,8 +177,12 @@ export async function runCells(
     } catch (error) {
       if (error instanceof Interrupted) context.warn("the same command goes on with the study from here");
       // A run that diverged says nothing about the others; anything else would stop them too.
-      if (!(error instanceof ClimaxError && error.kind === "data" && /diverged/.test(error.message)))
-        throw error;
+      if (!(error instanceof ClimaxError && error.kind === "data" && /diverged/.test(error.message))) {
+        const some = Object.keys(study.file.jobs).length > 0;
+        throw some
+          ? alsoHinted(error, `what is done stays in ${study.out}: the same command goes on`)
+          : error;
+      }
       context.warn(`${label}: ${error.message}`);
       failed.push(cell.name);
       continue;

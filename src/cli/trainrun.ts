@@ -33,6 +33,8 @@ export interface RunConfig {
   readonly precision: Precision;
   readonly recompute: boolean;
   readonly updateEarly: boolean;
+  readonly shardOptimiser: boolean;
+  readonly allreduce: "f32" | "f16";
   readonly memory?: number | undefined;
   readonly optimiser: OptimiserSettings;
   readonly training: TrainingSettings;
@@ -114,7 +116,18 @@ async function trainOn(
   context: Context,
   world: World,
 ): Promise<void> {
-  const { output: out, resume, recompute, updateEarly, optimiser, training } = config;
+  const {
+    output: out,
+    resume,
+    recompute,
+    updateEarly,
+    shardOptimiser,
+    allreduce,
+    optimiser,
+    training,
+  } = config;
+  // Before it is planned for: whole gradients are what ranks exchange.
+  if (updateEarly && world.size > 1) await byAll(world, () => checkEarly(config, world.size));
   const { model, train, validation, grid, batches, start } = objective;
   const { batchSize } = training;
   const info = {
@@ -124,7 +137,7 @@ async function trainOn(
       adapter: gpu.name,
       seed: training.seed,
       settings: { precision: gpu.precision, optimiser, training },
-      ...(world.size > 1 ? { ranks: world.size } : {}),
+      ...(world.size > 1 ? { ranks: world.size, shardOptimiser, allreduce } : {}),
     },
   };
   const parameters = [...networkOf(model).shapes.values()].reduce(
@@ -145,11 +158,13 @@ async function trainOn(
   const kept = await byFirst(world, () => (resume ? microBatchOf(out) : undefined));
   const room = roomOf(gpu, config.memory, world.size > 1 ? world.localSize : 1);
   const last = validation && validation.samples % batchSize;
-  const rehearsal = { config: model, grid, optimiser, options, batchSize, batches, last };
+  const { rank, size } = world;
+  const ranks = size > 1 ? { rank, size, shares: shardOptimiser, wire: allreduce } : undefined;
+  const rehearsal = { config: model, grid, optimiser, options, batchSize, batches, last, ranks };
   const plan = await planTogether(world, training.microBatch ?? kept, (wanted) =>
     planRun(gpu, rehearsal, room, wanted),
   );
-  if (updateEarly) await byAll(world, () => checkEarly(config, plan.microBatch, world.size));
+  if (updateEarly) await byAll(world, () => checkEarly(config, size, plan.microBatch));
   const who = await describeRanks(world, gpu);
   context.info(
     [
@@ -157,18 +172,25 @@ async function trainOn(
       `model       ${model.type}, ${networkOf(model).describe()}: ${(parameters / 1e6).toFixed(2)} M parameters`,
       `data        ${train.samples} samples to train on, ${validation?.samples ?? 0} to validate` +
         `${info.synthetic ? ", SYNTHETIC" : ""}`,
-      `memory      ${describePlan(plan, room)}`,
+      `memory      ${describePlan(plan, room, world.size)}`,
       ...(who ? [`ranks       ${who.ranks}`] : []),
       `run         ${steps} steps of ${batchSize * whole.accumulate} samples, in ${out}`,
     ].join("\n"),
   );
   if (who?.note !== undefined) context.warn(who.note);
+  if (!ranks && (shardOptimiser || allreduce === "f16")) {
+    context.info(
+      "note        one process: --shard-optimiser and --allreduce are for several ranks, and do nothing",
+    );
+  }
   for (const note of objective.notes ?? []) context.info(`note        ${note}`);
   const first = world.rank === 0;
   const undo = await byAll(world, () => (resume || !first ? undefined : beginFolder(out, config)));
   const result = await interruptible(
     async (signal) => {
-      const learner = new Learner(gpu, model, grid, optimiser, { ...options, microBatch: plan.microBatch });
+      const share = ranks?.shares ? ranks : undefined;
+      const { microBatch } = plan;
+      const learner = new Learner(gpu, model, grid, optimiser, { ...options, microBatch, share });
       const bar = progress({ label: name, total: steps, quiet: context.quiet });
       const run: Run = {
         learner,
@@ -177,6 +199,7 @@ async function trainOn(
         optimiser,
         training,
         world,
+        allreduce,
         info,
         out,
         signal,
@@ -212,14 +235,16 @@ async function trainOn(
 }
 
 /** @throws ClimaxError "config" for settings that need the gradients of the whole model at once */
-function checkEarly({ precision, optimiser, training }: RunConfig, microBatch: number, ranks: number): void {
+function checkEarly(config: RunConfig, ranks: number, microBatch?: number): void {
+  const { precision, shardOptimiser, optimiser, training } = config;
   const { batchSize, accumulate } = training;
   const against = [
     ...(precision === "f16" ? ["--precision f16 (a step may have to be skipped)"] : []),
     ...(optimiser.clip > 0 ? [`--optimiser.clip ${optimiser.clip} (the norm is of all gradients)`] : []),
     ...(accumulate > 1 ? [`--training.accumulate ${accumulate}`] : []),
     ...(ranks > 1 ? [`${ranks} ranks (their gradients are added up before the step)`] : []),
-    ...(microBatch < batchSize
+    ...(ranks > 1 && shardOptimiser ? ["--shard-optimiser"] : []),
+    ...(microBatch !== undefined && microBatch < batchSize
       ? [`--training.batch-size ${batchSize}, of which ${microBatch} fit at once`]
       : []),
   ];

@@ -82,19 +82,17 @@ export function write(t: Tensor, data: ArrayLike<number>): void {
 /** Bytes on their way to the device at once: Dawn keeps a copy of what is written until the device has taken it. */
 const MOST_ON_THE_WAY = 16 * 2 ** 20;
 
-/** Overwrites many tensors, one after the other, in bounded memory of the host. */
-export async function writeAll(
-  entries: Iterable<readonly [Tensor, () => ArrayLike<number> | Promise<ArrayLike<number>>]>,
-): Promise<void> {
+/** What overwrites one tensor after the other, in bounded memory of the host. */
+export function writer(gpu: Gpu): (t: Tensor, data: ArrayLike<number>) => Promise<void> {
   let bytes = 0;
-  for (const [t, data] of entries) {
-    write(t, await data());
+  return async (t, data) => {
+    write(t, data);
     bytes += 4 * size(t.shape);
-    if (bytes < MOST_ON_THE_WAY) continue;
-    t.gpu.device.queue.submit([]); // else what is written waits for the next commands
-    await done(t.gpu);
+    if (bytes < MOST_ON_THE_WAY) return;
+    gpu.device.queue.submit([]); // else what is written waits for the next commands
+    await done(gpu);
     bytes = 0;
-  }
+  };
 }
 
 /** Copies a tensor to the CPU as it is at this point of the recorded commands. */

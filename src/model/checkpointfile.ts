@@ -1,10 +1,13 @@
 // A file of weights in the making: it grows under a temporary name beside its target, is flushed to the disk, then renamed.
-import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { type FileHandle, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { ClimaxError } from "../errors.ts";
 
 /** Node refuses single writes of 2 GiB and more. */
 const CHUNK = 1 << 30;
+
+/** A file in the making has not grown for so long, ms: nobody writes it any more, on whichever host that shares the disk. */
+const abandoned = 120_000;
 
 /** Appends bytes to the file; they may be reused once it resolves. */
 export type Append = (bytes: Uint8Array) => Promise<void>;
@@ -29,6 +32,7 @@ export async function writeCheckpointFile(
     await rm(partial, { force: true }).catch(explain); // of an earlier process that had this id
     const file = await open(partial, "wx").catch(explain);
     handle = file;
+    await removeAbandoned(target, (await file.stat()).mtimeMs);
     await write((bytes) => writeAll(file, bytes).catch(explain));
     await file.sync().catch(explain);
     await file.close();
@@ -39,6 +43,33 @@ export async function writeCheckpointFile(
     await handle?.close().catch(() => {});
     await rm(partial, { force: true }).catch(() => {});
     throw error;
+  }
+}
+
+/**
+ * Removes what processes that were killed while they wrote this very file have left of it: of each that is not here (any
+ * more) and has written nothing for a while. A process id says nothing of other hosts, and of a host that is down nothing
+ * else is to be seen.
+ *
+ * @param now  by the clock of the disk, which sets the times of all hosts' files: ms since 1970
+ */
+async function removeAbandoned(target: string, now: number): Promise<void> {
+  const [folder, start] = [dirname(target), `${basename(target)}.partial-`];
+  for (const name of await readdir(folder).catch(() => [])) {
+    const pid = name.startsWith(start) ? name.slice(start.length) : "";
+    if (!/^[1-9]\d{0,9}$/.test(pid) || isHere(Number(pid))) continue;
+    const left = await stat(join(folder, name)).catch(() => undefined); // another may be first to remove it
+    if (left?.isFile() && now - left.mtimeMs >= abandoned)
+      await rm(join(folder, name), { force: true }).catch(() => undefined); // it is in nobody's way
+  }
+}
+
+function isHere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH"; // another user's is here too
   }
 }
 

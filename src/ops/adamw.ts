@@ -38,6 +38,8 @@ export interface AdamwSettings {
   readonly scaler?: Tensor;
   /** Leave zeros where the gradients were, in the same pass; also when the step is skipped. */
   readonly clear?: boolean;
+  /** The sum of the squares of all gradients, where the groups hold a part of them alone. */
+  readonly squares?: number | undefined;
 }
 
 /**
@@ -59,6 +61,20 @@ export function makeScaler(gpu: Gpu): Tensor {
 export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSettings): Tensor {
   const { scaler, clear = false } = settings;
   const shared = sharedParams(settings);
+  const partial =
+    settings.squares === undefined
+      ? squaresOf(gpu, groups, shared)
+      : tensor(gpu, [4], [settings.squares, 0, 0, 0]);
+  const state = empty(gpu, [5]);
+  const normParams = { ...shared, decay: 0, length: size(partial.shape) / 4, first: 0 };
+  if (scaler) run(scaledNorms, { partial4: partial, state, scaler }, normParams, 1);
+  else run(norms, { partial4: partial, state }, normParams, 1);
+  for (const group of groups) step(group, state, shared, clear);
+  return state;
+}
+
+/** Partial sums of the squares of all gradients, whole vec4s. */
+function squaresOf(gpu: Gpu, groups: readonly AdamwGroup[], shared: ReturnType<typeof sharedParams>): Tensor {
   let total = 0;
   const shares = groups.map(({ grad }) => {
     const first = total;
@@ -67,17 +83,12 @@ export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSe
     return { first, count };
   });
   const partial = empty(gpu, [total]);
-  const state = empty(gpu, [5]);
   for (const [i, { grad, decay }] of groups.entries()) {
     const { first, count } = shares[i]!;
     const params = { ...shared, decay, length: size(grad.shape) / 4, first };
     run(squares, { gradient: grad, partial }, params, count);
   }
-  const normParams = { ...shared, decay: 0, length: total / 4, first: 0 };
-  if (scaler) run(scaledNorms, { partial4: partial, state, scaler }, normParams, 1);
-  else run(norms, { partial4: partial, state }, normParams, 1);
-  for (const group of groups) step(group, state, shared, clear);
-  return state;
+  return partial;
 }
 
 /**

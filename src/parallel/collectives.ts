@@ -73,8 +73,9 @@ export function collectives(
     });
 
   /** The elements of one of `size` equal shares. */
-  const shareOf = ({ length }: Sendable): number => {
-    if (length % size > 0 || length > most) throw new RangeError(`${length} elements among ${size} ranks`);
+  const shareOf = ({ length, byteLength }: Sendable): number => {
+    if (length % size > 0 || byteLength > 4 * most)
+      throw new RangeError(`${length} elements among ${size} ranks`);
     return length / size;
   };
   /** As `inParts`, of what cannot be taken apart. */

@@ -1,5 +1,6 @@
 // Whether this process is one of several that a launcher (mpirun, mpiexec, srun) started together. Reads the
 // environment only.
+import { ClimaxError } from "../errors.ts";
 
 /** What the launcher says of this process. */
 export interface Launched {
@@ -54,6 +55,9 @@ function named(text: string): Names {
 /**
  * The launcher that started this process; undefined where there is none. One task of srun counts as none: it is how
  * people open a shell on a node.
+ *
+ * @throws ClimaxError "config" under a launcher that names the rank and not how many there are: each rank would take
+ *   itself for the only one, and write over what the others write
  */
 export function launchedBy(env: NodeJS.ProcessEnv = process.env): Launched | undefined {
   for (const { launcher, family, names } of sources) {
@@ -69,7 +73,26 @@ export function launchedBy(env: NodeJS.ProcessEnv = process.env): Launched | und
       localSize: count(env[names.localSize]),
     };
   }
+  if (sources.every(({ names }) => env[names.size] === undefined)) refusePmixAlone(env);
   return undefined;
+}
+
+/** Open MPI sets it itself, in a process without a launcher, when it starts. */
+const { PMIX_RANK: rankAtStart } = process.env;
+
+/**
+ * prterun and prun of PRRTE, without Open MPI's personality, give PMIX_RANK, PMIX_NAMESPACE and PMIX_SERVER_URI*: the
+ * number of ranks is to be asked of that server.
+ */
+function refusePmixAlone(env: NodeJS.ProcessEnv): void {
+  const { PMIX_RANK: rank, PMIX_NAMESPACE: job } = env;
+  if (count(rank) === undefined || job === undefined) return;
+  if (env === process.env && rankAtStart === undefined) return;
+  throw new ClimaxError(
+    "config",
+    `found PMIX_RANK=${rank} of PMIX_NAMESPACE=${job}, so this is one of several ranks, and no variable that says of how many`,
+    "start ranks with mpirun of Open MPI, mpiexec of MPICH and its kin, or srun, which say it; for one process by itself, unset PMIX_RANK",
+  );
 }
 
 function count(text: string | undefined): number | undefined {

@@ -25,7 +25,7 @@ export interface Station {
   keep(kept: Kept): void;
   /** Its rank ends, and the run with it; fulfilled when all others that can hear it have. */
   end(end: End): Promise<void>;
-  /** Its rank was asked to end: who has closed a connection will hardly come back. */
+  /** Its rank was asked to end: who has closed a connection, or was long silent, will hardly come back. */
   hasten(): void;
   /** Its rank leaves in good order; fulfilled when nobody waits for it any more. */
   leave(): Promise<void>;
@@ -100,17 +100,18 @@ export async function openHub(
     } else if (leaving && watched.every(({ done }) => done)) release();
   };
 
+  /** What must have become of a rank, now that the run ends in any case. */
+  const suspected = ({ rank, done, pid, processes, quiet, broken }: Watched): Loss[] => {
+    if (done) return [];
+    if (processes === here.processes && hasEnded(pid)) return [{ rank, end: { kind: "gone" } }];
+    if (broken !== undefined) return [{ rank, end: { kind: "broke", seconds: broken / 1000 } }];
+    return quiet >= limits.silence / 2 ? [{ rank, end: { kind: "silent", seconds: quiet / 1000 } }] : [];
+  };
+
   /** The run ends; who is lost beside the one that was noticed belongs to the same blow. */
   const judge = (first: Loss): void => {
     if (verdict) return;
-    const others = watched.flatMap((member): Loss[] => {
-      const { rank, done, pid, processes, quiet, broken } = member;
-      if (done || rank === first.rank) return [];
-      if (processes === here.processes && hasEnded(pid)) return [{ rank, end: { kind: "gone" } }];
-      if (broken !== undefined) return [{ rank, end: { kind: "broke", seconds: broken / 1000 } }];
-      return quiet >= limits.silence / 2 ? [{ rank, end: { kind: "silent", seconds: quiet / 1000 } }] : [];
-    });
-    const losses = [first, ...others];
+    const losses = [first, ...watched.filter(({ rank }) => rank !== first.rank).flatMap(suspected)];
     verdict = { losses, code: codeOf(losses) };
     for (const member of watched) tell(member);
     onVerdict(verdict);
@@ -226,8 +227,8 @@ export async function openHub(
         else judge({ rank: 0, end });
       }),
     hasten: () => {
-      for (const { rank, done, broken } of watched)
-        if (!done && broken !== undefined) judge({ rank, end: { kind: "broke", seconds: broken / 1000 } });
+      const first = watched.flatMap(suspected)[0];
+      if (first) judge(first);
     },
     leave: () =>
       new Promise((resolve) => {

@@ -177,7 +177,8 @@ export async function openSpoke(
         settle();
       }),
     hasten: () => {
-      if (!socket) lose({ kind: "broke", seconds: quiet / 1000 });
+      const kind = quiet >= limits.silence / 2 ? "silent" : "broke"; // silence makes it close a connection itself
+      if (!socket) lose({ kind, seconds: quiet / 1000 });
     },
     leave: () =>
       new Promise((resolve) => {

@@ -8,7 +8,7 @@ import { describeGrid, makeGrid, sameGrid } from "../grid/grid.ts";
 import { dynamicNames, type Manifest, type SplitName, splitNames } from "./manifest.ts";
 import type { Plan } from "./plan.ts";
 import { rainMeaning } from "./precipitation.ts";
-import type { NanFill } from "./setwriter.ts";
+import type { NanFill } from "./readstate.ts";
 import type { SetField } from "./tally.ts";
 
 /** The archive's fields for the variables of the set that vary in time. */

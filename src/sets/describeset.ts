@@ -4,17 +4,22 @@ import type { Archive } from "../data/archive.ts";
 import { type CfTime, formatTime } from "../data/time.ts";
 import { ClimaxError } from "../errors.ts";
 import { type Manifest, type SplitName, type StatisticsKind, splitNames } from "./manifest.ts";
-import type { NanFill, ShardFiles } from "./setwriter.ts";
+import type { NanFill } from "./readstate.ts";
+import type { Part } from "./setparts.ts";
+import type { ShardFiles } from "./shardfiles.ts";
 import { standardDeviation } from "./statistics.ts";
 import { type SetField, statisticsOf, type Tally } from "./tally.ts";
 
 type Splits = Manifest["splits"];
 type Split = NonNullable<Splits[SplitName]>;
 
-/** The splits that shards make, each with its shards in the order of time. */
+/** The splits that shards make, each with its shards in the order of time. @param fields  that vary in time */
 export function describeSplits(
   shards: readonly ShardFiles[],
   times: readonly CfTime[],
+  fields: readonly SetField[],
+  parts: ReadonlyMap<string, Part>,
+  kind: StatisticsKind,
 ): { [split in SplitName]?: Split } {
   return Object.fromEntries(
     splitNames.flatMap((name) => {
@@ -30,11 +35,26 @@ export function describeSplits(
           times: shard.times,
           steps: shard.steps.length,
           firstTime: formatTime(times[shard.steps[0]!]!),
+          ...(shard.sums === undefined
+            ? {}
+            : { sums: describeSums(shard.sums, fields, parts.get(shard.file)!.tallies, kind) }),
         })),
       };
       return [[name, split]];
     }),
   );
+}
+
+/** What a year of train adds to the whole. @param tallies  of its fields */
+export function describeSums(
+  file: string,
+  fields: readonly Pick<SetField, "name">[],
+  tallies: readonly Pick<Tally, "moments" | "years">[],
+  kind: StatisticsKind,
+): NonNullable<Split["shards"][number]["sums"]> {
+  const moments = Object.fromEntries(fields.map(({ name }, i) => [name, tallies[i]!.moments]));
+  const years = Object.fromEntries(fields.map(({ name }, i) => [name, tallies[i]!.years]));
+  return { file, moments, ...(kind === "climax" ? { years } : {}) };
 }
 
 /** Mean, std and what they are made of, of fields that vary in time and of constants. */

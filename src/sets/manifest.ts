@@ -17,21 +17,6 @@ export const statisticsKinds = ["train", "climax"] as const;
 export type StatisticsKind = (typeof statisticsKinds)[number];
 
 const finite = z.number();
-const shardSchema = z.strictObject({
-  /** [T, V, H, W] of the set's dtype, V the variables that vary in time, in the manifest's order. */
-  file: z.string().regex(/^(train|val|test)\/-?\d+(_\d+)?\.npy$/, "must be SPLIT/YEAR.npy"),
-  steps: z.int().positive(),
-  firstTime: z.string(),
-  /** Float64 [T], seconds since 1970-01-01 in the set's calendar. */
-  times: z.string().regex(/^(train|val|test)\/-?\d+(_\d+)?\.time\.npy$/, "must be SPLIT/YEAR.time.npy"),
-});
-const splitSchema = z.strictObject({
-  /** First and last state of the split. */
-  start: z.string(),
-  end: z.string(),
-  steps: z.int().positive(),
-  shards: z.array(shardSchema).min(1),
-});
 
 /** JSON has no infinity, which is the range of nothing. */
 export const rangeFields = {
@@ -55,11 +40,43 @@ export const momentsSchema = z.strictObject({
 });
 export const yearSchema = z.strictObject({ year: z.int(), moments: momentsSchema });
 
+const shardSchema = z.strictObject({
+  /** [T, V, H, W] of the set's dtype, V the variables that vary in time, in the manifest's order. */
+  file: z.string().regex(/^(train|val|test)\/-?\d+(_\d+)?\.npy$/, "must be SPLIT/YEAR.npy"),
+  steps: z.int().positive(),
+  firstTime: z.string(),
+  /** Float64 [T], seconds since 1970-01-01 in the set's calendar. */
+  times: z.string().regex(/^(train|val|test)\/-?\d+(_\d+)?\.time\.npy$/, "must be SPLIT/YEAR.time.npy"),
+  /**
+   * Of the last shard of each year of train: what statistics and mean state of the whole are made of, so that a longer
+   * train period needs only the new states.
+   */
+  sums: z
+    .strictObject({
+      /** Float64 [2, V, H, W]: sums of the year's values, cell by cell, and how many. */
+      file: z.string().regex(/^train\/-?\d+(_\d+)?\.sums\.npy$/, "must be train/YEAR.sums.npy"),
+      /** By variable, over the year. */
+      moments: z.record(z.string(), momentsSchema),
+      /** The same by calendar year without the 366th day: what "climax" is made of. */
+      years: z.record(z.string(), z.array(yearSchema)).optional(),
+    })
+    .optional(),
+});
+const splitSchema = z.strictObject({
+  /** First and last state of the split. */
+  start: z.string(),
+  end: z.string(),
+  steps: z.int().positive(),
+  shards: z.array(shardSchema).min(1),
+});
+
 const provenanceSchema = z.strictObject({
   command: z.string(),
   version: z.string(),
   created: z.string(),
   files: z.array(z.string()),
+  /** By which a job of an array knows that what it was to make is there. */
+  recipe: z.string().optional(),
 });
 
 /** DIR/set.json. */
@@ -92,7 +109,7 @@ export const manifestSchema = z.strictObject({
   /** Over all cells and steps of `train`, without area weights; std is 1 for a field that does not vary. */
   mean: z.record(z.string(), finite),
   std: z.record(z.string(), z.number().positive()),
-  /** What mean and std are made of, so that a longer train period needs only the new states. */
+  /** What mean and std are made of: those of the years of train, put together in their order. */
   statistics: z
     .strictObject({
       kind: z.enum(statisticsKinds),
@@ -102,12 +119,13 @@ export const manifestSchema = z.strictObject({
     })
     .optional(),
   /**
-   * BASE.npy is the mean over train, float32 [V, H, W]; BASE/sum.npy and BASE/count.npy (float64, uint32) are what it
-   * is made of. BASE/weekly/NAME.npy is [52, H, W], BASE/dayofyear/NAME.npy [days, times of day, H, W].
+   * BASE.npy is the mean over train, float32 [V, H, W]; BASE/weekly/NAME.npy is [52, H, W], BASE/dayofyear/NAME.npy
+   * [days, times of day, H, W].
    */
   climatology: z
     .strictObject({
       base: z.string().regex(/^climatology(_\d+)?$/, "must be climatology or climatology_N"),
+      /** Of sets made before sums were kept by year: BASE/sum.npy and BASE/count.npy (float64, uint32) are of all of train. */
       sums: z.boolean(),
       weekly: z.boolean().optional(),
       /** The times of day that there are, minutes. */

@@ -2,45 +2,26 @@
 // not be finished.
 
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Archive } from "../data/archive.ts";
 import { makeFolder } from "../data/folder.ts";
 import { default48, parseName } from "../data/variables.ts";
 import { ClimaxError } from "../errors.ts";
-import { bytesText } from "../files/bytes.ts";
 import type { SeasonalKind } from "./climatology.ts";
-import { type Journal, removeJournal } from "./journal.ts";
-import { type Manifest, partialPath, type SetDtype, type StatisticsKind } from "./manifest.ts";
-import { type Plan, planSplits } from "./plan.ts";
+import { type Crew, isJob } from "./crew.ts";
+import { refuseEmpty } from "./describeset.ts";
+import { sizeOf, writeManifest } from "./finishset.ts";
+import { growSet, type Outcome, type PrepareResult, type WriteOptions } from "./growset.ts";
+import { removeJournal } from "./journal.ts";
+import { type Manifest, partialPath, readManifest, type SetDtype, type StatisticsKind } from "./manifest.ts";
+import { planSplits } from "./plan.ts";
 import { accumulateRain } from "./precipitation.ts";
-import { inputsOf, recipeOf } from "./preparerecipe.ts";
-import { finishSet } from "./prepareset.ts";
-import { beginOrGoOn, type Resumed } from "./resume.ts";
-import { holdSet } from "./setlock.ts";
-import { type NanFill, nameShards, writeShards } from "./setwriter.ts";
+import { inputsOf, recipeName, recipeOf } from "./preparerecipe.ts";
+import { describeSet } from "./prepareset.ts";
+import { unnamedFiles } from "./setparts.ts";
+import { nameShards } from "./shardfiles.ts";
 import type { SetField } from "./tally.ts";
-
-/** What is being counted: states written, or states read for the seasonal climatologies. */
-export type Stage = "states" | "climatology";
-
-/** How a set is written, whatever it holds. */
-export interface WriteOptions {
-  /** What replaces missing values. Without it they are refused. */
-  nanFill?: NanFill;
-  /** Sums of rain over so many hours are made of what the files have. */
-  precipitation?: number | undefined;
-  /** Replaces a set that is there already, and an unfinished one of another recipe. */
-  force?: boolean;
-  provenance: { command: string; version: string; files: readonly string[] };
-  signal?: AbortSignal;
-  /** Told after every state. */
-  onStep?: (done: number, total: number, stage: Stage) => void;
-  /** Told when an unfinished set is gone on with. */
-  onResume?: (resumed: Resumed) => void;
-  /** Told when what was done is kept after a failure. */
-  onKept?: (kept: { folder: string; done: number; files: number }) => void;
-}
 
 export interface PrepareOptions extends WriteOptions {
   /** Periods as people write them, both ends included: "1979..2015". */
@@ -55,12 +36,6 @@ export interface PrepareOptions extends WriteOptions {
   climatology?: readonly SeasonalKind[] | undefined;
 }
 
-export interface PrepareResult {
-  manifest: Manifest;
-  /** On disk. */
-  bytes: number;
-}
-
 /**
  * Writes DIR: shards by split and year, constants, climatology, and set.json as the last. One pass over the states,
  * one state in memory. It is written as DIR.partial and renamed when whole. When it fails or is killed, even by
@@ -71,15 +46,37 @@ export interface PrepareResult {
  *         without nanFill, a target that exists, a DIR.partial of another recipe, a disk that is too small
  */
 export async function prepare(given: Archive, dir: string, options: PrepareOptions): Promise<PrepareResult> {
-  const { train, val, test, precipitation, force = false } = options;
+  const outcome = await prepareTogether(given, dir, options, {});
+  return (outcome as { result: PrepareResult }).result; // of a process by itself
+}
+
+/**
+ * The same as one of several processes, which make the shards together, to the same bytes. Ranks share also the filling
+ * of gaps and the seasonal climatologies; the first does the rest. A job makes its shards alone; the one that finds all
+ * there finishes the set.
+ */
+export async function prepareTogether(
+  given: Archive,
+  dir: string,
+  options: PrepareOptions,
+  crew: Crew,
+): Promise<Outcome> {
+  const { train, val, test, precipitation, force = false, nanFill } = options;
   const { dtype = "float32", statistics = "train", climatology = [] } = options;
   const archive = precipitation === undefined ? given : accumulateRain(given, precipitation);
   const target = resolve(dir);
   const partial = partialPath(target);
   const fields = chooseFields(archive, options.variables);
+  const varying = fields.filter(({ constant }) => !constant);
   const periods = { train, val, test };
   const plan = planSplits(archive.times, periods);
+  const shards = nameShards(plan);
+  const decisions = { periods, dtype, statistics, climatology, precipitation };
+  const recipe = recipeOf(archive, fields, plan, decisions);
+  const name = recipeName(recipe, nanFill);
+  if (isJob(crew) && !force && (await isMade(target, name))) return "finished by another job";
   await refuseExisting(target, force);
+  const inputs = await inputsOf(archive);
 
   const made = await makeFolder(dirname(target)).catch((error: Error) => {
     throw new ClimaxError(
@@ -89,73 +86,73 @@ export async function prepare(given: Archive, dir: string, options: PrepareOptio
       { cause: error },
     );
   });
-  let journal: Journal | undefined;
-  const shards = nameShards(plan);
-  const release = await holdSet(target);
+  let kept = false;
   try {
-    const varying = fields.filter(({ constant }) => !constant);
-    const recipe = recipeOf(archive, fields, plan, {
-      periods,
-      dtype,
-      statistics,
-      climatology,
-      precipitation,
-    });
-    const inputs = await inputsOf(archive);
-    await refuseForeign(partial);
-    const begun = await beginOrGoOn(partial, {
-      recipe,
-      inputs,
-      nanFill: options.nanFill,
-      shape: [varying.length, archive.grid.lat.length, archive.grid.lon.length],
-      shards,
-      dtype,
-      force,
-      fresh: () => rm(partial, { recursive: true, force: true }).then(() => mkdir(partial)),
-      onResume: options.onResume,
-    });
-    journal = begun.journal;
-    const needed = bytesNeeded(archive, varying, plan, dtype) - (await bytesDone(partial, journal));
-    await refuseFullDisk(dirname(target), needed, dir);
-    await writeShards({
-      dir: partial,
-      archive,
-      fields: varying,
-      shards,
-      dtype,
-      statistics,
-      nanFill: options.nanFill,
-      ...begun,
-      signal: options.signal,
-      onStep: (steps, total) => options.onStep?.(steps, total, "states"),
-    });
-    const notes = [...archive.notes, ...plan.notes, ...begun.notes];
-    const result = await finishSet(partial, { archive, fields, plan, shards, ...begun, notes }, options);
-    await takeName(partial, target);
-    await removeJournal(target);
-    await release();
-    return result;
+    return await growSet(
+      {
+        ...{
+          target,
+          dir: partial,
+          archive,
+          fields: varying,
+          shards,
+          dtype,
+          statistics,
+          nanFill,
+          recipe,
+          inputs,
+        },
+        ...{ force, years: [], startOf: () => undefined, base: "climatology", seasonal: climatology },
+        check: async () => {
+          await refuseExisting(target, force); // another may have made it since
+          await refuseForeign(partial);
+        },
+        fresh: () => rm(partial, { recursive: true, force: true }).then(() => mkdir(partial)),
+        fillers: ({ tallies }) => {
+          refuseEmpty(varying, tallies);
+          return tallies.map(({ moments }) => moments.mean);
+        },
+        describe: (work, first) =>
+          describeSet({ archive, fields, plan, shards, name }, work, options, first ? partial : undefined),
+        conclude: async (manifest) => {
+          const result = await conclude(partial, manifest);
+          await takeName(partial, target, force);
+          await removeJournal(target);
+          // Of a job that was a moment late.
+          for (const { path } of await unnamedFiles(target, shards)) await rm(path, { force: true });
+          return result;
+        },
+        isMade: () => isMade(target, name),
+        giveUp: () => rm(partial, { recursive: true, force: true }),
+      },
+      {
+        ...options,
+        onKept: (what) => {
+          kept = true;
+          options.onKept?.(what);
+        },
+      },
+      crew,
+    );
   } catch (error) {
-    await release();
+    if (!kept && crew.share === undefined && made !== undefined)
+      await rm(made, { recursive: true, force: true });
+    const stays = kept || crew.share !== undefined;
     const { code } = error as NodeJS.ErrnoException;
-    const full = code === "ENOSPC" || code === "EDQUOT";
-    const kept = journal !== undefined && journal.done > 0;
-    if (kept) options.onKept?.({ folder: partial, done: journal!.done, files: shards.length });
-    else {
-      // Another's partial set, which was refused, is no business of this one.
-      if (journal) await rm(partial, { recursive: true, force: true });
-      if (made !== undefined) await rm(made, { recursive: true, force: true });
-    }
-    if (!full) throw error;
+    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
     throw new ClimaxError(
       "data",
-      `${dir}: no space left while writing the set; ${kept ? `what is whole of it stays in ${partial}` : "what was written is removed"}`,
-      kept
+      `${dir}: no space left while writing the set; ${stays ? `what is whole of it stays in ${partial}` : "what was written is removed"}`,
+      stays
         ? `free some space and run the same command again, it goes on; or remove ${partial}`
         : "free some space, choose another disk, or fewer variables",
       { cause: error },
     );
   }
+}
+
+async function conclude(partial: string, manifest: Manifest): Promise<PrepareResult> {
+  return { manifest: await writeManifest(partial, manifest), bytes: await sizeOf(partial, manifest) };
 }
 
 /** The fields to store, those of the paper first and in its order, so that a model's inputs lie together. */
@@ -191,6 +188,12 @@ function chooseFields(archive: Archive, wanted: readonly string[] | undefined): 
   }
 }
 
+/** Whether a set of this recipe is there: a job that comes late has nothing to do. */
+async function isMade(target: string, recipe: string): Promise<boolean> {
+  const made = existsSync(join(target, "set.json")) ? await readManifest(target) : undefined;
+  return made?.provenance.recipe === recipe;
+}
+
 async function refuseExisting(target: string, force: boolean): Promise<void> {
   if (!existsSync(target)) return;
   const entries = await readdir(target).catch(() => undefined);
@@ -224,47 +227,14 @@ async function refuseForeign(partial: string): Promise<void> {
   );
 }
 
-/** Bytes of the files to come. */
-export function bytesNeeded(
-  { grid }: Archive,
-  varying: readonly SetField[],
-  { shards }: Plan,
-  dtype: SetDtype,
-): number {
-  const steps = shards.reduce((sum, shard) => sum + shard.steps.length, 0);
-  const values = varying.length * grid.lat.length * grid.lon.length;
-  // The mean state, its sums and counts, and two copies of these in the journal.
-  return values * (steps * (dtype === "float16" ? 2 : 4) + 4 + 3 * 12);
-}
-
-/** Bytes of those that are there. */
-export async function bytesDone(dir: string, { checksums }: Journal): Promise<number> {
-  let bytes = 0;
-  for (const file of Object.keys(checksums)) bytes += (await stat(join(dir, file))).size;
-  return bytes;
-}
-
-/** Says before hours of work that they would be in vain. @param folder  exists */
-export async function refuseFullDisk(folder: string, bytes: number, dir: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  if (bytes > free)
-    throw new ClimaxError(
-      "data",
-      `${dir}: the set needs ${bytesText(bytes)}, its disk has ${bytesText(free)} left`,
-      "free some space, choose another disk, or fewer variables",
-    );
-}
-
 /** The finished set becomes `target`; what stood there goes only after. */
-async function takeName(partial: string, target: string): Promise<void> {
-  if (!existsSync(join(target, "set.json"))) {
-    if (existsSync(target)) await rmdir(target);
-    return rename(partial, target);
-  }
+async function takeName(partial: string, target: string, force: boolean): Promise<void> {
   const old = `${target}.replaced`;
-  await rm(old, { recursive: true, force: true });
-  await rename(target, old);
+  if (existsSync(join(target, "set.json"))) {
+    await rm(old, { recursive: true, force: true });
+    await rename(target, old);
+  } else if (existsSync(target)) await rmdir(target);
   await rename(partial, target);
-  await rm(old, { recursive: true, force: true });
+  // Also that of a run that was killed a moment ago.
+  if (force) await rm(old, { recursive: true, force: true });
 }

@@ -5,25 +5,25 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Archive } from "../data/archive.ts";
-import { type CfTime, parseTime } from "../data/time.ts";
+import { type CfTime, parseTime, timeParts } from "../data/time.ts";
+import { monthsOf } from "../data/timestep.ts";
 import { ClimaxError } from "../errors.ts";
-import { readNpy } from "../files/npy.ts";
 import { fillingOf, fittingFields, inCalendar, refuseLeakage, refuseStep } from "./appendfit.ts";
 import type { SeasonalKind } from "./climatology.ts";
-import { describeSplits, describeStatistics, notesOn } from "./describeset.ts";
-import { type FieldSums, noSums, restoreSums } from "./fieldsums.ts";
+import { type Crew, isFirst, isJob } from "./crew.ts";
+import { describeGrown } from "./describegrown.ts";
+import { describeSums } from "./describeset.ts";
+import { readSums, writeSums } from "./fieldsums.ts";
+import { type FinishedWork, sizeOf, writeManifest } from "./finishset.ts";
+import { growSet, type Outcome, type PrepareResult, type WriteOptions } from "./growset.ts";
 import { type Journal, readJournal, removeJournal } from "./journal.ts";
 import { dynamicNames, type Manifest, readManifest, splitNames } from "./manifest.ts";
 import { type Plan, planSplits } from "./plan.ts";
 import { accumulateRain } from "./precipitation.ts";
-import { bytesDone, bytesNeeded, type PrepareResult, refuseFullDisk, type WriteOptions } from "./prepare.ts";
-import { inputsOf, recipeOf } from "./preparerecipe.ts";
-import { addSeasonal, sizeOf, writeClimatology, writeManifest } from "./prepareset.ts";
-import { beginOrGoOn } from "./resume.ts";
+import { inputsOf, recipeName, recipeOf } from "./preparerecipe.ts";
 import { holdSet } from "./setlock.ts";
-import { nameShards, type ShardFiles, writeShards } from "./setwriter.ts";
-import { noMoments } from "./statistics.ts";
-import { type SetField, startTally, type Tally, talliesOf } from "./tally.ts";
+import { nameShards, type ShardFiles } from "./shardfiles.ts";
+import { type TrainYear, yearsOf } from "./trainyears.ts";
 
 export interface AppendOptions extends WriteOptions {
   /** Periods of the new states; at least one. */
@@ -34,8 +34,10 @@ export interface AppendOptions extends WriteOptions {
 
 /**
  * Adds states to the set in `dir`: of its grid, its variables and its step, at times that no split spans. New states
- * of train change statistics and climatologies, exactly, as if all had been prepared at once. Killed at any moment, the
- * set is the old one, and the same call goes on from the last whole shard.
+ * of train change statistics and climatologies, exactly, as if all had been prepared at once: but where they are earlier
+ * states of a year that the set has, or where a climax that kept no sums by year made the set of several years, the order of
+ * addition is another one, and with it the last bits. Killed at any moment, the set is the old one, and the same call
+ * goes on from the shards that are whole.
  *
  * @throws ClimaxError (config, data, grid) for states that do not fit to the set or would leak between splits
  */
@@ -44,242 +46,192 @@ export async function appendToSet(
   dir: string,
   options: AppendOptions,
 ): Promise<PrepareResult> {
-  await readManifest(dir); // says what is wrong with a folder that is no set, before anything is written
-  const release = await holdSet(resolve(dir));
-  try {
-    return await append(given, dir, options);
-  } finally {
-    await release();
-  }
+  const outcome = await appendTogether(given, dir, options, {});
+  return (outcome as { result: PrepareResult }).result; // of a process by itself
 }
 
-async function append(given: Archive, dir: string, options: AppendOptions): Promise<PrepareResult> {
+/** The same as one of several processes, as `prepareTogether`. */
+export async function appendTogether(
+  given: Archive,
+  dir: string,
+  options: AppendOptions,
+  crew: Crew,
+): Promise<Outcome> {
   const { train, val, test, precipitation, force = false } = options;
   const archive = precipitation === undefined ? given : accumulateRain(given, precipitation);
   const target = resolve(dir);
-  const old = await readManifest(target);
-  const base = createHash("sha256")
-    .update(await readFile(join(target, "set.json")))
-    .digest("hex")
-    .slice(0, 12);
-  await dropStaleJournal(target, old, base);
+  const old = await readManifest(target); // says what is wrong with a folder that is no set
+  const base = await stateOf(target);
+  if (isFirst(crew)) await tidyUp(target, old, base);
   const fields = fittingFields(archive, old, dir);
   const { times } = inCalendar(archive, old, dir);
   const periods = { train, val, test };
   const plan = planSplits(times, periods);
   refuseStep(plan, old, dir);
-  refuseLeakage(plan, times, periods, old, dir);
 
   const nanFill = fillingOf(old, options.nanFill, dir);
-  const extendsTrain = plan.shards.some(({ split }) => split === "train");
-  const before = extendsTrain ? await trainOf(old, target) : undefined;
+  const grows = plan.shards.some(({ split }) => split === "train");
+  const years = grows ? trainOf(old, target) : [];
   const shards = nameShards(plan, new Set(Object.keys(old.checksums)));
   const { dtype } = old;
   const statistics = old.statistics?.kind ?? "train";
-  const kinds: SeasonalKind[] = extendsTrain
+  const seasonal: SeasonalKind[] = grows
     ? [
         ...(old.climatology.weekly ? (["weekly"] as const) : []),
         ...(old.climatology.dayofyear ? (["dayofyear"] as const) : []),
       ]
     : [];
-  const recipe = recipeOf({ ...archive, times }, fields, plan, {
-    periods,
-    dtype,
-    statistics,
-    climatology: kinds,
-    precipitation,
-    base,
-  });
-  const shape = [fields.length, old.grid.lat.length, old.grid.lon.length];
-  const begun = await beginOrGoOn(target, {
-    recipe,
-    inputs: await inputsOf(archive),
-    nanFill,
-    shape,
-    shards,
-    dtype,
-    force,
-    fresh: (journal) => removeLeftovers(target, old, journal),
-    tallies: before?.tallies ?? fields.map(startTally),
-    sums: before?.sums ?? noSums(shape),
-    packing: old.packing ?? null,
-    onResume: options.onResume,
-  });
-  const { journal, sums } = begun;
-  try {
-    const needed = bytesNeeded(archive, fields, plan, dtype) - (await bytesDone(target, journal));
-    await refuseFullDisk(target, needed, dir);
-    await writeShards({
-      dir: target,
-      archive: { grid: archive.grid, times },
-      fields,
-      shards,
-      dtype,
-      statistics,
-      nanFill,
-      means:
-        nanFill === "mean"
-          ? fields.map(({ name }) => old.filled?.values?.[name] ?? old.mean[name]!)
-          : undefined,
-      journal,
-      sums,
-      signal: options.signal,
-      onStep: (done, total) => options.onStep?.(done, total, "states"),
-    });
-    const notes = [...archive.notes, ...plan.notes, ...begun.notes];
-    const manifest = describeGrown(
-      old,
-      { fields, plan, shards, times, journal, notes, nanFill, archive },
-      options,
-    );
-    if (extendsTrain) {
-      const generation = nextBase(old.climatology.base);
-      const means = fields.map(
-        ({ name }, i) => manifest.filled?.values?.[name] ?? journal.tallies[i]!.moments.mean,
-      );
-      Object.assign(journal.checksums, await writeClimatology(target, generation, sums, means));
-      manifest.climatology = { base: generation, sums: true };
-      manifest.checksums = { ...without(old), ...journal.checksums };
-      Object.assign(manifest.climatology, await addSeasonal(target, manifest, journal, kinds, options));
-    }
-    const written = await writeManifest(target, manifest);
-    await removeLeftovers(target, written, undefined);
-    await removeJournal(target);
-    return { manifest: written, bytes: await sizeOf(target, written) };
-  } catch (error) {
-    if (journal.done > 0) options.onKept?.({ folder: target, done: journal.done, files: shards.length });
-    else await removeLeftovers(target, old, journal).then(() => removeJournal(target));
-    throw error;
+  const decisions = { periods, dtype, statistics, climatology: seasonal, precipitation, base };
+  const recipe = recipeOf({ ...archive, times }, fields, plan, decisions);
+  const name = recipeName(recipe, nanFill);
+  const isMade = (set: Manifest) => set.provenance.appended?.at(-1)?.recipe === name;
+  if (isJob(crew) && isMade(old)) return "finished by another job";
+  refuseLeakage(plan, times, periods, old, dir);
+  const inputs = await inputsOf(archive);
+  const generation = grows ? nextBase(old.climatology.base) : undefined;
+  const means =
+    nanFill === "mean" ? fields.map(({ name }) => old.filled?.values?.[name] ?? old.mean[name]!) : undefined;
+  return await growSet(
+    {
+      ...{
+        target,
+        dir: target,
+        archive: { grid: archive.grid, times },
+        fields,
+        shards,
+        dtype,
+        statistics,
+        nanFill,
+      },
+      ...{ means, packing: old.packing, years, recipe, inputs, force, base: generation, seasonal },
+      startOf: (shard) => yearBefore(shard, years, old, plan, times),
+      check: () => dropStaleJournal(target, old, base),
+      fresh: (journal) => removeLeftovers(target, old, journal),
+      fillers: fillersOf,
+      describe: async (work, first) => {
+        const growth = { fields, plan, shards, times, nanFill, archive, name };
+        const manifest = structuredClone(describeGrown(old, growth, work, options));
+        if (generation === undefined) return manifest;
+        manifest.climatology = { base: generation, sums: false };
+        await keepSums(target, old, manifest, work.years, first);
+        return manifest;
+      },
+      conclude: async (manifest) => {
+        const written = await writeManifest(target, manifest);
+        await removeLeftovers(target, written, await readJournal(target).catch(() => undefined));
+        await removeJournal(target);
+        return { manifest: written, bytes: await sizeOf(target, written) };
+      },
+      isMade: async () => isMade(await readManifest(target)),
+      giveUp: async () => {
+        await removeLeftovers(target, old, await readJournal(target).catch(() => undefined));
+        await removeJournal(target);
+      },
+    },
+    options,
+    crew,
+  );
+
+  function fillersOf({ tallies }: FinishedWork): number[] {
+    return fields.map(({ name }, v) => means?.[v] ?? old.filled?.values?.[name] ?? tallies[v]!.moments.mean);
   }
 }
 
 /** What statistics and climatology of train are made of. */
-async function trainOf(old: Manifest, dir: string): Promise<{ tallies: Tally[]; sums: FieldSums }> {
-  const tallies = talliesOf(old, dynamicNames(old));
-  const { base, sums } = old.climatology;
-  if (!tallies || !sums)
-    throw new ClimaxError(
-      "data",
-      `${dir} was prepared by a climax that kept no sums of its train period, so it cannot grow`,
-      "add to val and test only, or prepare the set again from all files",
-    );
-  const [sum, count] = [
-    await readNpy(join(dir, base, "sum.npy")),
-    await readNpy(join(dir, base, "count.npy")),
-  ];
-  return { tallies, sums: restoreSums(sum, count) };
+function trainOf(old: Manifest, dir: string): TrainYear[] {
+  const years = yearsOf(old, dir);
+  if (years) return years;
+  throw new ClimaxError(
+    "data",
+    `${dir} was prepared by a climax that kept no sums of its train period, so it cannot grow`,
+    "add to val and test only, or prepare the set again from all files",
+  );
 }
 
-interface Growth {
-  archive: Archive;
-  fields: readonly SetField[];
-  plan: Plan;
-  shards: readonly ShardFiles[];
-  times: readonly CfTime[];
-  journal: Journal;
-  notes: readonly string[];
-  nanFill: WriteOptions["nanFill"];
+/** The year that a new shard goes on with, where all its states are later than those of the set. */
+function yearBefore(
+  { sums, steps }: ShardFiles,
+  years: readonly TrainYear[],
+  { splits, stepHours, calendar }: Manifest,
+  plan: Plan,
+  times: readonly CfTime[],
+): TrainYear | undefined {
+  const last = years.at(-1);
+  const first = times[steps[0]!]!;
+  if (!sums || !last || first.seconds <= parseTime(splits.train.end, calendar).seconds) return undefined;
+  const coarse = monthsOf(stepHours || plan.stepHours) !== undefined; // one shard, in one order
+  const same = timeParts(first).year === timeParts({ calendar, seconds: last.start }).year;
+  return coarse || same ? last : undefined;
 }
 
-function describeGrown(old: Manifest, growth: Growth, { provenance }: AppendOptions): Manifest {
-  const { archive, fields, shards, times, journal, nanFill } = growth;
-  const added = describeSplits(shards, times);
-  const splits = { ...old.splits };
-  const spans: Record<string, string> = {};
-  for (const name of splitNames) {
-    const [there, more] = [old.splits[name], added[name]];
-    if (!more) continue;
-    spans[name] = `${more.start} to ${more.end}`;
-    const parts = there ? [there, more].sort((a, b) => (instant(a, old) < instant(b, old) ? -1 : 1)) : [more];
-    splits[name] = {
-      start: parts[0]!.start,
-      end: parts.at(-1)!.end,
-      steps: parts.reduce((sum, { steps }) => sum + steps, 0),
-      shards: parts.flatMap((part) => part.shards),
-    };
+/** Lets each year of train keep its sums, and nothing else: with its last shard. */
+async function keepSums(
+  dir: string,
+  old: Manifest,
+  manifest: Manifest,
+  years: readonly TrainYear[],
+  first: boolean,
+): Promise<void> {
+  const { base } = old.climatology;
+  const ending = new Map(years.map((year) => [year.file, year]));
+  const outdated = (file: string) => file === `${base}.npy` || file.startsWith(`${base}/`);
+  for (const shard of manifest.splits.train.shards) {
+    const year = ending.get(shard.file);
+    if (!year) {
+      if (shard.sums) delete manifest.checksums[shard.sums.file];
+      delete shard.sums;
+    } else if (!shard.sums) {
+      // Of a set that kept sums of the whole alone.
+      const file = shard.file.replace(/\.npy$/, ".sums.npy");
+      const fields = dynamicNames(old).map((name) => ({ name }));
+      shard.sums = describeSums(file, fields, year.tallies, old.statistics?.kind ?? "train");
+      if (!first) continue;
+      await rm(join(dir, file), { force: true });
+      manifest.checksums[file] = await writeSums(join(dir, file), await readSums(year.sums));
+    }
   }
-  const created = new Date().toISOString();
-  const grown = added.train !== undefined;
-  const kind = old.statistics?.kind ?? "train";
-  const statistics = grown ? describeStatistics(fields, journal.tallies, kind) : undefined;
-  const filled = journal.tallies.some(({ missing }) => missing > 0) && nanFill !== undefined;
-  const noteOf = (field: SetField, i: number) => {
-    const tally = journal.tallies[i]!;
-    const { [field.name]: mean = 0 } = old.mean;
-    const { [field.name]: std = 1 } = old.std;
-    // Where train has not grown, mean and std are those of the set.
-    const moments = grown ? tally.moments : { ...noMoments(), count: 1, mean, squares: std ** 2 };
-    return notesOn(field, { ...tally, moments }, nanFill, old.filled?.values?.[field.name] ?? mean);
-  };
-  const appended = Object.entries(spans)
-    .map(([name, span]) => `${name} ${span}`)
-    .join(", ");
-  return {
-    ...old,
-    splits,
-    stepHours: old.stepHours || growth.plan.stepHours,
-    ...(statistics
-      ? {
-          mean: { ...old.mean, ...statistics.mean },
-          std: { ...old.std, ...statistics.std },
-          statistics: statistics.statistics,
-        }
-      : {}),
-    ...(filled && !old.filled
-      ? { filled: { by: nanFill, ...(nanFill === "mean" ? { values: old.mean } : {}) } }
-      : {}),
-    synthetic: old.synthetic || archive.synthetic,
-    notes: [
-      ...old.notes,
-      ...[...growth.notes, ...fields.flatMap(noteOf)]
-        .filter((note) => !old.notes.includes(note))
-        .map((note) => `appended ${created.slice(0, 10)}: ${note}`),
-      ...(grown
-        ? [
-            `appended ${created.slice(0, 10)}: train has grown (${appended}); models trained before saw other statistics, ` +
-              "which their checkpoints hold",
-          ]
-        : []),
-    ],
-    provenance: {
-      ...old.provenance,
-      appended: [
-        ...(old.provenance.appended ?? []),
-        { ...provenance, files: [...provenance.files], created, splits: spans },
-      ],
-    },
-    checksums: { ...old.checksums, ...journal.checksums },
-  };
+  for (const file of Object.keys(old.checksums)) if (outdated(file)) delete manifest.checksums[file];
 }
-
-const instant = ({ start }: { start: string }, { calendar }: Manifest) => parseTime(start, calendar).seconds;
 
 /** "climatology" to "climatology_2" and so on: old and new are there together until set.json names the new. */
 const nextBase = (base: string) => `climatology_${Number(/_(\d+)$/.exec(base)?.[1] ?? 1) + 1}`;
 
-/** The checksums of a set less those of its climatology. */
-function without({ checksums, climatology }: Manifest): Record<string, string> {
-  const { base } = climatology;
-  return Object.fromEntries(
-    Object.entries(checksums).filter(([file]) => file !== `${base}.npy` && !file.startsWith(`${base}/`)),
-  );
+/** What a run has left that was killed when all was done but that. */
+async function tidyUp(dir: string, old: Manifest, base: string): Promise<void> {
+  const journal = await readJournal(dir).catch(() => undefined);
+  if (!journal || journal.recipe.set === base) return;
+  const release = await holdSet(dir);
+  await dropStaleJournal(dir, old, base).finally(release);
 }
 
-/** A journal of an addition that is finished, or was begun on another state of the set. */
+/** Under the set's lock: is it still what was read of it? Then it drops what was begun on another state of the set. */
 async function dropStaleJournal(dir: string, old: Manifest, base: string): Promise<void> {
+  if ((await stateOf(dir)) !== base)
+    throw new ClimaxError("data", `${dir} was changed by another process`, "run the same command again");
   const journal = await readJournal(dir).catch(() => undefined);
   if (!journal || journal.recipe.set === base) return;
   await removeLeftovers(dir, old, journal);
   await removeJournal(dir);
 }
 
-/** Files that set.json does not name: of an addition that was stopped, of climatologies that were replaced. */
+/** Which set.json it is. */
+async function stateOf(dir: string): Promise<string> {
+  const bytes = await readFile(join(dir, "set.json"));
+  return createHash("sha256").update(bytes).digest("hex").slice(0, 12);
+}
+
+/** Files that set.json does not name: of an addition that was stopped, of sums and climatologies that were replaced. */
 async function removeLeftovers(dir: string, old: Manifest, journal: Journal | undefined): Promise<void> {
   const { base } = old.climatology;
   for (const name of await readdir(dir))
     if (/^climatology(_\d+)?(\.npy)?$/.test(name) && name !== base && name !== `${base}.npy`)
       await rm(join(dir, name), { recursive: true, force: true });
-  for (const file of journal?.files ?? [])
-    for (const name of [file, file.replace(/\.npy$/, ".time.npy")])
-      if (old.checksums[name] === undefined) await rm(join(dir, name), { force: true });
+  const begun = new Set(journal?.files.map((file) => file.replace(/\.npy$/, "")));
+  for (const split of splitNames)
+    for (const name of await readdir(join(dir, split)).catch(() => [])) {
+      const [, shard = "", kind] = /^(-?\d+(?:_\d+)?)(\.sums|\.time|)\.npy(\.[0-9a-f]{8})?$/.exec(name) ?? [];
+      const ours = begun.has(`${split}/${shard}`) || kind === ".sums";
+      if (ours && old.checksums[`${split}/${name}`] === undefined)
+        await rm(join(dir, split, name), { force: true });
+    }
 }

@@ -10,6 +10,7 @@ import type { SeasonalKind } from "./climatology.ts";
 import type { Recipe } from "./journal.ts";
 import type { SetDtype, SplitName, StatisticsKind } from "./manifest.ts";
 import type { Plan } from "./plan.ts";
+import type { NanFill } from "./readstate.ts";
 import type { SetField } from "./tally.ts";
 
 const digest = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 12);
@@ -58,6 +59,11 @@ export function recipeOf(
     set: base,
   });
   return Object.fromEntries(given.filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** The same in a word; what the set was before is left out. */
+export function recipeName({ set: _, ...recipe }: Recipe, nanFill: NanFill): string {
+  return digest(JSON.stringify([recipe, nanFill ?? null]));
 }
 
 /** Size and date of each file on this machine, to see whether one was replaced since. */

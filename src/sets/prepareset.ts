@@ -1,8 +1,5 @@
-// The last part of a new set: gaps filled, constants, climatologies, and set.json.
-import { mkdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+// What a new set says of itself, and its constants.
 import type { Archive } from "../data/archive.ts";
-import { streamNpy } from "../files/npy.ts";
 import {
   climaxNote,
   describeSplits,
@@ -11,54 +8,46 @@ import {
   refuseEmpty,
   sourceOf,
 } from "./describeset.ts";
-import { type FieldSums, meanState } from "./fieldsums.ts";
-import { type Journal, replaceFile, writeJournal, writeSums } from "./journal.ts";
-import { type Manifest, manifestSchema } from "./manifest.ts";
+import { type FinishedWork, put } from "./finishset.ts";
+import type { Manifest } from "./manifest.ts";
 import type { Plan } from "./plan.ts";
 import { rainMeaning } from "./precipitation.ts";
-import type { PrepareOptions, PrepareResult } from "./prepare.ts";
-import { writeSeasonal } from "./seasonalfiles.ts";
-import { fillMissing, fillShard, readState, type ShardFiles } from "./setwriter.ts";
+import type { PrepareOptions } from "./prepare.ts";
+import { fillMissing, readState } from "./readstate.ts";
+import type { ShardFiles } from "./shardfiles.ts";
 import { type SetField, startTally, type Tally } from "./tally.ts";
 
-interface Written {
+interface NewSet {
   archive: Archive;
   /** All, in the set's order. */
   fields: readonly SetField[];
   plan: Plan;
   shards: readonly ShardFiles[];
-  journal: Journal;
-  sums: FieldSums;
-  notes: readonly string[];
+  /** Of its recipe. */
+  name: string;
 }
 
 /**
- * Finishes the set in `dir`, whose shards are whole, set.json as the last. Can be done again after it was stopped.
+ * What set.json says but for the seasonal climatologies.
  *
- * @throws ClimaxError (data) for a variable without a value in train, and for missing values of constants
+ * @param dir  where constants.npy goes; undefined where it is not to be written
+ * @throws ClimaxError (data) for a constant without a value, and for missing values of constants
  */
-export async function finishSet(
-  dir: string,
-  { archive, fields, plan, shards, journal, sums, notes }: Written,
+export async function describeSet(
+  { archive, fields, plan, shards, name: recipe }: NewSet,
+  work: FinishedWork,
   options: PrepareOptions,
-): Promise<PrepareResult> {
+  dir: string | undefined,
+): Promise<Manifest> {
   const { nanFill, provenance } = options;
-  const { dtype = "float32", statistics = "train", climatology: kinds = [] } = options;
-  const { checksums } = journal;
+  const { dtype = "float32", statistics = "train" } = options;
   const varying = fields.filter(({ constant }) => !constant);
   const constants = fields.filter(({ constant }) => constant);
-  const fieldShape = sums.shape.slice(1);
-  const cells = fieldShape[0]! * fieldShape[1]!;
-  refuseEmpty(varying, journal.tallies);
-
-  const means = journal.tallies.map(({ moments }) => moments.mean);
-  const packing = journal.packing ?? undefined;
-  for (const file of journal.incomplete) {
-    const { steps } = shards.find((shard) => shard.file === file)!;
-    checksums[file] = await fillShard(join(dir, file), [steps.length, ...sums.shape], means, packing);
-  }
+  const checksums = { ...work.checksums };
   const constantTallies = constants.map(startTally);
   if (constants.length > 0) {
+    const shape = [constants.length, archive.grid.lat.length, archive.grid.lon.length];
+    const cells = shape[1]! * shape[2]!;
     const state = new Float32Array(constants.length * cells);
     await readState(constants, constantTallies, state, { step: 0, when: "all times", train: true, nanFill });
     refuseEmpty(constants, constantTallies);
@@ -67,19 +56,17 @@ export async function finishSet(
       cells,
       constantTallies.map(({ moments }) => moments.mean),
     );
-    checksums["constants.npy"] = await put(dir, "constants.npy", [constants.length, ...fieldShape], state);
+    if (dir !== undefined) checksums["constants.npy"] = await put(dir, "constants.npy", shape, state);
   }
-  Object.assign(checksums, await writeClimatology(dir, "climatology", sums, means));
-
   const tallyOf = new Map<SetField, Tally>([
-    ...varying.map((field, i) => [field, journal.tallies[i]!] as const),
+    ...varying.map((field, i) => [field, work.tallies[i]!] as const),
     ...constants.map((field, i) => [field, constantTallies[i]!] as const),
   ]);
   const tallies = fields.map((field) => tallyOf.get(field)!);
   const described = describeStatistics(fields, tallies, statistics);
-  const { train, val, test } = describeSplits(shards, archive.times);
+  const { train, val, test } = describeSplits(shards, archive.times, varying, work.parts, statistics);
   const filled = tallies.some(({ missing }) => missing > 0) && nanFill !== undefined;
-  const manifest: Manifest = {
+  return {
     format: "climax-set",
     version: 1,
     variables: fields.map((field) => {
@@ -88,94 +75,31 @@ export async function finishSet(
       return { name, units, constant, ...(meaning === undefined ? {} : { meaning }) };
     }),
     dtype,
-    ...(packing ? { packing } : {}),
+    ...(work.packing ? { packing: work.packing } : {}),
     grid: { lat: [...archive.grid.lat], lon: [...archive.grid.lon] },
     calendar: archive.times[0]!.calendar,
     stepHours: plan.stepHours,
     splits: { train: train!, ...(val ? { val } : {}), ...(test ? { test } : {}) },
     ...described,
-    climatology: { base: "climatology", sums: true },
+    climatology: { base: "climatology", sums: false },
     ...(filled ? { filled: { by: nanFill, ...(nanFill === "mean" ? { values: described.mean } : {}) } } : {}),
     synthetic: archive.synthetic,
     source: sourceOf(archive),
     notes: [
-      ...notes,
+      ...archive.notes,
+      ...plan.notes,
+      ...work.notes,
       ...(statistics === "climax" ? [climaxNote] : []),
       ...fields.flatMap((field, i) =>
         rainNote(field).concat(notesOn(field, tallies[i]!, nanFill, tallies[i]!.moments.mean)),
       ),
     ],
-    provenance: { ...provenance, files: [...provenance.files], created: new Date().toISOString() },
+    provenance: { ...provenance, files: [...provenance.files], created: new Date().toISOString(), recipe },
     checksums,
   };
-  const seasonal = await addSeasonal(dir, manifest, journal, kinds, options);
-  Object.assign(manifest.climatology, seasonal);
-  return { manifest: await writeManifest(dir, manifest), bytes: await sizeOf(dir, manifest) };
 }
 
 const rainNote = (field: SetField): string[] => {
   const meaning = rainMeaning(field);
   return meaning === undefined ? [] : [`${field.name}: ${meaning}`];
 };
-
-/** BASE.npy and what it is made of. @returns SHA-256 by file */
-export async function writeClimatology(
-  dir: string,
-  base: string,
-  sums: FieldSums,
-  means: readonly number[],
-): Promise<Record<string, string>> {
-  const state = meanState(sums);
-  const cells = state.length / means.length;
-  fillMissing(state, cells, means); // cells without a single value in train
-  const [sum, count] = [`${base}/sum.npy`, `${base}/count.npy`];
-  await mkdir(join(dir, base), { recursive: true });
-  const [sumHash, countHash] = await writeSums(sums, join(dir, sum), join(dir, count));
-  const mean = await put(dir, `${base}.npy`, sums.shape, state);
-  return { [`${base}.npy`]: mean, [sum]: sumHash, [count]: countHash };
-}
-
-/** Writes the climatologies by season that the set is to hold, noting in the journal which are whole. */
-export async function addSeasonal(
-  dir: string,
-  manifest: Manifest,
-  journal: Journal,
-  kinds: NonNullable<PrepareOptions["climatology"]>,
-  { onStep, signal }: Pick<PrepareOptions, "onStep" | "signal">,
-): Promise<Pick<Manifest["climatology"], "weekly" | "dayofyear">> {
-  if (kinds.length === 0) return {};
-  return writeSeasonal({
-    dir,
-    manifest,
-    kinds,
-    checksums: journal.checksums,
-    onFiles: async (written) => {
-      Object.assign(journal.checksums, written);
-      Object.assign(manifest.checksums, written);
-      await writeJournal(dir, journal);
-    },
-    onStep: (done, total) => onStep?.(done, total, "climatology"),
-    signal,
-  });
-}
-
-/** Writes set.json in one stroke. @returns it as it will be read */
-export async function writeManifest(dir: string, manifest: Manifest): Promise<Manifest> {
-  const checksums = Object.entries(manifest.checksums).sort(([a], [b]) => (a < b ? -1 : 1));
-  // Parsed, so that what openSet would refuse is never written.
-  const checked = manifestSchema.parse({ ...manifest, checksums: Object.fromEntries(checksums) });
-  await replaceFile(join(dir, "set.json"), `${JSON.stringify(checked, null, 1)}\n`);
-  return checked;
-}
-
-/** Bytes of all files of a set. */
-export async function sizeOf(dir: string, { checksums }: Manifest): Promise<number> {
-  let bytes = 0;
-  for (const file of [...Object.keys(checksums), "set.json"]) bytes += (await stat(join(dir, file))).size;
-  return bytes;
-}
-
-async function put(dir: string, file: string, shape: readonly number[], data: Float32Array): Promise<string> {
-  await rm(join(dir, file), { force: true }); // from a run that was stopped here
-  return streamNpy(join(dir, file), shape, "float32", (append) => append(data));
-}

@@ -1,25 +1,18 @@
-// Whether there is something to go on from: the journal of a run that was stopped, held to the recipe of this one.
-import { existsSync } from "node:fs";
-import { readdir, rm, stat } from "node:fs/promises";
+// Whether there is something to go on from: the journal of a set that was begun, held to the recipe of this one.
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ClimaxError } from "../errors.ts";
-import { npyHeader } from "../files/npyformat.ts";
-import { type FieldSums, noSums } from "./fieldsums.ts";
-import {
-  differences,
-  type Journal,
-  journalFiles,
-  type Recipe,
-  readJournal,
-  readSums,
-  writeJournal,
-} from "./journal.ts";
+import { differences, type Journal, partsFolder, type Recipe, readJournal, writeJournal } from "./journal.ts";
+import { claimed, sweep } from "./makeshards.ts";
 import type { SetDtype } from "./manifest.ts";
 import { changedInputs } from "./preparerecipe.ts";
-import type { NanFill, ShardFiles } from "./setwriter.ts";
-import { startTally, type Tally } from "./tally.ts";
+import type { NanFill } from "./readstate.ts";
+import type { Locks } from "./setlock.ts";
+import { checkSizes, readParts } from "./setparts.ts";
+import type { ShardFiles } from "./shardfiles.ts";
 
-/** What an earlier run left. */
+/** What an earlier run left, or others have made. */
 export interface Resumed {
   folder: string;
   /** Shards that are whole, of how many. */
@@ -37,106 +30,74 @@ interface Beginning {
   dtype: SetDtype;
   /** Whether another recipe is a reason to begin anew; else it is refused. */
   force: boolean;
+  locks: Locks;
   /** Makes the folder ready for a beginning. */
   fresh: (old: Journal | undefined) => Promise<unknown>;
-  /** What a beginning starts from; nothing unless given. */
-  tallies?: Tally[];
-  sums?: FieldSums;
-  packing?: Journal["packing"];
   onResume?: ((resumed: Resumed) => void) | undefined;
 }
 
 /**
- * The journal to go on from, the sums that belong to it, and what to note: that of an earlier run with the same
- * recipe, or a new one. What that run had not finished is removed.
+ * Begins a set, or sees that what is there of it was begun alike. The lock of the set is held meanwhile.
  *
+ * @returns the journal: the inputs are as they were when the set was begun
  * @throws ClimaxError (data) when the folder holds part of something else, and for shards of a wrong size
  */
-export async function beginOrGoOn(
-  dir: string,
-  begin: Beginning,
-): Promise<{ journal: Journal; sums: FieldSums; notes: string[] }> {
-  const { recipe, inputs, shape, shards, force } = begin;
-  const nanFill = begin.nanFill ?? null;
-  let old: Journal | undefined;
-  try {
-    old = await readJournal(dir);
-  } catch (error) {
+export async function beginOrGoOn(dir: string, begin: Beginning): Promise<Journal> {
+  const { recipe, inputs, shards, force, locks } = begin;
+  const tolerant = <T>(error: unknown): T | undefined => {
     if (!force) throw error;
-  }
-  // Of a run that was stopped within its first shard nothing is left to go on from.
-  if (old && old.done > 0) {
-    const other = differences(old, recipe, nanFill);
+    return undefined;
+  };
+  const old = await readJournal(dir).catch(tolerant<Journal>);
+  const found =
+    old && (await readParts(dir, filesNamed(old)).catch(tolerant<Awaited<ReturnType<typeof readParts>>>));
+  if (old && found) {
+    const other = differences(old, [...found.values()], recipe, begin.nanFill);
     const changed = changedInputs(old.inputs, inputs);
-    if (other.length > 0 && !force)
+    if (other.length > 0 && found.size > 0 && !force)
       throw new ClimaxError(
         "data",
-        `${dir} holds ${old.done} of ${old.files.length} files of a set that was begun otherwise: ${other.join("; ")}`,
+        `${dir} holds ${found.size} of ${old.files.length} files of a set that was begun otherwise: ${other.join("; ")}`,
         "run the command that it was begun with, which goes on, or start anew with --force",
       );
-    if (other.length === 0 && !(force && changed.length > 0)) {
-      await checkSizes(dir, old, begin);
-      await sweep(dir, old);
-      old.nanFill = nanFill;
-      begin.onResume?.({ folder: dir, done: old.done, files: shards.length });
-      const notes = changed.map(
-        (path) => `${path} changed while the set was made: what had been read of it before stayed as it was`,
-      );
-      return { journal: old, sums: (await readSums(dir, old)) ?? begin.sums ?? noSums(shape), notes };
+    // Where nothing is whole yet, others may have begun a moment ago.
+    const anew = changed.length > 0 && (force || found.size === 0);
+    if (other.length === 0 && !anew) {
+      await checkSizes(dir, found, begin);
+      await sweep(dir, shards, locks);
+      if (found.size > 0) begin.onResume?.({ folder: dir, done: found.size, files: shards.length });
+      return old;
     }
   }
+  await refuseClaims(dir, locks);
   await begin.fresh(old);
-  const journal: Journal = {
-    format: "climax-journal",
-    version: 1,
-    recipe,
-    nanFill,
-    inputs,
-    files: shards.map(({ file }) => file),
-    done: 0,
-    checksums: {},
-    incomplete: [],
-    tallies: begin.tallies ?? Array.from({ length: shape[0]! }, startTally),
-    packing: begin.packing ?? null,
-    sums: null,
-  };
+  await mkdir(join(dir, partsFolder), { recursive: true });
+  const files = shards.map(({ file }) => file);
+  const journal: Journal = { format: "climax-journal", version: 2, recipe, inputs, files };
   // Before the first file, so that what a kill leaves of it is known to be ours.
   await writeJournal(dir, journal);
-  return { journal, sums: begin.sums ?? noSums(shape), notes: [] };
+  return journal;
 }
 
-/** What was written and flushed has its full size, unless the disk lost it or somebody was at it. */
-async function checkSizes(
-  dir: string,
-  { done }: Journal,
-  { shards, shape, dtype }: Beginning,
-): Promise<void> {
-  for (const { file, steps } of shards.slice(0, done)) {
-    const whole = [steps.length, ...shape];
-    const values = whole.reduce((product, n) => product * n, 1);
-    const wanted = npyHeader(whole, dtype).length + values * (dtype === "float16" ? 2 : 4);
-    const found = await stat(join(dir, file)).then(
-      ({ size }) => size,
-      () => 0,
-    );
-    if (found !== wanted)
+const filesNamed = ({ files }: Journal) => files.map((file) => ({ file }));
+
+/** What others are at is not begun anew. */
+async function refuseClaims(dir: string, locks: Locks): Promise<void> {
+  for (;;) {
+    const holder = await claimed(dir, locks);
+    if (!holder) return;
+    if (holder.alive)
       throw new ClimaxError(
         "data",
-        `${join(dir, file)} has ${found} bytes, the journal of the unfinished set beside it says ${wanted}`,
-        "start anew with --force and --output of another folder, or remove this one",
+        `${dir} cannot be begun anew: ${holder.who} is at work in it`,
+        "end it first, or choose another folder with --output",
       );
+    await sleep(200); // until it is known whether it lives
   }
 }
 
-/** Removes what the journal does not call whole. */
-async function sweep(dir: string, { checksums, files }: Journal): Promise<void> {
-  const keep = new Set([...Object.keys(checksums), ...journalFiles]);
-  const planned = new Set(files.flatMap((file) => [file, file.replace(/\.npy$/, ".time.npy")]));
-  for (const folder of ["train", "val", "test"]) {
-    if (!existsSync(join(dir, folder))) continue;
-    for (const name of await readdir(join(dir, folder))) {
-      const file = `${folder}/${name}`;
-      if (planned.has(file) && !keep.has(file)) await rm(join(dir, file));
-    }
-  }
-}
+/** Files that were changed since the set was begun, for people. */
+export const notesOnInputs = (journal: Journal, inputs: Readonly<Record<string, string>>): string[] =>
+  changedInputs(journal.inputs, inputs).map(
+    (path) => `${path} changed while the set was made: what had been read of it before stayed as it was`,
+  );

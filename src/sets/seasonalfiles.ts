@@ -4,7 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { streamNpy } from "../files/npy.ts";
 import { type SeasonalKind, seasonalFile } from "./climatology.ts";
-import { dynamicNames, type Manifest } from "./manifest.ts";
+import type { Manifest } from "./manifest.ts";
 import { openAsDescribed, type PreparedSet } from "./prepared.ts";
 import { dayMeans, longestYear, minuteOfDay, weeklyMeans, weeks } from "./seasonal.ts";
 
@@ -17,8 +17,10 @@ export interface SeasonalJob {
   /** Of the set without these. */
   manifest: Manifest;
   kinds: readonly SeasonalKind[];
-  /** Those that an earlier run wrote. */
-  checksums: Readonly<Record<string, string>>;
+  /** Variables whose climatologies are to be made. */
+  names: readonly string[];
+  /** Files that an earlier run wrote. */
+  whole: ReadonlySet<string>;
   /** Called when files are whole. */
   onFiles: (checksums: Record<string, string>) => Promise<void>;
   onStep?: ((done: number, total: number) => void) | undefined;
@@ -27,7 +29,7 @@ export interface SeasonalJob {
 }
 
 /**
- * Writes BASE/KIND/VARIABLE.npy for every variable that varies in time: weekly [52, H, W], dayofyear [times of day,
+ * Writes BASE/KIND/VARIABLE.npy for these variables, which vary in time: weekly [52, H, W], dayofyear [times of day,
  * days, H, W]; float32, NaN where train has no state.
  *
  * @returns what the manifest says of them
@@ -35,19 +37,18 @@ export interface SeasonalJob {
 export async function writeSeasonal(
   job: SeasonalJob,
 ): Promise<Pick<Manifest["climatology"], "weekly" | "dayofyear">> {
-  const { dir, manifest, kinds, checksums } = job;
+  const { dir, manifest, kinds, names, whole } = job;
   const set = await openAsDescribed(dir, manifest);
   try {
     const { times } = set.split("train");
     const minutes = [...new Set(times.map(minuteOfDay))].sort((a, b) => a - b);
     const field = 4 * set.grid.lat.length * set.grid.lon.length;
     const { budget = usualBudget } = job;
-    const names = dynamicNames(manifest);
     const total = times.length * names.length * kinds.length;
     let done = 0;
     const step = (states: number) => job.onStep?.((done += states), total);
     const missing = (kind: SeasonalKind) => {
-      const left = names.filter((name) => !checksums[seasonalFile(manifest.climatology.base, kind, name)]);
+      const left = names.filter((name) => !whole.has(seasonalFile(manifest.climatology.base, kind, name)));
       if (left.length < names.length) step((names.length - left.length) * times.length);
       return left;
     };

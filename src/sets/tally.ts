@@ -2,7 +2,7 @@
 
 import type { ArchiveVariable } from "../data/archive.ts";
 import { type CfTime, timeParts } from "../data/time.ts";
-import type { Manifest, StatisticsKind } from "./manifest.ts";
+import type { StatisticsKind } from "./manifest.ts";
 import {
   addToYear,
   type Moments,
@@ -69,13 +69,17 @@ export function statisticsOf(
   });
 }
 
-/** Moments of a set's manifest as tallies to go on from; undefined for a set that did not keep them. */
-export function talliesOf(manifest: Manifest, names: readonly string[]): Tally[] | undefined {
-  const { statistics } = manifest;
-  if (!statistics || !names.every((name) => statistics.moments[name])) return undefined;
-  return names.map((name) => ({
-    ...startTally(),
-    moments: statistics.moments[name]!,
-    years: statistics.years?.[name]?.map((year) => ({ ...year })) ?? [],
-  }));
+/** What two parts of the states have taught, the first and then the second. */
+export function mergeTallies(a: Tally, b: Tally): Tally {
+  const years = a.years.map((year) => ({ ...year }));
+  for (const { year, moments } of b.years) addToYear(years, year, moments);
+  return {
+    moments: mergeMoments(a.moments, b.moments),
+    years,
+    min: Math.min(a.min, b.min),
+    max: Math.max(a.max, b.max),
+    missing: a.missing + b.missing,
+    firstMissing: a.firstMissing || b.firstMissing,
+    error: Math.max(a.error, b.error),
+  };
 }

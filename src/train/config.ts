@@ -147,6 +147,20 @@ export const runFields = {
         "never exist at once: a quarter less memory for them and the optimiser; goes with f32, no clipping, " +
         "no accumulation, and batches that are one micro-batch",
     ),
+  shardOptimiser: z
+    .boolean()
+    .default(false)
+    .describe(
+      "ZeRO stage 1: each rank keeps the optimiser's moments of its share of the parameters alone, takes the step of " +
+        "those, and gets the values of the others from the other ranks: as much traffic, the same run to the last bits; " +
+        "running means of --training.ema stay whole on each rank",
+    ),
+  allreduce: z
+    .enum(["f32", "f16"])
+    .default("f32")
+    .describe(
+      "gradients on their way between ranks: f16 is half the traffic, to 2^-11 of each number; they add up in f32",
+    ),
   memory: z
     .number()
     .positive()

@@ -1,27 +1,41 @@
 // A model with its optimiser on a device: one micro-batch forward and backward, one step, one checkpoint.
 
-import {
-  type Arena,
-  keptZeros,
-  type LentParameter,
-  makeArena,
-  makeLendingArena,
-  makeStillArena,
-} from "../engine/arena.ts";
+import { keptZeros, type LentParameter } from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
-import { free, read, readAll, scope, size, type Tensor, tensor, write, writeAll } from "../engine/tensor.ts";
+import {
+  clear,
+  free,
+  read,
+  readAll,
+  scope,
+  size,
+  type Tensor,
+  tensor,
+  write,
+  writer,
+} from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
-import { variableIds } from "../model/climax.ts";
 import { type BoundNetwork, isState, type NetworkConfig, networkOf } from "../model/network.ts";
-import { decays } from "../model/parameters.ts";
-import { type AdamwGroup, adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
+import { adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
 import { add, approach, scale } from "../ops/elementwise.ts";
 import type { Batch } from "../sets/samples.ts";
 import { lossOfBatch, upload } from "./batchloss.ts";
+import { bucketsOf } from "./buckets.ts";
 import type { OptimiserSettings } from "./config.ts";
+import { makeParameters, type ParameterRoom } from "./makeparameters.ts";
+import { microBatches } from "./microbatches.ts";
+import {
+  groupOf,
+  momentsOf,
+  momentsOfShare,
+  partsOf,
+  readMoment,
+  type Share,
+  type StateGroup,
+} from "./moments.ts";
 
 /** Reads one parameter, or one of its moments, by name. */
 export type ReadParameter = (name: string) => Float32Array | Promise<Float32Array>;
@@ -43,12 +57,13 @@ export interface LearnerOptions {
   readonly byLatitude?: boolean;
   /** Update each parameter as soon as its gradient is complete: `stepEarly` in place of `accumulate` and `step`. */
   readonly early?: boolean;
-}
-
-/** A segment of parameters with the optimiser's moments, laid out alike; gradients and running means where kept. */
-interface SegmentState extends Omit<AdamwGroup, "grad"> {
-  readonly grad?: Tensor;
-  readonly average?: Tensor;
+  /**
+   * Which of so many ranks this one is: it keeps the moments of its share of the parameters alone, and `step` changes
+   * only those.
+   *
+   * bucket: bytes of a full bucket, of each of which it has a share
+   */
+  readonly share?: { readonly rank: number; readonly size: number; readonly bucket?: number } | undefined;
 }
 
 export class Learner {
@@ -56,20 +71,24 @@ export class Learner {
   readonly network: BoundNetwork;
   readonly microBatch: number;
   readonly early: boolean;
+  /** What of the optimiser's state it keeps; undefined for all of it. */
+  readonly share: Share | undefined;
   readonly #recompute: boolean;
   /** The state of loss scaling, in f16. */
   readonly #scaler: Tensor | undefined;
   /** Those that are trained. */
-  readonly #arena: Arena | ReturnType<typeof makeLendingArena>;
-  /** Those that are not: frozen, of variables that never enter, or kept up by the forward pass itself. */
+  readonly #arena: ParameterRoom["arena"];
+  /** Those that are not. */
   readonly #still: ReadonlyMap<string, Tensor>;
   /** All of them. */
   readonly #parameters: ReadonlyMap<string, Tensor>;
   /** All of them as they are validated and saved. */
   readonly #averages: ReadonlyMap<string, Tensor>;
-  readonly #groups: readonly SegmentState[];
-  readonly #expAvg: ReadonlyMap<string, Tensor>;
-  readonly #expAvgSq: ReadonlyMap<string, Tensor>;
+  readonly #groups: readonly StateGroup[];
+  /** Of whole segments, where they are kept. */
+  readonly #gradients: readonly Tensor[];
+  /** Values, and the running means of them. */
+  readonly #means: readonly { readonly value: Tensor; readonly average: Tensor }[];
   readonly #weights: Tensor;
   readonly #shares: Readonly<Record<string, number>> | undefined;
   readonly #optimiser: OptimiserSettings;
@@ -96,33 +115,32 @@ export class Learner {
     this.#optimiser = optimiser;
     this.#average = options.average;
     this.#shares = options.shares;
-    const used = this.network.usedParameters(variableIds(config, variables));
-    const trained = (name: string): boolean => used.has(name) && !isState(name) && !frozen?.has(name);
-    const specs = [...this.network.shapes].map(([name, shape]) => ({
-      name,
-      shape,
-      group: !trained(name) ? "still" : decays(name) ? "decayed" : "plain",
-    }));
-    const moving = specs.filter(({ group }) => group !== "still");
     this.early = options.early ?? false;
-    this.#arena = this.early ? makeLendingArena(gpu, moving) : makeArena(gpu, moving);
-    this.#still = makeStillArena(
-      gpu,
-      specs.filter(({ group }) => group === "still"),
-    ).parameters;
+    const { arena, still } = makeParameters(gpu, config, { variables, frozen, early: this.early });
+    this.#arena = arena;
+    this.#still = still;
     this.#parameters = new Map(
-      specs.map(({ name }) => [name, this.#arena.parameters.get(name) ?? this.#still.get(name)!]),
+      [...this.network.shapes.keys()].map((name) => [name, arena.parameters.get(name) ?? still.get(name)!]),
     );
-    this.#groups = this.#arena.segments.map(({ group, ...segment }) => ({
+    const { segments } = this.#arena;
+    const decaying = segments.map(({ group, ...segment }) => ({
       ...segment,
-      m: keptZeros(gpu, segment.value.shape),
-      v: keptZeros(gpu, segment.value.shape),
       decay: group === "decayed" ? optimiser.weightDecay : 0,
-      ...(this.#average === undefined ? {} : { average: keptZeros(gpu, segment.value.shape) }),
     }));
-    this.#expAvg = this.#views(({ m }) => m);
-    this.#expAvgSq = this.#views(({ v }) => v);
-    this.#averages = new Map([...this.#parameters, ...this.#views(({ value, average }) => average ?? value)]);
+    this.#gradients = segments.flatMap((segment) => ("grad" in segment ? segment.grad : []));
+    const { share } = options;
+    this.share = share && { ...share, buckets: bucketsOf(this.trained, share.size, share.bucket) };
+    this.#groups = this.share ? momentsOfShare(gpu, decaying, this.share) : momentsOf(gpu, decaying);
+    this.#means = segments.flatMap(({ value }) =>
+      this.#average === undefined ? [] : [{ value, average: keptZeros(gpu, value.shape) }],
+    );
+    const meanOf = new Map(this.#means.map(({ value, average }) => [value.storage, average.storage]));
+    this.#averages = new Map(
+      [...this.#parameters].map(([name, { shape, storage, offset }]) => [
+        name,
+        { gpu, shape, offset, storage: meanOf.get(storage) ?? storage },
+      ]),
+    );
     const weights = byLatitude ? latitudeWeights(grid) : new Float64Array(grid.lat.length).fill(1);
     this.#weights = tensor(gpu, [grid.lat.length], weights);
   }
@@ -132,9 +150,16 @@ export class Learner {
     return { frozen: this.#still.size, shares: this.#shares ?? null };
   }
 
-  /** Bytes of the optimiser's moments. */
-  get optimiserBytes(): number {
-    return this.#groups.reduce((sum, { m, v }) => sum + 4 * (size(m.shape) + size(v.shape)), 0);
+  /** Bytes of the optimiser's moments: those kept here, and of all that is trained. */
+  get optimiserBytes(): { readonly own: number; readonly all: number } {
+    const twice = (groups: readonly { readonly value: Tensor }[]): number =>
+      groups.reduce((sum, { value }) => sum + 2 * 4 * size(value.shape), 0);
+    return { own: twice(this.#groups), all: twice(this.#arena.segments) };
+  }
+
+  /** Whether this parameter is trained. */
+  trains(name: string): boolean {
+    return this.#arena.parameters.has(name);
   }
 
   /** Every parameter's name. */
@@ -163,15 +188,19 @@ export class Learner {
     { scaler, average = parameter }: { scaler?: readonly number[] | undefined; average?: ReadParameter } = {},
   ): Promise<void> {
     if (this.#scaler && scaler) write(this.#scaler, scaler);
-    const moving = [...this.#arena.parameters.keys()];
-    await writeAll([
-      ...[...this.#parameters].map(([name, t]) => [t, () => parameter(name)] as const),
-      ...moving.flatMap((name) => [
-        ...(this.#average === undefined ? [] : [[this.#averages.get(name)!, () => average(name)] as const]),
-        ...(moments ? [[this.#expAvg.get(name)!, () => moments.expAvg(name)] as const] : []),
-        ...(moments ? [[this.#expAvgSq.get(name)!, () => moments.expAvgSq(name)] as const] : []),
-      ]),
-    ]);
+    const put = writer(this.gpu);
+    for (const [name, t] of this.#parameters) await put(t, await parameter(name));
+    for (const [name, t] of this.#arena.parameters) {
+      if (this.#average !== undefined) await put(this.#averages.get(name)!, await average(name));
+      if (!moments) continue;
+      const parts = partsOf(this.#groups, t);
+      const of = (values: Float32Array, from: number, part: Tensor) =>
+        values.subarray(from, from + size(part.shape));
+      const expAvg = await moments.expAvg(name);
+      for (const { from, m } of parts) await put(m, of(expAvg, from, m));
+      const expAvgSq = await moments.expAvgSq(name);
+      for (const { from, v } of parts) await put(v, of(expAvgSq, from, v));
+    }
   }
 
   /** Copies one parameter from the device, as it is trained. */
@@ -189,16 +218,14 @@ export class Learner {
     return this.#average !== undefined;
   }
 
-  /** Reads the optimiser's moments from the device; zeros of what is not trained. */
+  /** Reads the optimiser's moments from the device; zeros of what is not trained, or in the share of another rank. */
   get moments(): Moments {
-    const readMoment = (views: ReadonlyMap<string, Tensor>, name: string) => {
-      const view = views.get(name);
-      return view ? read(view) : new Float32Array(size(this.network.shapes.get(name)!));
+    const readOf = (which: "m" | "v") => (name: string) => {
+      const parameter = this.#arena.parameters.get(name);
+      if (parameter) return readMoment(this.#groups, parameter, which);
+      return new Float32Array(size(this.network.shapes.get(name)!));
     };
-    return {
-      expAvg: (name) => readMoment(this.#expAvg, name),
-      expAvgSq: (name) => readMoment(this.#expAvgSq, name),
-    };
+    return { expAvg: readOf("m"), expAvgSq: readOf("v") };
   }
 
   /** The state of loss scaling, to be saved; undefined in f32, which has none. */
@@ -217,7 +244,7 @@ export class Learner {
   accumulate(batch: Batch, share: number, random: Random, complete?: (parameter: Tensor) => void): Tensor {
     return scope(this.gpu, () => {
       let total: Tensor | undefined;
-      for (const { part, first } of this.#parts(batch)) {
+      for (const { part, first } of microBatches(batch, this.microBatch)) {
         const last = first + part.size === batch.size;
         const weight = (share * part.size) / batch.size;
         const loss = this.#accumulatePart(part, weight, random.copy(first), last ? complete : undefined);
@@ -254,7 +281,9 @@ export class Learner {
    */
   stepEarly(batch: Batch, random: Random, lr: number, t: number): { loss: Tensor; state: Tensor } {
     const { beta1, beta2, eps } = this.#optimiser;
-    const waiting = new Map<Tensor, AdamwGroup>(this.#parameterGroups());
+    const waiting = new Map(
+      [...this.#arena.parameters.values()].map((parameter) => [parameter, groupOf(this.#groups, parameter)]),
+    );
     return scope(this.gpu, () => {
       const turn = adamwInTurn(this.gpu, waiting.size, { rate: lr, beta1, beta2, eps, t });
       const update = (parameter: Tensor): void => {
@@ -265,55 +294,39 @@ export class Learner {
       };
       const loss = this.#accumulatePart(batch, 1, random, update);
       for (const parameter of [...waiting.keys()]) update(parameter); // no part of this batch: decay, and a zero gradient
-      this.#follow(t);
+      this.follow(t);
       return { loss, state: turn.finish() };
     });
   }
 
-  /** Each parameter that is trained, with its moments, as whole vec4s. */
-  *#parameterGroups(): Generator<[Tensor, AdamwGroup]> {
-    const byStorage = new Map(this.#groups.map((segment) => [segment.value.storage, segment]));
-    for (const parameter of this.#arena.parameters.values()) {
-      const { storage, offset } = parameter;
-      const { m, v, decay } = byStorage.get(storage)!;
-      const shape = [4 * Math.ceil(size(parameter.shape) / 4)];
-      const part = (t: Tensor): Tensor => ({ gpu: this.gpu, shape, offset, storage: t.storage });
-      yield [
-        parameter,
-        {
-          ...{ value: part(parameter), m: part(m), v: part(v), decay },
-          get grad() {
-            return { ...parameter.grad!, shape };
-          },
-        },
-      ];
-    }
-  }
-
   /**
-   * One AdamW step with the gradients added up since the last, which are cleared.
+   * One AdamW step with the gradients added up since the last, which are cleared. Of a rank's share it changes those
+   * parameters alone: once those of all ranks are together again, `follow` ends the step.
    *
-   * @param lr  the learning rate
-   * @param t   number of this step, from 1
-   * @returns   as `adamw` does; the caller frees it
+   * @param lr       the learning rate
+   * @param t        number of this step, from 1
+   * @param squares  of a rank's share: the sum of the squares of all gradients
+   * @returns        as `adamw` does; the caller frees it
    */
-  step(lr: number, t: number): Tensor {
+  step(lr: number, t: number, squares?: number): Tensor {
     const { beta1, beta2, eps, clip } = this.#optimiser;
+    const whole = this.share === undefined;
     return scope(this.gpu, () => {
       const groups = this.#groups.map(({ grad, ...rest }) => ({ ...rest, grad: grad! }));
       const scaler = this.#scaler ? { scaler: this.#scaler } : {};
-      const settings = { rate: lr, beta1, beta2, eps, clip, t, ...scaler, clear: true };
+      const settings = { rate: lr, beta1, beta2, eps, clip, t, ...scaler, clear: whole, squares };
       const state = adamw(this.gpu, groups, settings);
-      this.#follow(t);
+      if (whole) this.follow(t);
+      else for (const grad of this.#gradients) clear(grad);
       return state;
     });
   }
 
   /** Lets the running means follow the weights; in the first steps faster, so that they forget where those began. */
-  #follow(t: number): void {
+  follow(t: number): void {
     if (this.#average === undefined) return;
     const decay = Math.min(this.#average, (1 + t) / (10 + t));
-    for (const { average, value } of this.#groups) approach(average!, value, 1 - decay);
+    for (const { average, value } of this.#means) approach(average, value, 1 - decay);
   }
 
   /** The loss of one batch and of each of its variables, without dropout. */
@@ -332,38 +345,12 @@ export class Learner {
 
   /** The losses of each micro-batch and how many samples it has; the caller frees them. */
   score(batch: Batch): { loss: Tensor; losses: Tensor; size: number }[] {
-    return [...this.#parts(batch)].map(({ part }) => {
+    return [...microBatches(batch, this.microBatch)].map(({ part }) => {
       const kept = scope(this.gpu, () => {
         const uploaded = upload(this.gpu, this.network, part, this.#shares);
         return lossOfBatch(this.network, this.#averages, uploaded, this.#weights);
       });
       return { ...kept, size: part.size };
     });
-  }
-
-  /** A batch in micro-batches, each with the number of its first sample. */
-  *#parts(batch: Batch): Generator<{ part: Batch; first: number }> {
-    const { size, x, y, leadHours, times } = batch;
-    const most = Math.min(size, this.microBatch);
-    for (let first = 0; first < size; first += most) {
-      const end = Math.min(size, first + most);
-      const of = (fields: Float32Array) =>
-        fields.subarray((first * fields.length) / size, (end * fields.length) / size);
-      const part = { ...batch, x: of(x), y: of(y), leadHours: of(leadHours), times: times.slice(first, end) };
-      const later = batch.later ? { later: batch.later.map(of) } : {};
-      yield { part: { ...part, ...later, size: end - first }, first };
-    }
-  }
-
-  /** The optimiser's state of each parameter, by the parameter's name. */
-  #views(part: (group: SegmentState) => Tensor): Map<string, Tensor> {
-    const { parameters, segments } = this.#arena;
-    const byStorage = new Map(segments.map(({ value }, i) => [value.storage, part(this.#groups[i]!)]));
-    return new Map(
-      [...parameters].map(([name, { gpu, shape, storage, offset }]) => [
-        name,
-        { gpu, shape, offset, storage: byStorage.get(storage)!.storage },
-      ]),
-    );
   }
 }

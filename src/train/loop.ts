@@ -4,17 +4,19 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { makeFolder } from "../data/folder.ts";
 import { Random } from "../engine/random.ts";
-import { done, free, readAll, type Tensor } from "../engine/tensor.ts";
+import { done, free, readAll, size, type Tensor } from "../engine/tensor.ts";
 import { ClimaxError } from "../errors.ts";
-import { type CheckpointInfo, writeCheckpoint } from "../model/checkpoint.ts";
+import { type CheckpointInfo, type Moments, writeCheckpoint } from "../model/checkpoint.ts";
 import { alone, type World } from "../parallel/world.ts";
 import { readAhead } from "../sets/readahead.ts";
 import type { Batch, BatchSource } from "../sets/samples.ts";
+import { withAllMoments } from "./allmoments.ts";
+import { bucketCount } from "./buckets.ts";
 import { type OptimiserSettings, overRanks, type TrainingSettings } from "./config.ts";
 import type { Learner } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import { averageStates, digestOf } from "./onemodel.ts";
-import { GradientSum } from "./reduce.ts";
+import { type Exchange, gradientSumOf } from "./reduce.ts";
 import { bestCheckpoint, checkAlike, lastCheckpoint, type RunProgress, settingsOf } from "./resume.ts";
 import { openLog, type RunLog } from "./runlog.ts";
 import { learningRate } from "./schedule.ts";
@@ -30,6 +32,8 @@ export interface Run {
   readonly training: TrainingSettings;
   /** The ranks that train together; one process without. */
   readonly world?: World | undefined;
+  /** The numbers in which its gradients go from rank to rank; f32 without. */
+  readonly allreduce?: Exchange["wire"] | undefined;
   /** What every checkpoint of the run says about itself. */
   readonly info: CheckpointInfo;
   readonly out: string;
@@ -99,23 +103,38 @@ export async function trainRun(run: Run): Promise<RunResult> {
   if (run.from) world.keptCheckpoint(lastCheckpoint(out));
   const together = new Together(world, signal);
   const settings = settingsOf(run);
-  await checkAlike(world, settings);
+  const exchange: Exchange = { shares: learner.share !== undefined, wire: run.allreduce ?? "f32" };
+  // Neither decides what the run is, as the number of ranks does not, but ranks must do alike.
+  const { shares: shardOptimiser, wire: allreduce } = exchange;
+  await checkAlike(world, JSON.stringify({ ...JSON.parse(settings), shardOptimiser, allreduce }));
   const log = await byAll(world, () => openRankLog(run, world));
   log.write({
     ...{ event: run.from ? "resume" : "start", step, steps, adapter: learner.gpu.name },
-    ...(world.size > 1 ? { ranks: world.size, hosts: await world.gather(hostname()) } : {}),
+    gradient_bytes: learner.trained.reduce((sum, { shape }) => sum + 4 * size(shape), 0), // in f32
+    gradient_buckets: bucketCount(learner.trained),
+    ...(world.size > 1
+      ? {
+          ranks: world.size,
+          shard_optimiser: shardOptimiser,
+          allreduce,
+          hosts: await world.gather(hostname()),
+        }
+      : {}),
     settings: JSON.parse(settings),
   });
 
   const save = async (path: string, resumable: boolean): Promise<void> => {
-    await byAll(world, async () => {
-      if (world.rank > 0) return;
+    const write = async (moments?: Moments): Promise<void> => {
       const progress = { step, best, worse, due, settings, scaler: await learner.scaler() };
       // What is used is the running mean of the weights where there is one; what is trained on is then kept beside it.
       const trained = learner.averages ? { trained: (name: string) => learner.parameter(name) } : {};
-      const resume = resumable ? { moments: learner.moments, training: progress, ...trained } : undefined;
+      const resume = moments && { moments, training: progress, ...trained };
       const provenance = { ...run.info.provenance, step, best_validation_loss: best };
       await writeCheckpoint(path, { ...run.info, provenance }, (name) => learner.averaged(name), resume);
+    };
+    await byAll(world, async () => {
+      if (resumable) await withAllMoments(world, learner, write);
+      else if (world.rank === 0) await write();
     });
     if (resumable) world.keptCheckpoint(path);
   };
@@ -194,7 +213,7 @@ export async function trainRun(run: Run): Promise<RunResult> {
   };
 
   const exhausted = () => training.patience !== undefined && worse >= training.patience;
-  const sum = world.size > 1 ? new GradientSum(learner.gpu, world, learner.trained) : undefined;
+  const sum = world.size > 1 ? gradientSumOf(learner, world, exchange) : undefined;
   let sent: Promise<void> | undefined;
   let batch: Batch | undefined; // the device has a copy of the last one
   const own = (n: number): number => n * world.size + world.rank; // among the batches of all ranks
@@ -226,8 +245,16 @@ export async function trainRun(run: Run): Promise<RunResult> {
         sent.catch(() => undefined); // thrown where it is awaited
         await before;
       }
-      const waited = (await sum?.finish()) ?? 0;
-      state ??= learner.step(rate, step + 1);
+      let waited = 0;
+      if (!state) {
+        const summed = await sum?.finish();
+        state = learner.step(rate, step + 1, summed?.squares);
+        waited = summed?.seconds ?? 0;
+        if (sum && learner.share) {
+          waited += await sum.handOut();
+          learner.follow(step + 1);
+        }
+      }
       step++;
       const values = readAll([state, ...losses]);
       for (const t of [state, ...losses]) free(t); // what is read is copied already, in order

@@ -32,6 +32,8 @@ interface Failure {
   readonly message: string;
   readonly hint?: string;
   readonly stack?: string | undefined;
+  /** What the operating system said of a call that it refused. */
+  readonly system?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /**
@@ -50,12 +52,12 @@ export async function byAll<T>(world: World, work: () => Promise<T> | T): Promis
   const failed = told.flatMap((text, rank) => (text === "" ? [] : [{ rank, text }]));
   const [first] = failed;
   if (!first) return (outcome as { value: T }).value;
-  const { kind, message, hint, stack }: Failure = JSON.parse(first.text);
+  const { kind, message, hint, stack, system }: Failure = JSON.parse(first.text);
   const same =
     failed.length === world.size && failed.every(({ text }) => textOf(text) === textOf(first.text));
   const what = same || first.rank === 0 ? message : `rank ${first.rank}: ${message}`;
   if (kind && hint !== undefined) throw ofAllRanks(new ClimaxError(kind, what, hint));
-  const error = new Error(what);
+  const error = Object.assign(new Error(what), system);
   if (stack !== undefined) error.stack = stack;
   throw ofAllRanks(error);
 }
@@ -75,7 +77,10 @@ function failureOf(error: unknown): Failure {
     const { kind, message, hint } = error;
     return { kind, message, hint };
   }
-  return error instanceof Error ? { message: error.message, stack: error.stack } : { message: String(error) };
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { code, path, dest, syscall } = error as Error & NonNullable<Failure["system"]>;
+  const system = syscall === undefined ? undefined : { code, path, dest, syscall };
+  return { message: error.message, stack: error.stack, system };
 }
 
 const textOf = (failure: string): string => (JSON.parse(failure) as Failure).message;

@@ -19,12 +19,12 @@ const rehearsal: Rehearsal = {
   batchSize: 6,
   batches: [{ variables: ["a", "b"], outputs: ["a"] }],
 };
-const wide: Room = { buffer: 2 ** 30, binding: 2 ** 27, memory: 2 ** 33 };
+const wide: Room = { buffer: 2 ** 30, binding: 2 ** 27, memory: 2 ** 33, ofHost: false };
 const plans = new Map([6, 3, 2, 1].map((size) => [size, planMemory(gpu, rehearsal, size)]));
 
-function refusal(room: Room, wanted?: number, options = rehearsal.options): ClimaxError {
+function refusal(room: Room, wanted?: number, changes: Partial<Rehearsal> = {}): ClimaxError {
   try {
-    planRun(gpu, { ...rehearsal, options }, room, wanted);
+    planRun(gpu, { ...rehearsal, ...changes }, room, wanted);
   } catch (error) {
     expect(error).toBeInstanceOf(ClimaxError);
     expect(error).toMatchObject({ kind: "device" });
@@ -60,7 +60,7 @@ test("a run that does not fit is refused with what would help", () => {
   expect(hint).toMatch(
     /^use --recompute; a smaller model .*; --memory, if the adapter has more; or another --adapter$/,
   );
-  expect(refusal({ ...wide, memory: 1000 }, undefined, { recompute: true }).hint).toMatch(
+  expect(refusal({ ...wide, memory: 1000 }, undefined, { options: { recompute: true } }).hint).toMatch(
     /^use a smaller model/,
   );
   expect(refusal({ ...wide, binding: 1024 }, 2).message).toMatch(
@@ -72,15 +72,45 @@ test("a run that does not fit is refused with what would help", () => {
   });
 });
 
+const four = { rank: 0, size: 4, shares: false, wire: "f32" } as const;
+const shared = { ...rehearsal, ranks: { ...four, shares: true } };
+
+test("what several ranks need is planned, and may fit with shares alone", () => {
+  const [whole, part] = [{ ...rehearsal, ranks: four }, shared].map((what) => planMemory(gpu, what, 1));
+  const room = { ...wide, memory: (whole!.peak + part!.peak) / 2 };
+  const { message, hint } = refusal(room, undefined, { ranks: four });
+  expect(message).toMatch(/^a micro-batch of 1 sample needs \d+ KiB of memory/);
+  expect(hint).toMatch(/^use --shard-optimiser; --recompute; /);
+  expect(planRun(gpu, shared, room).microBatch).toBe(1);
+  expect(refusal({ ...wide, memory: 1000 }, undefined, { ranks: shared.ranks }).hint).toMatch(
+    /^use --recompute; /,
+  );
+  expect(refusal({ ...wide, binding: 1024 }, undefined, { ranks: four }).hint).toMatch(/^use --recompute; /);
+  // Or larger micro-batches do.
+  const memory = planMemory(gpu, shared, 3).peak;
+  expect(planRun(gpu, shared, { ...wide, memory }).microBatch).toBe(3);
+  expect(planRun(gpu, { ...rehearsal, ranks: four }, { ...wide, memory }).microBatch).toBeLessThan(3);
+  // On a software adapter what the host keeps is of the same memory.
+  expect(planRun(gpu, shared, { ...room, ofHost: true, memory: part!.peak + part!.host }).microBatch).toBe(1);
+  expect(
+    refusal({ ...room, ofHost: true, memory: part!.peak + part!.host - 1 }, undefined, {
+      ranks: shared.ranks,
+    }),
+  ).toMatchObject({ message: expect.stringMatching(/^a micro-batch of 1 sample needs/) });
+});
+
 test("an adapter's room is below its limits where they are known to be wrong", () => {
   const limits = { maxBufferSize: 2 ** 32, maxStorageBufferBindingSize: 2 ** 27 };
   const room = (name: string, kind: Gpu["kind"], memory?: number) =>
     roomOf({ ...gpu, device: { limits } as unknown as GPUDevice, name, kind }, memory);
-  expect(room("NVIDIA H100", "hardware")).toEqual({ buffer: 2 ** 31 - 4, binding: 2 ** 27, memory: 2 ** 33 });
+  expect(room("NVIDIA H100", "hardware")).toEqual({
+    ...{ buffer: 2 ** 31 - 4, binding: 2 ** 27, memory: 2 ** 33, ofHost: false },
+  });
   expect(room("SwiftShader driver", "software", 2)).toEqual({
     buffer: 2 ** 30 - 4,
     binding: 2 ** 27,
     memory: 2 ** 31,
+    ofHost: true,
   });
   expect(room("llvmpipe", "software").memory).toBeGreaterThan(0);
 });
@@ -91,13 +121,19 @@ test("a plan in one line", () => {
       microBatch: 2,
       parameters: 2 ** 20,
       optimiser: 2 ** 20,
+      optimiserOfAll: 2 ** 20,
       activations: 3 * 2 ** 20,
       peak: 5 * 2 ** 20,
     },
-    ...{ largestBuffer: 1, largestBinding: 1 },
+    ...{ host: 0, largestBuffer: 1, largestBinding: 1 },
   };
   expect(describePlan(plan, wide)).toBe(
     "parameters 1 MiB, optimiser 1 MiB, activations 3 MiB, peak 5 MiB of micro-batches of 2 samples " +
+      "(adapter: buffers up to 1 GiB, bindings up to 128 MiB)",
+  );
+  expect(describePlan({ ...plan, optimiserOfAll: 2 ** 22, host: 2 ** 21 }, wide, 4)).toBe(
+    "parameters 1 MiB, optimiser 1 MiB of 4 MiB (1/4, --shard-optimiser), activations 3 MiB, " +
+      "peak 5 MiB of micro-batches of 2 samples, for the ranks' gradients 2 MiB of the host's " +
       "(adapter: buffers up to 1 GiB, bindings up to 128 MiB)",
   );
 });

@@ -15,11 +15,15 @@ import type { Command } from "../../src/cli/command.ts";
 import { downscaleCommand } from "../../src/cli/downscale.ts";
 import { evaluateCommand } from "../../src/cli/evaluate.ts";
 import { forecastCommand } from "../../src/cli/forecast.ts";
-import { waitForFiles } from "../../src/cli/handover.ts";
+import { handOver, waitForFiles } from "../../src/cli/handover.ts";
 import { openDataset } from "../../src/data/open.ts";
+import type { ClimaxError } from "../../src/errors.ts";
+import { OutputFile } from "../../src/files/outputfile.ts";
+import { isOfAllRanks } from "../../src/train/together.ts";
 import { writeForecast, writeTruth } from "../eval/tinyfiles.ts";
 import { climax } from "../support/climax.ts";
 import { onRanks } from "../support/commandranks.ts";
+import { fakeWorlds } from "../support/fakeworld.ts";
 import { writeToyCheckpoint, writeToyStates } from "../support/toycheckpoint.ts";
 import { makeWeatherFile } from "../support/weatherfile.ts";
 
@@ -89,20 +93,46 @@ describe("on ranks the output is one process's, byte for byte:", () => {
     expect(named("f.nc")).toEqual(["f.nc"]); // and of the shares nothing is left
   });
 
-  test("a rank that fails fails all, and the old output stays", async () => {
+  const reasonOf = ({ outcome }: { outcome: PromiseSettledResult<number> }) => {
+    expect(outcome.status).toBe("rejected");
+    return (outcome as PromiseRejectedResult).reason as ClimaxError;
+  };
+
+  test("a rank that fails fails all; the old output stays, and what is finished can be gone on with", async () => {
     writeFileSync(at("f.nc"), "old");
-    // What only the last rank would see: its file cannot be made.
-    mkdirSync(at("f.nc.share-3-of-3"));
-    const said = await onRanks(3, forecastCommand, forecasting());
-    for (const { outcome } of said) {
-      expect(outcome.status).toBe("rejected");
-      expect(String((outcome as PromiseRejectedResult).reason)).toContain(
-        "f.nc.share-3-of-3: it is a folder",
+    mkdirSync(at("f.nc.share-3-of-3")); // what only the last rank would see: its file cannot be made
+    writeFileSync(at("f.nc.share-1-of-3"), ""); // as one that was finished by then
+    for (const said of await onRanks(3, forecastCommand, forecasting())) {
+      expect(reasonOf(said).message).toContain("f.nc.share-3-of-3: it is a folder");
+      expect(reasonOf(said).hint).toMatch(
+        /; [12] of 3 shares (is|are) finished and stay: make the others with the same command and --shard 3\/3, each as one process, then climax forecast --merge -o \S+f\.nc$/,
       );
     }
     expect(bytes("f.nc").toString()).toBe("old");
     rmSync(at("f.nc.share-3-of-3"), { recursive: true });
+    // A rank that had not finished would have been ended by its launcher.
+    expect(named("f.nc")).toEqual(["f.nc", "f.nc.share-1-of-3", "f.nc.share-2-of-3"]);
+    expect((await climax("forecast", ...forecasting("--shard", "3/3"))).code).toBe(0);
+    expect((await climax("forecast", "--merge", "-o", at("f.nc"))).out).toContain(
+      "f.nc: 3 shares, 2 variables",
+    );
     for (const name of named("f.nc")) rmSync(at(name));
+  });
+
+  test("shares that cannot be put together stay", async () => {
+    const argv = forecasting();
+    mkdirSync(at("full"));
+    argv[argv.length - 1] = at("full/f.nc");
+    const other = new OutputFile(at("full/f.nc"));
+    other.claim(); // the merge comes upon it
+    const said = await onRanks(2, forecastCommand, argv).finally(() => other.remove());
+    for (const one of said) {
+      expect(isOfAllRanks(reasonOf(one))).toBe(true);
+      expect(reasonOf(one).hint).toBe(
+        `give each output its own name; the 2 shares stay: climax forecast --merge -o ${at("full/f.nc")} goes on from them`,
+      );
+    }
+    expect(readdirSync(at("full"))).toEqual(["f.nc.share-1-of-2", "f.nc.share-2-of-2"]);
   });
 });
 
@@ -220,7 +250,7 @@ describe("under a launcher, without MPI,", () => {
   });
 
   test("--shard is refused, and so is --merge", async () => {
-    expect((await regrid(1, 3, "--shard", "1/2")).err).toContain(
+    expect((await regrid(0, 3, "--shard", "1/2")).err).toContain(
       "found --shard 1/2 under mpirun of Open MPI, whose 3 ranks share the work already",
     );
     expect((await climax("forecast", "--merge", "-o", at("s.nc"))).err).toContain(
@@ -234,6 +264,27 @@ describe("under a launcher, without MPI,", () => {
     expect((await regrid(0, 1, "--shard", "2/3")).err).toContain("share 2/3: 1 of 3 files");
     expect(readdirSync(at("out"))).toEqual(["b.nc"]);
   });
+});
+
+test.for([
+  ["stay where that is asked for", true, ["handed-0", "handed-1"]],
+  ["go otherwise", false, []],
+] as const)("files that rank 0 fails to take %s, and all ranks fail with it", async ([, keep, left]) => {
+  const outcomes = await Promise.allSettled(
+    fakeWorlds(2).map((world) =>
+      handOver(
+        { world, meet: async (text = "") => await world.gather(text) },
+        at(`handed-${world.rank}`),
+        async () => writeFileSync(at(`handed-${world.rank}`), ""),
+        (paths) => Promise.reject(new Error(`cannot take ${paths.length} files`)),
+        keep,
+      ),
+    ),
+  );
+  for (const outcome of outcomes)
+    expect(outcome).toMatchObject({ reason: { message: "cannot take 2 files" } });
+  expect(named("handed-")).toEqual(left);
+  for (const name of left) rmSync(at(name));
 });
 
 test("a file of another host that does not come is named", async () => {

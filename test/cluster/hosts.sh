@@ -68,8 +68,9 @@ run() {
       --mca plm_rsh_agent "$tool" --mca oob_tcp_if_include eth0 --mca btl self,vader,tcp --mca btl_tcp_if_include eth0 \
       --mca btl_vader_single_copy_mechanism none --mca mpi_yield_when_idle 1 ${HOSTS_MPIRUN:-} \
       --host "climax-a:$each,climax-b:$each" --map-by node -n "$n" "$@") ;;
-    mpich) (inside climax-a mpirun.mpich -launcher ssh -launcher-exec "$tool" -iface eth0 -bind-to none \
-      -hosts climax-a,climax-b -ppn 1 ${HOSTS_MPIRUN:-} -n "$n" "$@") ;;
+    # UCX knows hosts by the running system: these two would use its shared memory.
+    mpich) (inside climax-a env UCX_TLS=self,tcp UCX_NET_DEVICES=eth0 mpirun.mpich -launcher ssh -launcher-exec "$tool" \
+      -iface eth0 -bind-to none -hosts climax-a,climax-b -ppn 1 ${HOSTS_MPIRUN:-} -n "$n" "$@") ;;
     *) echo "openmpi or mpich" >&2; exit 2 ;;
   esac
 }

@@ -4,14 +4,18 @@
 #
 #   test/cluster/kills.sh pretrain.yaml 2 20 openmpi    2 ranks, 20 moments; or mpich
 #
-# CLIMAX is the command (climax), MPI further flags of it, SECONDS_MOST how long after its start a run may be killed (9).
-# The settings should validate at every step (training.validateEvery 1) and make more steps than the kills let through.
+# Two of three moments are random ones of the SECONDS_MOST seconds (4) that follow on the first checkpoint of each start,
+# every third is one in which a checkpoint is being written. CLIMAX is the command (climax), MPI further flags of it, MPIRUN
+# those of mpirun, SEED that of the random numbers. The settings should validate at every step (training.validateEvery 1)
+# and make more steps than the kills let through. MPICH's mpirun kills all ranks when one dies, so that not every survivor
+# comes to say who was lost.
 set -euo pipefail
 config=$1 ranks=$2 moments=$3 kind=$4
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 climax=${CLIMAX:-climax}
-alive() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+RANDOM=${SEED:=$RANDOM}
+echo "seed $SEED, $ranks ranks, $moments moments, $kind"
 
 cat >"$dir/rank" <<'END'
 #!/bin/sh
@@ -21,42 +25,74 @@ exec "$@" >"$dir/out.$rank" 2>&1
 END
 chmod +x "$dir/rank"
 start() {
-  rm -f "$dir"/pid.* "$dir"/out.*
+  rm -f "$dir"/pid.* "$dir"/out.* "$dir/started"
+  touch "$dir/started"
   local options=(-bind-to none)
   [ "$kind" = openmpi ] && options=(--allow-run-as-root --oversubscribe --bind-to none --mca btl_vader_single_copy_mechanism none)
-  exec "mpirun.$kind" "${options[@]}" -n "$ranks" "$dir/rank" "$climax" pretrain --config "$config" --output "$dir/run" \
-    --resume auto ${MPI:-} "$@"
-}
-
-for moment in $(seq "$moments"); do
-  start >"$dir/mpirun" 2>&1 &
+  "mpirun.$kind" "${options[@]}" ${MPIRUN:-} -n "$ranks" "$dir/rank" "$climax" pretrain --config "$config" --output "$dir/run" \
+    --resume auto ${MPI:-} >"$dir/mpirun" 2>&1 &
   mpirun=$!
-  victim=$((RANDOM % ranks))
-  until [ -s "$dir/pid.$victim" ]; do sleep 0.05; done
-  wait_ms=$((RANDOM % (${SECONDS_MOST:-9} * 1000)))
-  sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
-  pids=$(cat "$dir"/pid.*)
-  kill -KILL "$(cat "$dir/pid.$victim")" 2>/dev/null || { echo "the run ended before it could be killed:"; cat "$dir"/out.*; exit 1; }
-  begin=$SECONDS code=0
-  wait $mpirun || code=$?
-  for _ in $(seq 300); do # a rank may need a moment longer than its launcher: 30 s are promised
-    left=$(for pid in $pids; do if alive "$pid"; then echo "$pid"; fi; done)
-    [ -z "$left" ] && break
-    sleep 0.1
+}
+checkpointed() { [ -n "$(find "$dir/run/last.safetensors" -newer "$dir/started" 2>/dev/null)" ]; }
+await() { # CONDITION..., while the run lives
+  until "$@"; do
+    kill -0 $mpirun 2>/dev/null || { echo "the run ended by itself:"; cat "$dir/mpirun" "$dir"/out.*; exit 1; }
+    [ "${fast:-}" ] || sleep 0.05
   done
-  took=$((SECONDS - begin))
-  step=$(tail -n 1 "$dir/run/log.jsonl" 2>/dev/null | grep -o '"step":[0-9]*' | tail -n 1 | cut -d: -f2 || true)
+}
+writing() { compgen -G "$dir/run/*.partial-*" >"$dir/before"; }
+stale() { compgen -G "$dir/run/*.partial-*" | sort || true; }
+milliseconds() { date +%s%3N; }
+seconds() { printf '%d.%d' $(($1 / 1000)) $(($1 % 1000 / 100)); }
+last_step() { sed -n 's/.*"event":"[a-z]*","step":\([0-9]*\).*/\1/p' "$dir/run/log.jsonl" | tail -n 1; }
+load() { # every checkpoint there is
+  local file
   loads=
   for file in "$dir"/run/*.safetensors; do
     [ -e "$file" ] || continue
     "$climax" inspect "$file" --tensors >/dev/null || { echo "DOES NOT LOAD: $file"; exit 1; }
     loads+=" $(basename "$file" .safetensors)"
   done
-  echo "$moment: rank $victim of $ranks killed at $((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000))) s, step ${step:-0};" \
-    "ended $took s later, exit code $code; loads:${loads:- nothing yet}; running: ${left:-none}; other files:" \
-    "$(ls -A "$dir/run" 2>/dev/null | grep -vE '^((best|last).safetensors|log.jsonl|settings.yaml)$' | tr '\n' ' ')"
-  grep -h 'is lost\|has died\|ended' "$dir"/out.* | sed 's/^/   | /' | cut -c1-170 | sort -u | head -n 2 || true
-  if [ -n "$left" ]; then exit 1; fi
+}
+
+for moment in $(seq "$moments"); do
+  start
+  victim=$((RANDOM % ranks)) wait_ms=$((RANDOM % (${SECONDS_MOST:-4} * 1000)))
+  await checkpointed
+  pids=$(cat "$dir"/pid.*) left_before=$(stale)
+  sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
+  what="$wait_ms ms after a checkpoint"
+  if [ $((moment % 3)) = 0 ]; then
+    # What earlier kills have left is no sign of writing.
+    partial() { writing && [ "$(sort "$dir/before")" != "$left_before" ]; }
+    fast=yes await partial
+    what="in the midst of writing"
+  fi
+  step=$(last_step)
+  kill -KILL "$(cat "$dir/pid.$victim")" 2>/dev/null || { echo "rank $victim had ended:"; cat "$dir"/out.*; exit 1; }
+  killed=$(milliseconds) ended= code=0
+  for _ in $(seq 600); do # 30 s are promised
+    left=$(for pid in $pids; do [ ! -d "/proc/$pid" ] || grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null || echo "$pid"; done)
+    [ -z "$left" ] && ended=${ended:-$(($(milliseconds) - killed))}
+    [ -z "$left" ] && ! kill -0 $mpirun 2>/dev/null && break
+    sleep 0.05
+  done
+  all=$(($(milliseconds) - killed))
+  wait $mpirun || code=$?
+  load
+  named=$( (grep -lE "^climax: .*[Rr]ank $victim of $ranks on .* (lost|ended)" "$dir"/out.* || true) | wc -l)
+  others=$(pgrep -f "$dir/" | tr '\n' ' ' || true)
+  echo "$moment: rank $victim killed $what, step ${step:-0}: ranks ended $(seconds "${ended:-99999}") s later," \
+    "mpirun $(seconds $all) s with exit code $code; named by $named of $((ranks - 1)); loads:${loads:- nothing yet};" \
+    "running: ${others:-none}; halves left: $(stale | wc -l)"
+  grep -hE '^climax: ' "$dir"/out.* | cut -c1-230 | sort -u | head -n 1 | sed 's/^/   | /' || true
+  if [ -z "$ended" ] || [ -n "$others" ]; then exit 1; fi
 done
-(start --training.max-steps "$(($(tail -n 1 "$dir/run/log.jsonl" | grep -o '"step":[0-9]*' | tail -n 1 | cut -d: -f2) + 3))") || true
-cat "$dir"/out.0 | tail -n 1
+before=$(last_step)
+start
+await checkpointed
+kill -USR1 $mpirun
+code=0
+wait $mpirun || code=$?
+load
+echo "at last: from step $before to $(last_step), ended by SIGUSR1 with exit code $code; loads:$loads; halves left: $(stale | wc -l)"

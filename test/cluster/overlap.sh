@@ -4,33 +4,52 @@
 # time without taking theirs. Wants a quiet machine of two cores or more.
 #
 #   test/cluster/hosts.sh up; test/cluster/hosts.sh slow 200mbit
-#   test/cluster/overlap.sh pretrain.yaml 640000      the settings, and the bytes of the gradients: 4 a parameter
+#   test/cluster/overlap.sh pretrain.yaml [FLAGS]     the settings, and flags of climax pretrain for both runs
 #   test/cluster/hosts.sh down
 #
-# CLIMAX is the command (climax), STEPS how many steps (60), of which the first third is left out.
+# CLIMAX is the command (climax), STEPS how many steps (60), of which the first third is left out; KEEP a folder that
+# keeps the logs and allreduce.json. Without HOSTS=no the two ranks are on the two hosts; with it, both here.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-config=$1 size=$2 steps=${STEPS:-60} climax=${CLIMAX:-climax}
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+config=$1 steps=${STEPS:-60} climax=${CLIMAX:-climax}
+shift
+dir=${KEEP:-$(mktemp -d)}
+mkdir -p "$dir"
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$dir"' EXIT
 export LP_NUM_THREADS=1 # of lavapipe
 cat >"$dir/rank" <<'END'
 #!/bin/sh
 exec taskset -c "$(printenv OMPI_COMM_WORLD_RANK || echo 0)" "$@"
 END
 chmod +x "$dir/rank"
+two() {
+  if [ "${HOSTS:-yes}" = no ]; then
+    mpirun.openmpi --allow-run-as-root --bind-to none --oversubscribe --mca mpi_yield_when_idle 1 -n 2 "$@"
+  else "$here/hosts.sh" run openmpi 2 "$@"; fi
+}
+quietly() { "$@" >/dev/null 2>"$dir/err" || { cat "$dir/err" >&2; exit 1; }; }
+
 train=("$dir/rank" "$climax" pretrain --config "$config" --quiet --training.max-steps "$steps" --training.log-every 1
-  --training.validate-every "$steps" --training.validation-batches 1)
-"${train[@]}" --output "$dir/one" >/dev/null 2>"$dir/err" || { cat "$dir/err"; exit 1; }
-"$here/hosts.sh" run openmpi 2 "${train[@]}" --output "$dir/two" >/dev/null 2>"$dir/err" || { cat "$dir/err"; exit 1; }
-"$here/hosts.sh" run openmpi 2 "$dir/rank" "$climax" bench allreduce --sizes "$size" 2>/dev/null
+  --training.validate-every "$steps" --training.validation-batches 1 "$@")
+rm -rf "$dir/one" "$dir/two"
+quietly "${train[@]}" --output "$dir/one"
+quietly two "${train[@]}" --output "$dir/two"
+size=$(sed -n 's/.*"gradient_bytes":\([0-9]*\).*/\1/p;q' "$dir/one/log.jsonl")
+quietly two "$dir/rank" "$climax" bench allreduce --sizes "$((size / 16 * 4)),$((size / 8 * 4)),$size" --json "$dir/allreduce.json"
+"$climax" bench scaling "$dir/one" "$dir/two" --measured "$dir/allreduce.json" --ranks 2 --json "$dir/scaling.json" |
+  sed '/^PROJECTION/,$d'
 node -e '
   const { readFileSync } = require("node:fs");
-  for (const run of ["one", "two"]) {
-    const steps = readFileSync(`${process.argv[1]}/${run}/log.jsonl`, "utf8").trim().split("\n").map((l) => JSON.parse(l))
-      .filter((e) => e.event === "step").slice(process.argv[2] / 3);
-    const times = steps.slice(1).map((e, i) => new Date(e.time) - new Date(steps[i].time)).sort((a, b) => a - b);
-    const waited = steps.map((e) => 1000 * (e.seconds_waiting_for_ranks ?? 0)).sort((a, b) => a - b);
-    const middle = (list) => list[list.length >> 1].toFixed(1);
-    console.log(`${run === "one" ? "1 rank " : "2 ranks"}: step ${middle(times)} ms, of them waiting for ranks ${middle(waited)} ms (medians of ${times.length})`);
-  }' "$dir" "$steps"
+  const read = (name) => JSON.parse(readFileSync(`${process.argv[1]}/${name}.json`, "utf8"));
+  const [one, two] = read("scaling").measured.map((run) => 1000 * run.step);
+  const numbers = { f32: "float32", f16: "float16" }[read("scaling").measured[1].way] ?? "float32 shares";
+  const rows = read("allreduce").rows.filter((row) => row.numbers === numbers);
+  const all = rows.reduce((a, b) => (b.bytes > a.bytes ? b : a)).median_ms;
+  const line = (what, time) => console.log(`${what.padEnd(34)}${time.toFixed(time < 10 ? 2 : 0).padStart(7)} ms`);
+  line("compute alone, a step of one rank", one);
+  line(`allreduce alone (${numbers})`, all);
+  line("one after the other", one + all);
+  line("a step of two ranks", two);
+  const hidden = (one + all - two) / all;
+  console.log(`hidden: (${one.toFixed(0)} + ${all.toFixed(0)} - ${two.toFixed(0)}) / ${all.toFixed(0)} = ${(100 * hidden).toFixed(0)} % of the allreduce`);
+' "$dir"

@@ -14,7 +14,7 @@ dir=${CLIMAX_SLURM:-/tmp/climax-slurm}
 conf=$dir/slurm.conf
 
 running() { # NAME OF THE PID FILE: whether its process is alive
-  [ -s "$dir/$1.pid" ] && kill -0 "$(cat "$dir/$1.pid")" 2>/dev/null
+  { [ -s "$dir/$1.pid" ] && kill -0 "$(cat "$dir/$1.pid")"; } 2>/dev/null # it may remove the file meanwhile
 }
 
 configure() {

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   lstatSync,
   mkdirSync,
@@ -6,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -50,6 +52,29 @@ test("what goes wrong with the content undoes the file, and comes back as it is"
   await expect(failing).rejects.toBe(failure);
   expect(readFileSync(path, "utf8")).toBe("old");
   expect(readdirSync(folder)).toEqual(["a.ckpt"]);
+});
+
+test("what killed processes left of the same file is removed, once nobody can be writing it", async () => {
+  const dead = spawnSync("true").pid;
+  const put = (name: string, minutes: number): string => {
+    writeFileSync(join(folder, name), "half");
+    const then = Date.now() / 1000 - 60 * minutes;
+    utimesSync(join(folder, name), then, then);
+    return name;
+  };
+  put(`a.ckpt.partial-${dead}`, 3);
+  put("a.ckpt.partial-999999999", 3);
+  const stay = [
+    put(`a.ckpt.partial-${process.ppid}`, 3), // lives
+    put("a.ckpt.partial-999999998", 1), // may live on another host
+    put(`b.ckpt.partial-${dead}`, 3), // another file's
+    put("a.ckpt.partial-", 3),
+    put(`a.ckpt.partial-${dead}.bak`, 3),
+    put("a.ckpt.partial-0", 3),
+  ];
+  mkdirSync(join(folder, "a.ckpt.partial-999999997"));
+  await write(join(folder, "a.ckpt"), "whole");
+  expect(readdirSync(folder).sort()).toEqual(["a.ckpt", "a.ckpt.partial-999999997", ...stay].sort());
 });
 
 test("what a link leads to is written, and the link stays", async () => {

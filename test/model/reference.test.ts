@@ -1,11 +1,12 @@
-import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { isRight, runReference } from "../../src/cli/doctorreference.ts";
+import { describeRanks, isRight, runReference } from "../../src/cli/doctorreference.ts";
 import { checkCase, errorOf } from "../../src/cli/referencecase.ts";
 import { read, type Tensor } from "../../src/engine/tensor.ts";
 import { readNpz } from "../../src/files/npy.ts";
+import { fakeWorlds } from "../support/fakeworld.ts";
 import { gpu } from "../support/gpu.ts";
 
 const FIXTURES = "test/fixtures/reference";
@@ -127,6 +128,33 @@ test("doctor prints a table, lists what is not covered, and ends with 1 when a c
   expect(text).toContain("region, not covered: region Europe without its region_info");
   expect(text).toContain("loss, not covered: loss MAE");
   expect(text).toContain("1 of 2 computed cases are right.");
+});
+
+test("of ranks each tries all cases, and rank 0 says on which they are right", async () => {
+  const uncovered = join(folder, "uncovered"); // pipelines of a device for each rank would take long
+  await mkdir(uncovered);
+  await copyFile(`${FIXTURES}/lr-schedule.npz`, join(uncovered, "lr-schedule.npz"));
+  const voices = fakeWorlds(2).map((world) => ({ world, ...listener() }));
+  const codes = voices.map(({ world, context }) =>
+    runReference(uncovered, { ...context, world }, { adapter: gpu.name }),
+  );
+  expect(await Promise.all(codes)).toEqual([1, 1]);
+  expect(voices[0]!.printed.join("\n")).toMatch(
+    /\n\n0 of 0 computed cases are right\.\n\nranks 0-1, .*: 0 of 0 right on each$/,
+  );
+  expect(voices[1]!.printed).toEqual([]);
+
+  const verdicts = [0, 1, 2, 3].map((rank) => {
+    const wrong = rank === 2 ? ["global", "patch4"] : [];
+    return { name: `rank ${rank} of 4 on node`, adapter: "GPU", right: 8 - wrong.length, of: 8, wrong };
+  });
+  expect(describeRanks(verdicts).split("\n")).toEqual([
+    "ranks 0-1, 3, GPU: 8 of 8 right on each",
+    "rank 2 of 4 on node, GPU: 6 of 8 right; WRONG: global, patch4",
+  ]);
+  expect(describeRanks(verdicts.slice(2, 3))).toBe(
+    "rank 2 of 4 on node, GPU: 6 of 8 right; WRONG: global, patch4",
+  );
 });
 
 test("a folder without cases and a case that is no json are refused in plain words", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { read, tensor } from "../../src/engine/tensor.ts";
+import { read, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { adamw, makeScaler } from "../../src/ops/adamw.ts";
 import { gpu, uniform } from "../support/gradcheck.ts";
 
@@ -138,3 +138,36 @@ test("the gradients are cleared in the same pass if asked, also by a step that i
     expect([...(await read(grad))]).toEqual(clear ? [0, 0, 0, 0] : [first, 2, 3, 4]);
   }
 });
+
+test.for([false, true])(
+  "a part of the gradients, with the squares of all, takes its part of the step, f16 %s",
+  async (half) => {
+    const random = uniform(7);
+    const gradient = Float32Array.from({ length: 4000 }, random);
+    const start = Float32Array.from({ length: 4000 }, random);
+    const squares = gradient.reduce((sum, g) => sum + g * g, 0);
+    const after = async (from: number, to: number, given?: number) => {
+      const zeros = new Float32Array(to - from);
+      const [value, grad, m, v] = [start.subarray(from, to), gradient.subarray(from, to), zeros, zeros].map(
+        (values) => tensor(gpu, [to - from], values),
+      ) as [Tensor, Tensor, Tensor, Tensor];
+      const scaler = half ? { scaler: makeScaler(gpu) } : {};
+      const group = { value, grad, m, v, decay: 0.1 };
+      const state = adamw(gpu, [group], { ...settings, clip: 0.5, t: 1, ...scaler, squares: given });
+      return { state: await read(state), value: await read(value) };
+    };
+    const whole = await after(0, 4000);
+    const parts = [await after(0, 1024, squares), await after(1024, 4000, squares)];
+    // The squares of all are added up in f64, not in f32: the last bit of the norm.
+    for (const { state } of parts) {
+      for (const [i, x] of state.entries()) expect(x / whole.state[i]!).toBeCloseTo(1, 6);
+      expect(state[1]).toBeLessThan(1);
+    }
+    const values = parts.flatMap(({ value }) => [...value]);
+    expect(Math.max(...values.map((x, i) => Math.abs(x - whole.value[i]!)))).toBeLessThan(1e-6);
+    // Nothing of its own, and squares that f32 does not hold: a skip like any other.
+    const scaler = makeScaler(gpu);
+    const [, factor] = await read(adamw(gpu, [], { ...settings, clip: 0.5, t: 1, scaler, squares: 1e39 }));
+    expect([factor, (await read(scaler))[0]]).toEqual([0, 32768]);
+  },
+);

@@ -31,6 +31,55 @@ test("max, broadcast and gather; calls meet in order however late a rank comes",
   );
 });
 
+test("shares: sums of one's own, everybody's for all, and one for each", async () => {
+  const results = await inTurn(3, async (world) => {
+    const { rank } = world;
+    const sums = Float32Array.from({ length: 6 }, (_, i) => i + 10 * rank);
+    const floats = new Float32Array(3).fill(-1);
+    floats[rank] = rank / 2;
+    const bytes = Uint8Array.of(7, 7, 7, 7, 7, 7);
+    bytes.set([2 * rank, 2 * rank + 1], 2 * rank);
+    const from = Uint8Array.from({ length: 3 }, (_, to) => 10 * rank + to);
+    const into = new Uint8Array(3);
+    await Promise.all([
+      ...[world.reduceScatter(sums), world.allgather(floats), world.allgather(bytes)],
+      world.alltoall(from, into),
+    ]);
+    const own = sums.slice(2 * rank, 2 * rank + 2);
+    const others = sums.filter((_, i) => Math.floor(i / 2) !== rank);
+    expect(others.every(Number.isNaN)).toBe(true); // nobody may count on them
+    expect([...from]).toEqual([10 * rank, 10 * rank + 1, 10 * rank + 2]);
+    return { own: [...own], floats: [...floats], bytes: [...bytes], into: [...into] };
+  });
+  const same = { floats: [0, 0.5, 1], bytes: [0, 1, 2, 3, 4, 5] };
+  expect(results).toEqual([
+    { ...same, own: [30, 33], into: [0, 10, 20] },
+    { ...same, own: [36, 39], into: [1, 11, 21] },
+    { ...same, own: [42, 45], into: [2, 12, 22] },
+  ]);
+});
+
+test("what cannot be shared out equally is refused at once, and breaks nothing", async () => {
+  const worlds = fakeWorlds(2);
+  const [world] = worlds;
+  await expect(world!.reduceScatter(new Float32Array(3))).rejects.toThrow("3 Float32Array among 2 ranks");
+  await expect(world!.allgather(new Uint8Array(1))).rejects.toThrow("1 Uint8Array among 2 ranks");
+  await expect(world!.alltoall(new Uint8Array(5), new Uint8Array(5))).rejects.toThrow("5 Uint8Array among");
+  await expect(world!.alltoall(new Uint8Array(4), new Uint8Array(2))).rejects.toThrow("4 bytes into 2");
+  expect(world!.calls).toEqual([]);
+  await Promise.all(worlds.map((one) => one.allgather(new Uint8Array(4))));
+});
+
+test("what an alltoall sends may not change while it is under way", async () => {
+  const [a, b] = fakeWorlds(2);
+  const from = new Uint8Array(2);
+  const early = a!.alltoall(from, new Uint8Array(2));
+  from[0] = 1;
+  const late = b!.alltoall(new Uint8Array(2), new Uint8Array(2));
+  for (const promise of [early, late])
+    await expect(promise).rejects.toThrow("changed its values during its alltoall of 2 Uint8Array");
+});
+
 test("ranks know who they are and keep what they called", async () => {
   const [first, second] = fakeWorlds(2);
   await Promise.all([first!.sum(new Float32Array(12)), second!.sum(new Float32Array(12))]);

@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import type { ClimaxError } from "../../src/errors.ts";
-import { parts } from "../../src/parallel/collectives.ts";
+import { collectives, parts } from "../../src/parallel/collectives.ts";
+import { constantsOf } from "../../src/parallel/mpikinds.ts";
 import { kindOf, libraryNames } from "../../src/parallel/mpilibrary.ts";
 import { mpiInstalled, mpiKinds, startRanks } from "../support/mpirun.ts";
 
@@ -82,6 +83,17 @@ describe("arrays of more elements than a call takes", () => {
   });
 });
 
+test("shares that are not equal are refused before anything is sent", async () => {
+  const never = () => expect.unreachable();
+  const calls = { now: never, int: never, offThread: never, waited: never };
+  const ranks = { rank: 0, size: 3, threadLevel: "multiple" } as const;
+  const made = () => collectives(constantsOf("MPICH", never), calls, ranks);
+  await expect(made().reduceScatter(new Float32Array(7))).rejects.toThrow("7 elements among 3 ranks");
+  await expect(made().allgather(new Uint8Array(1))).rejects.toThrow("1 elements among 3 ranks");
+  await expect(made().alltoall(new Uint8Array(2), new Uint8Array(2))).rejects.toThrow("2 elements among 3");
+  await expect(made().alltoall(new Uint8Array(6), new Uint8Array(3))).rejects.toThrow("6 bytes into 3");
+});
+
 /** A program of a rank: what `body` returns is printed as JSON. */
 const program = (body: string, calls = "mpi"): string[] => {
   const text = `
@@ -99,8 +111,53 @@ const program = (body: string, calls = "mpi"): string[] => {
 };
 const told = (texts: readonly string[]): unknown[] => texts.map((text) => JSON.parse(text || '"nothing"'));
 
+/** Arrays of shares, small and large: what is wrong afterwards. They lie within larger ones, which stay as they were. */
+const exchanges = `
+  const exchanges = async () => {
+    const { rank, size } = mpi;
+    const wrong = [];
+    const within = (Kind, n, valueOf) => {
+      const memory = new Kind(size * n + 2).fill(77);
+      const values = memory.subarray(1, 1 + size * n);
+      for (let i = 0; i < values.length; i++) values[i] = valueOf(Math.floor(i / n), i % n);
+      const check = (what, wanted) => {
+        const at = values.findIndex((value, i) => {
+          const good = wanted(Math.floor(i / n), i % n);
+          return good !== undefined && value !== good;
+        });
+        if (at >= 0) wrong.push(what + " of " + n + " at " + at + ": " + values[at]);
+        if (memory[0] !== 77 || memory.at(-1) !== 77) wrong.push(what + " of " + n + " wrote beside its array");
+      };
+      return { values, check };
+    };
+    const work = [];
+    for (const n of [3, 30_001, 0]) {
+      const summed = within(Float32Array, n, (share, i) => 100 * share + rank + (i % 1000));
+      const floats = within(Float32Array, n, (share, i) => (share === rank ? 1000 * rank + (i % 999) : -1));
+      const bytes = within(Uint8Array, n, (share, i) => (share === rank ? 50 * rank + (i % 49) : 255));
+      const from = within(Uint8Array, n, (share, i) => 60 * rank + 15 * share + (i % 13));
+      const into = within(Uint8Array, n, () => 254);
+      work.push(
+        calls.reduceScatter(summed.values).then(() =>
+          summed.check("reduceScatter", (share, i) =>
+            share === rank ? size * (100 * rank + (i % 1000)) + (size * (size - 1)) / 2 : undefined)),
+        calls.allgather(floats.values).then(() =>
+          floats.check("allgather", (share, i) => 1000 * share + (i % 999))),
+        calls.allgather(bytes.values).then(() =>
+          bytes.check("allgather of bytes", (share, i) => 50 * share + (i % 49))),
+        calls.alltoall(from.values, into.values).then(() => {
+          into.check("alltoall", (share, i) => 60 * share + 15 * rank + (i % 13));
+          from.check("alltoall, which sends,", (share, i) => 60 * rank + 15 * share + (i % 13));
+        }),
+      );
+    }
+    await Promise.all(work);
+    return wrong;
+  };`;
+
 /** Everything there is, small and large, begun together. */
 const everything = `
+  ${exchanges}
   const { rank, size } = mpi;
   const small = new Float64Array([rank, -rank, 0.5]);
   const large = Float32Array.from({ length: 300_001 }, (_, i) => (i % 1000) + rank);
@@ -117,6 +174,7 @@ const everything = `
     calls.gather(Buffer.from(rank === 1 ? "" : "rank " + rank)),
     calls.barrier(),
   ]);
+  const shares = await exchanges();
   const nothing = await calls.gather(new Uint8Array(0));
   return {
     small: [...small],
@@ -126,6 +184,7 @@ const everything = `
     tiny: [...tiny],
     gathered: gathered.map((bytes) => Buffer.from(bytes).toString()),
     nothing: nothing.map(({ length }) => length),
+    shares,
     facts: [mpi.kind, mpi.size, mpi.localSize, mpi.hosts.length, mpi.localRank - rank],
   };`;
 /** What there is on a library that lets no other thread in. */
@@ -144,10 +203,11 @@ describe.each(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
     tiny: [rank + 1, (n * (n + 1)) / 2],
     gathered: Array.from({ length: n }, (_, other) => (other === 1 ? "" : `rank ${other}`)),
     nothing: Array.from({ length: n }, () => 0),
+    shares: [],
     facts: [kind === "openmpi" ? "Open MPI" : "MPICH", n, n, n, 0],
   });
 
-  it.each([1, 2, 4])("%i ranks reduce, send and gather", async (n) => {
+  it.each([1, 2, 4])("%i ranks reduce, send, gather and exchange shares", async (n) => {
     const said = await startRanks(n, program(everything), { kind }).done;
     expect(said.err.join("")).toBe("");
     expect(said.code).toBe(0);

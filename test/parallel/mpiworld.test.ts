@@ -41,6 +41,8 @@ describe.for(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
     expect(first).toMatchObject({
       ...{ size: 3, localSize: 3, texts: ["", "ééé", "éééééé"], told: true, large: [4.5, 4.5] },
       largest: ["2", "0", "NaN", "0", "-Infinity"],
+      summed: [30, 33, 36, 39, 42, 45],
+      taken: [0, 10, 20, 1, 11, 21, 2, 12, 22],
     });
     for (const [rank, said] of all.entries()) {
       const name = expect.stringMatching(`^rank ${rank} of 3 on .`) as string;

@@ -57,6 +57,14 @@ describe.for([mpiKinds.find(mpiInstalled) ?? "openmpi"])("%s (skipped where it i
     expect(readdirSync(root).filter((name) => name.startsWith(`${kind}.nc`))).toEqual([`${kind}.nc`]);
   });
 
+  ranks("what all ranks meet with is told once", async () => {
+    const argv = ["evaluate", "--forecast", at("none.nc"), "--truth", at("none.nc")];
+    const { code, err } = await runRanks(3, argv, { kind, timeout: 150_000 });
+    expect(code).toBe(2);
+    expect(err[0]).toMatch(/^error: cannot open \S+none\.nc: there is no such file\nhint: .*\n$/);
+    expect(err.slice(1)).toEqual(["", ""]);
+  });
+
   ranks("a rank that cannot write ends all with its name, and there is no output", async () => {
     const output = at(`${kind}-fails.nc`);
     mkdirSync(`${output}.share-2-of-2`);

@@ -143,6 +143,29 @@ test("asked to end, a watch takes a closed connection for a loss: launchers end 
   expect((loss!.end as { seconds: number }).seconds).toBeLessThan(limits.reconnect / 1000);
 });
 
+test("asked to end, it takes half the usual silence for a loss: launchers notice a lost host too", async () => {
+  let between: Awaited<ReturnType<typeof proxy>>;
+  const { hub, spokes, verdicts } = await watches(ranks(2, {}, "elsewhere"), async (_, at) => {
+    between = await proxy(at.port);
+    return { ...at, port: between.port };
+  });
+  between!.cut(true);
+  await until(() => {
+    hub.hasten();
+    return verdicts[0] !== undefined;
+  });
+  spokes[0]!.hasten();
+  for (const [rank, lost] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const { rank: who, end } = verdicts[rank]!.losses[0]!;
+    expect({ who, end }).toMatchObject({ who: lost, end: { kind: "silent" } });
+    expect((end as { seconds: number }).seconds).toBeGreaterThanOrEqual(limits.silence / 2000);
+    expect((end as { seconds: number }).seconds).toBeLessThan(limits.silence / 1000);
+  }
+});
+
 test("a connection that breaks while both live is made again", async () => {
   const broken: { breakAll: () => void }[] = [];
   const { hub, spokes, verdicts } = await watches(ranks(2, {}, "elsewhere"), async (_, at) => {

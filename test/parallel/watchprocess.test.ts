@@ -2,11 +2,11 @@ import { type ChildProcess, fork } from "node:child_process";
 import { afterEach, expect, test } from "vitest";
 import type { Limits, Member } from "../../src/parallel/watchmessages.ts";
 import type { Rendezvous } from "../../src/parallel/watchspoke.ts";
+import { builtScript } from "../support/builtclimax.ts";
 import type { Act, ToChild } from "../support/watchchild.ts";
 
 // Silence of 1.5 s instead of 20 s; threads of several processes may wait for a core in that time.
 const limits: Limits = { beat: 100, silence: 1500, reconnect: 700, join: 5000 };
-const script = new URL("../support/watchchild.ts", import.meta.url).pathname;
 
 interface Ended {
   readonly code: number | null;
@@ -31,8 +31,8 @@ async function startRanks(n: number): Promise<Rank[]> {
     new Promise((resolve) => child.once("message", (message) => resolve(message as T)));
   const ranks = await Promise.all(
     Array.from({ length: n }, async (_, rank): Promise<Rank> => {
-      const child = fork(script, [String(rank), JSON.stringify(limits)], {
-        ...{ execArgv: ["--import", "tsx"], stdio: ["ignore", "ignore", "pipe", "ipc"] },
+      const child = fork(builtScript("watchchild"), [String(rank), JSON.stringify(limits)], {
+        ...{ execArgv: [], stdio: ["ignore", "ignore", "pipe", "ipc"] },
       });
       started.push(child);
       let err = "";

@@ -96,7 +96,7 @@ test("a prepared set of annual means opens, and says its step in years", async (
   const { manifest } = await prepare(archive, dir, { train: "1980..1999", val: "2000..2009", provenance });
   expect(manifest.stepHours).toBe(8760);
   expect(manifest.notes).toEqual([]);
-  expect(readdirSync(join(dir, "train")).toSorted()).toEqual(["1980.npy", "1980.time.npy"]);
+  expect(readdirSync(join(dir, "train")).toSorted()).toEqual(["1980.npy", "1980.sums.npy", "1980.time.npy"]);
   const set = await openSet(dir);
   expect(set.split("val").times.map(formatTime).at(4)).toBe("2004-07-02T12:00:00");
   await set.close();

@@ -6,6 +6,7 @@ import { addHours, type Calendar, type CfTime, parseTime, timeParts } from "../.
 import type { ClimaxError } from "../../src/errors.ts";
 import { readNpy, writeNpy } from "../../src/files/npy.ts";
 import { makeClimatology } from "../../src/sets/climatology.ts";
+import { dynamicNames } from "../../src/sets/manifest.ts";
 import { prepare } from "../../src/sets/prepare.ts";
 import { openSet, type PreparedSet } from "../../src/sets/prepared.ts";
 import { writeSeasonal } from "../../src/sets/seasonalfiles.ts";
@@ -238,7 +239,8 @@ describe("stored in the set", () => {
         dir: plain.dir,
         manifest: { ...manifest, climatology },
         kinds: ["weekly", "dayofyear"],
-        checksums: {},
+        names: dynamicNames(plain.manifest),
+        whole: new Set(),
         onFiles: async (files) => void Object.assign(written, files),
         budget,
       });

@@ -14,7 +14,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CfTime, formatTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { readNpy } from "../../src/files/npy.ts";
-import { type PrepareOptions, prepare, refuseFullDisk } from "../../src/sets/prepare.ts";
+import { type PrepareOptions, prepare } from "../../src/sets/prepare.ts";
+import { refuseFullDisk } from "../../src/sets/prepareroom.ts";
 import { verifySet } from "../../src/sets/verifyset.ts";
 import {
   type FakeArchiveOptions,
@@ -58,12 +59,14 @@ const isoValues = (names: readonly string[], times: readonly CfTime[]) =>
 describe("prepare", () => {
   test("writes every state of each split once, by year, in physical units", async () => {
     const { dir, manifest, bytes } = await make();
-    const top = ["climatology", "climatology.npy", "set.json", "test", "train", "val"];
+    const top = ["climatology.npy", "set.json", "test", "train", "val"];
     expect(readdirSync(dir).toSorted()).toEqual(top);
     expect(readdirSync(join(dir, "train")).toSorted()).toEqual([
       "2015.npy",
+      "2015.sums.npy",
       "2015.time.npy",
       "2016.npy",
+      "2016.sums.npy",
       "2016.time.npy",
     ]);
     const archive = fakeArchive();

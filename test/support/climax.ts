@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { vi } from "vitest";
 import { main } from "../../src/cli/main.ts";
+import { builtClimax } from "./builtclimax.ts";
 
 export interface Said {
   readonly code: number;
@@ -23,17 +24,9 @@ export async function climax(...argv: string[]): Promise<Said> {
   }
 }
 
-const runMain = `
-  const { main } = await import(${JSON.stringify(new URL("../../src/cli/main.ts", import.meta.url))});
-  process.exitCode = await main(process.argv.slice(1));`;
-
 /** Runs `climax ...argv` in a process of its own, which can be sent real signals. */
 export function climaxProcess(...argv: string[]): { child: ChildProcess; done: Promise<Said> } {
-  const child = spawn(
-    process.execPath,
-    ["--import", "tsx", "--input-type=module", "-e", runMain, "--", ...argv],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
+  const child = spawn(process.execPath, [...builtClimax(), ...argv], { stdio: ["ignore", "pipe", "pipe"] });
   let out = "";
   let err = "";
   child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));

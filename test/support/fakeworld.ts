@@ -100,8 +100,10 @@ export function fakeWorlds(n: number): FakeWorld[] {
       broadcast: async (values) => void (await call(`broadcast of ${kindOf(values)}`, { values })),
       reduceScatter: async (values) => void (await call(`reduceScatter of ${shared(values)}`, { values })),
       allgather: async (values) => void (await call(`allgather of ${shared(values)}`, { values })),
-      alltoall: async (from, into) =>
-        void (await call(`alltoall of ${shared(from)}`, { values: from, into })),
+      alltoall: async (from, into) => {
+        if (into.length !== from.length) throw new RangeError(`${from.length} bytes into ${into.length}`);
+        await call(`alltoall of ${shared(from)}`, { values: from, into });
+      },
       gather: (text) => call("gather", { text }),
       keptCheckpoint: (path) => void kept.push(path),
       fail: async (error) => {

@@ -6,6 +6,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { builtClimax } from "./builtclimax.ts";
 
 export type MpiKind = "openmpi" | "mpich";
 export const mpiKinds: readonly MpiKind[] = ["openmpi", "mpich"];
@@ -79,13 +80,9 @@ export interface Ranks {
 const beginning =
   'r=$(printenv OMPI_COMM_WORLD_RANK || printenv PMI_RANK); echo $$ >"$0/pid.$r"; exec "$@" >"$0/out.$r" 2>"$0/err.$r"';
 
-const runMain = `
-  const { main } = await import(${JSON.stringify(new URL("../../src/cli/main.ts", import.meta.url))});
-  process.exitCode = await main(process.argv.slice(1));`;
-
-/** The command that is `climax ...argv`, from source. */
+/** The command that is `climax ...argv`. */
 export function climaxCommand(...argv: string[]): string[] {
-  return [process.execPath, "--import", "tsx", "--input-type=module", "-e", runMain, "--", ...argv];
+  return [process.execPath, ...builtClimax(), ...argv];
 }
 
 /** Starts a command on `n` ranks. */

@@ -1,7 +1,7 @@
 /** A process that prepares a set and kills itself after so many reads of a state: DIR, READS (0: never). */
-import { readFileSync } from "node:fs";
 import { prepare } from "../../src/sets/prepare.ts";
 import { fakeArchive, provenance } from "./fakearchive.ts";
+import { wholeShards } from "./wholeshards.ts";
 
 const [dir, reads] = process.argv.slice(2) as [string, string];
 const archive = fakeArchive();
@@ -29,10 +29,5 @@ await prepare(archive, dir, {
 });
 
 function statesDone(): number {
-  try {
-    const { done } = JSON.parse(readFileSync(`${dir}.partial/journal.json`, "utf8"));
-    return [0, 28, 32, 36, 40][done as number]!;
-  } catch {
-    return 0;
-  }
+  return [0, 28, 32, 36, 40][wholeShards(`${dir}.partial`)]!;
 }

@@ -1,12 +1,17 @@
 /** Toy runs of several ranks in one process, which share its device. */
 import { join } from "node:path";
+import type { Run } from "../../src/train/loop.ts";
+import type { Exchange } from "../../src/train/reduce.ts";
 import { isOfAllRanks } from "../../src/train/together.ts";
 import { type FakeWorld, fakeWorlds } from "./fakeworld.ts";
-import { type ToyRunSettings, type Trained, type TrainToyOptions, trainToy } from "./toyrun.ts";
+import { readLog, type ToyRunSettings, type Trained, type TrainToyOptions, trainToy } from "./toyrun.ts";
 
 export interface RankOptions extends Omit<TrainToyOptions, "change"> {
   /** Replaces parts of one rank's run. */
-  readonly change?: (run: Parameters<NonNullable<TrainToyOptions["change"]>>[0], rank: number) => object;
+  readonly change?: (run: Run, rank: number) => object;
+  /** Each rank keeps its share of the optimiser's state, of buckets of so many bytes. */
+  readonly bucket?: number | undefined;
+  readonly allreduce?: Exchange["wire"] | undefined;
 }
 
 /**
@@ -18,13 +23,18 @@ export interface RankOptions extends Omit<TrainToyOptions, "change"> {
 export async function settleRanks(
   n: number,
   settings: ToyRunSettings,
-  { change, stopAt, ...options }: RankOptions = {},
+  { change, stopAt, bucket, allreduce, ...options }: RankOptions = {},
 ): Promise<{ worlds: FakeWorld[]; outcomes: PromiseSettledResult<Trained>[] }> {
   const worlds = fakeWorlds(n);
   const accumulate = Number(settings.training?.accumulate ?? 1) / n;
   const outcomes = await Promise.allSettled(
     worlds.map(async (world) => {
-      const own = { ...settings, training: { ...settings.training, accumulate } };
+      const { rank, size } = world;
+      const own = {
+        ...settings,
+        ...{ training: { ...settings.training, accumulate } },
+        ...(bucket === undefined ? {} : { learner: { ...settings.learner, share: { rank, size, bucket } } }),
+      };
       // Only rank 0 may write: a folder of any other rank would show.
       const output = world.rank === 0 ? settings.output : join(settings.output, "not", `rank-${world.rank}`);
       const work = trainToy(
@@ -32,7 +42,7 @@ export async function settleRanks(
         {
           ...options,
           ...(stopAt !== undefined && world.rank === n - 1 ? { stopAt } : {}),
-          change: (run) => ({ ...change?.(run, world.rank), world }),
+          change: (run) => ({ allreduce, ...change?.(run, rank), world }),
         },
       );
       return await work.catch((error: unknown) =>
@@ -61,3 +71,45 @@ export function farthest(a: readonly number[], b: readonly number[]): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   return Math.max(0, ...a.map((value, i) => Math.abs(value / b[i]! - 1)));
 }
+
+/** The largest difference of a parameter of two runs, as a part of the largest value of that parameter. */
+export function parametersApart(a: Trained, b: Trained): number {
+  return Math.max(
+    ...[...a.parameters].map(([name, values]) => {
+      const others = b.parameters.get(name)!;
+      const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
+      return values.reduce((most, value, i) => Math.max(most, Math.abs(value - others[i]!)), 0) / largest;
+    }),
+  );
+}
+
+/** The losses of the validations in a run's log. */
+export const validationsOf = (out: string) =>
+  readLog(out).flatMap(({ event, loss }) => (event === "validation" ? [loss as number] : []));
+
+/** All that could tell ranks apart: noise, two sources of other variables, micro-batches, clipping, decay, running means. */
+export const everythingOf = (sources: readonly string[], output: string): ToyRunSettings => ({
+  output,
+  sources,
+  weights: [1, 2],
+  leads: { min: 6, max: 24, step: 6 },
+  model: { dropout: 0.1, dropPath: 0.2, depth: 2 },
+  optimiser: { weightDecay: 0.1, clip: 0.5 },
+  training: {
+    ...{ maxSteps: 20, batchSize: 4, microBatch: 3, accumulate: 4, ema: 0.9 },
+    ...{ validateEvery: 6, validationBatches: 5 },
+  },
+});
+
+/** Replaces the truth of the run's batch number `at`, whoever has it, by what `spoil` makes of it. */
+export const spoiled =
+  (at: number, spoil: (value: number) => number) =>
+  ({ train }: Run) => ({
+    train: {
+      ...train,
+      batchAt: async (epoch: number, index: number) => {
+        const batch = await train.batchAt(epoch, index);
+        return epoch * train.batches + index === at ? { ...batch, y: batch.y.map(spoil) } : batch;
+      },
+    },
+  });

@@ -31,7 +31,7 @@ export interface ToyRunSettings {
   readonly training?: Record<string, unknown>;
   readonly recompute?: boolean;
   readonly device?: Gpu;
-  readonly learner?: Pick<LearnerOptions, "frozen">;
+  readonly learner?: Pick<LearnerOptions, "frozen" | "share">;
 }
 
 export interface ToyRun {

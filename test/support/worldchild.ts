@@ -31,11 +31,16 @@ const acts: Record<string, (world: World, args: readonly string[]) => unknown> =
     const largest = Float64Array.of(rank, -rank, rank === 1 ? Number.NaN : 7, -0, Number.NEGATIVE_INFINITY);
     const told = Uint8Array.from({ length: 100_000 }, (_, i) => i + rank);
     const [empty, weights] = [new Float32Array(0), ragged(rank, 5)];
+    const summed = Float32Array.from({ length: 2 * size }, (_, i) => i + 10 * rank);
+    const given = Uint8Array.from({ length: size }, (_, to) => 10 * rank + to);
+    const taken = new Uint8Array(size * size);
     // All under way together.
     const texts = world.gather("é".repeat(3 * rank));
     await Promise.all([
       ...[world.sum(single), world.max(largest), world.sum(double), world.sum(empty), world.broadcast(told)],
       ...[world.sum(large), world.broadcast(weights)],
+      ...[world.reduceScatter(summed), world.allgather(summed)],
+      ...[world.alltoall(given, taken.subarray(rank * size, (rank + 1) * size)), world.allgather(taken)],
     ]);
     return {
       ...{
@@ -49,7 +54,7 @@ const acts: Record<string, (world: World, args: readonly string[]) => unknown> =
         double: bits(double),
       },
       ...{ largest: [...largest].map(String), told: told.every((value, i) => value === i % 256) },
-      ...{ large: [large[0], large.at(-1)], weights: bits(weights) },
+      ...{ large: [large[0], large.at(-1)], weights: bits(weights), summed: [...summed], taken: [...taken] },
     };
   },
   end,

@@ -1,4 +1,4 @@
-/** Training under a real mpirun: the run of one process, a stop of one rank, and the run taken up by one process. */
+/** Training under a real mpirun: the run of one process, a stop of one rank, and the run taken up by one process; shares. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,3 +76,22 @@ describe.for(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
     },
   );
 });
+
+// Starting takes most of the time, so with one of the MPIs.
+test.skipIf(!some)(
+  "two ranks with shares of the optimiser's state and halves on the wire (skipped without an MPI)",
+  { timeout: PATIENCE },
+  async () => {
+    const kind = mpiKinds.find(mpiInstalled)!;
+    const output = join(root, "shares");
+    const short = ["--training.max-steps", "5", "--shard-optimiser", "--allreduce", "f16"];
+    const command = climaxCommand(...flags(output, 1), ...short);
+    const { code, err } = await startRanks(2, command, { kind, timeout: PATIENCE }).done;
+    expect(code, err.join()).toBe(0);
+    expect(err[0]).toContain("(1/2, --shard-optimiser)");
+    const found = numbersOf(output, "step");
+    expect(found).toHaveLength(5);
+    // A cosine over fewer steps: it is the warm-up alone that goes as in the other run.
+    expect(farthest(found.slice(0, 4), numbersOf(whole, "step").slice(0, 4))).toBeLessThan(5e-5);
+  },
+);

@@ -9,7 +9,16 @@ import { openCheckpoint } from "../../src/model/checkpoint.ts";
 import { bestCheckpoint, lastCheckpoint } from "../../src/train/resume.ts";
 import { StoppedByAnother } from "../../src/train/together.ts";
 import { gpu } from "../support/gpu.ts";
-import { farthest, settleRanks, trainRanks } from "../support/ranks.ts";
+import {
+  everythingOf,
+  farthest,
+  parametersApart,
+  type RankOptions,
+  settleRanks,
+  spoiled,
+  trainRanks,
+  validationsOf,
+} from "../support/ranks.ts";
 import { firstDifference, readLog, type ToyRunSettings, type Trained, trainToy } from "../support/toyrun.ts";
 import { writeToySet } from "../support/toyset.ts";
 
@@ -30,37 +39,14 @@ afterAll(() => rmSync(root, { recursive: true }));
 let runs = 0;
 const freshFolder = () => join(root, `run-${runs++}`);
 
-/** The largest difference of a parameter of two runs, as a part of the largest value of that parameter. */
-function parametersApart(a: Trained, b: Trained): number {
-  return Math.max(
-    ...[...a.parameters].map(([name, values]) => {
-      const others = b.parameters.get(name)!;
-      const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
-      return values.reduce((most, value, i) => Math.max(most, Math.abs(value - others[i]!)), 0) / largest;
-    }),
-  );
-}
-
-const validationsOf = (out: string) =>
-  readLog(out).flatMap(({ event, loss }) => (event === "validation" ? [loss as number] : []));
-
-// All that could tell ranks apart: noise, two sources of other variables, micro-batches, clipping, decay, running means.
-const everything = (output: string): ToyRunSettings => ({
-  output,
-  sources: [set, windy],
-  weights: [1, 2],
-  leads: { min: 6, max: 24, step: 6 },
-  model: { dropout: 0.1, dropPath: 0.2, depth: 2 },
-  optimiser: { weightDecay: 0.1, clip: 0.5 },
-  training: {
-    ...{ maxSteps: 20, batchSize: 4, microBatch: 3, accumulate: 4, ema: 0.9 },
-    ...{ validateEvery: 6, validationBatches: 5 },
-  },
-});
+const everything = (output: string): ToyRunSettings => everythingOf([set, windy], output);
 
 // The sums of ranks are made in another order than those of one: they differ in the last bit of f32 (6e-8), which
 // AdamW enlarges where a gradient is small. 20 steps reach 3e-7. Another sample, lead or mask shows as 1e-3 or more.
 const ALIKE = 1e-5;
+
+/** Each rank keeps a share of the optimiser's state, of buckets of so many bytes: the toy model has several. */
+const shared = { bucket: 16_384 };
 
 describe("the run of one rank", () => {
   let one: Trained;
@@ -70,9 +56,13 @@ describe("the run of one rank", () => {
     one = await trainToy(everything(oneFolder));
   });
 
-  test.for([2, 4])("is that of %i with their part of its batches", async (n) => {
+  test.for<[number, RankOptions]>([
+    [2, {}],
+    [4, {}],
+    [4, shared],
+  ])("is that of %i with their part of its batches, %o", async ([n, options]) => {
     const output = freshFolder();
-    const ranks = await trainRanks(n, everything(output));
+    const ranks = await trainRanks(n, everything(output), options);
     for (const rank of ranks) {
       expect(rank.losses).toHaveLength(20);
       expect(farthest(rank.losses, one.losses)).toBeLessThan(ALIKE);
@@ -84,12 +74,13 @@ describe("the run of one rank", () => {
     expect(farthest(validationsOf(output), validationsOf(oneFolder))).toBeLessThan(ALIKE);
     const entries = (out: string) => readLog(out).map(({ event, step, epoch }) => [event, step, epoch]);
     expect(entries(output)).toEqual(entries(oneFolder));
-    expect(readLog(output)[0]).toMatchObject({ event: "start", ranks: n });
+    const shards = options.bucket !== undefined;
+    expect(readLog(output)[0]).toMatchObject({ event: "start", ranks: n, shard_optimiser: shards });
     // The others have written nothing at all.
     expect(readdirSync(output).toSorted()).toEqual(["best.safetensors", "last.safetensors", "log.jsonl"]);
   });
 
-  test("goes on with another number of ranks", async () => {
+  test("goes on with another number of ranks, with shares of the optimiser's state and without", async () => {
     const output = freshFolder();
     const before = await settleRanks(4, everything(output), { stopAt: 7 });
     expect(before.outcomes.map(({ status }) => status)).toEqual([
@@ -98,7 +89,7 @@ describe("the run of one rank", () => {
       "rejected",
       "fulfilled",
     ]);
-    const between = await settleRanks(2, everything(output), { resume: true, stopAt: 13 });
+    const between = await settleRanks(2, everything(output), { ...shared, resume: true, stopAt: 13 });
     const stopped = readLog(output).filter(({ event }) => event === "interrupted");
     expect(stopped.map(({ step }) => step as number).every((step) => step > 6 && step < 20)).toBe(true);
     expect(stopped).toHaveLength(2);
@@ -188,36 +179,33 @@ test("all stop early at the same step", async () => {
   for (const { result } of ranks) expect(result).toMatchObject({ steps: 9, stoppedEarly: true });
 });
 
-/** Replaces the truth of the run's batch number `at`, whoever has it, by what `spoil` makes of it. */
-const spoiled =
-  (at: number, spoil: (value: number) => number) =>
-  ({ train }: Parameters<NonNullable<Parameters<typeof trainToy>[1]>["change"] & object>[0]) => ({
-    train: {
-      ...train,
-      batchAt: async (epoch: number, index: number) => {
-        const batch = await train.batchAt(epoch, index);
-        return epoch * train.batches + index === at ? { ...batch, y: batch.y.map(spoil) } : batch;
-      },
-    },
-  });
-
 test.skipIf(!gpu.half)(
   "in f16 a step that one rank's gradient overflows is skipped by all (skipped without shader-f16)",
   async () => {
     const device: Gpu = { ...gpu, precision: "f16" };
     const settings = (): ToyRunSettings => ({ ...plain(freshFolder()), device });
     const change = spoiled(5, (value) => 1e12 * value); // of step 3; its loss is still a number
-    const [a, b] = [settings(), settings()];
+    const a = settings();
     const one = await trainToy(a, { change });
-    const two = await trainRanks(2, b, { change });
-    const steps = (out: string) => readLog(out).filter(({ event }) => event === "step");
-    expect(steps(b.output).map(({ skipped }) => skipped)).toEqual([false, false, true, false, false, false]);
-    expect(steps(b.output).map(({ loss_scale }) => loss_scale)).toEqual(
-      steps(a.output).map(({ loss_scale }) => loss_scale),
-    );
-    // Operands are rounded to f16 (5e-4), so that the last bit of a sum may show as one of f16.
-    expect(farthest(two[0]!.losses, one.losses)).toBeLessThan(1e-4);
-    expect(firstDifference(two[0]!, two[1]!)).toBeUndefined();
+    for (const options of [{}, { ...shared, allreduce: "f16" }] as const) {
+      const b = settings();
+      const two = await trainRanks(2, b, { ...options, change });
+      const steps = (out: string) => readLog(out).filter(({ event }) => event === "step");
+      expect(steps(b.output).map(({ skipped }) => skipped)).toEqual([
+        false,
+        false,
+        true,
+        false,
+        false,
+        false,
+      ]);
+      expect(steps(b.output).map(({ loss_scale }) => loss_scale)).toEqual(
+        steps(a.output).map(({ loss_scale }) => loss_scale),
+      );
+      // Operands are rounded to f16 (5e-4), so that the last bit of a sum may show as one of f16.
+      expect(farthest(two[0]!.losses, one.losses)).toBeLessThan(1e-4);
+      expect(firstDifference(two[0]!, two[1]!)).toBeUndefined();
+    }
   },
 );
 

@@ -1,4 +1,5 @@
 /** What ranks agree on. */
+import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { ClimaxError } from "../../src/errors.ts";
 import { alone, type World } from "../../src/parallel/world.ts";
@@ -31,6 +32,9 @@ test("a failure of one is everybody's, with its name unless all have it", async 
   );
   expect((bug[0] as Error).message).toBe("rank 1: x is not a function");
   expect((bug[0] as Error).stack).toContain("together.test");
+  const refused = await outcomes(2, (world) => byAll(world, () => readFile("/nowhere/at/all")));
+  for (const error of refused)
+    expect(error).toMatchObject({ code: "ENOENT", path: "/nowhere/at/all", syscall: "open" });
   expect(await outcomes(2, (world) => byAll(world, () => world.rank))).toEqual([0, 1]);
   await expect(byAll(alone, () => Promise.reject(refusal))).rejects.toBe(refusal);
 });

@@ -1,0 +1,50 @@
+/**
+ * The command line, built from the sources as they are now, once for all tests: a process of it starts with a quarter of
+ * the work that one from source takes.
+ */
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { buildSync, transformSync } from "esbuild"; // which tsx brings
+import { scratch } from "./scratch.ts";
+
+let built: string | undefined;
+
+/** Arguments of node that are `climax`; what comes after them are climax's. */
+export function builtClimax(): string[] {
+  built ??= build();
+  return [join(built, "bin", "climax.js")];
+}
+
+/** A script of this folder, on the built sources. @param name  without .ts */
+export function builtScript(name: string): string {
+  built ??= build();
+  const folder = join(built, "test", "support");
+  const path = join(folder, `${name}.js`);
+  const source = readFileSync(join("test", "support", `${name}.ts`), "utf8");
+  const { code } = transformSync(source, { loader: "ts", format: "esm" });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path, withEndings(code).replaceAll('"../../src/', '"../../dist/'));
+  return path;
+}
+
+function build(): string {
+  const root = join(scratch(), "built");
+  const sources = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.endsWith(".ts") && !name.endsWith(".d.ts"),
+  );
+  const { outputFiles } = buildSync({
+    entryPoints: sources.map((name) => join("src", name)),
+    ...{ outbase: "src", outdir: join(root, "dist"), format: "esm", write: false },
+  });
+  cpSync("bin", join(root, "bin"), { recursive: true }); // a link would lead back to dist/ here
+  cpSync("package.json", join(root, "package.json"));
+  for (const name of ["kernels", "node_modules"]) symlinkSync(resolve(name), join(root, name), "junction");
+  cpSync("src", join(root, "dist"), { recursive: true, filter: (path) => !path.endsWith(".ts") }); // makes the folders
+  for (const { path, text } of outputFiles) writeFileSync(path, withEndings(text));
+  return root;
+}
+
+/** Imports name the files as they are now, as `rewriteRelativeImportExtensions` of the compiler has it. */
+function withEndings(code: string): string {
+  return code.replace(/(\bfrom |\bimport |\bimport\()("\.[^"\n]*)\.ts"/g, '$1$2.js"');
+}
