@@ -105,5 +105,5 @@ export function otherFilling(parts: readonly Part[], nanFill: NanFill): string[]
     : [`nan-fill: ${then ?? "not given"} then, ${nanFill ?? "not given"} now`];
 }
 
-/** What makes the difference between two kinds of number in the shards. */
+/** Bytes of a number in a shard. */
 export const bytesEach = (dtype: SetDtype): number => (dtype === "float16" ? 2 : 4);

@@ -4,9 +4,8 @@ import { size, type Tensor } from "../engine/tensor.ts";
 import { BLOCK } from "../ops/wire.ts";
 
 /**
- * Bytes of a bucket that is full; one parameter may be larger. Below 4 MB the cost of a message itself shows, a few
- * tenths of a millisecond for mapping and waking; beyond 25 MB the last bucket, behind which no computation hides, is a
- * large part of the whole.
+ * Bytes of a bucket that is full, in the middle of a model; one parameter may be larger. Below 1 MB the cost of a message
+ * itself shows, a few tenths of a millisecond for mapping and waking.
  */
 export const BUCKET_BYTES = 8 * 2 ** 20;
 
@@ -70,17 +69,24 @@ export function bucketCount(parameters: readonly Tensor[]): number {
   return grouped(parameters.toReversed(), BUCKET_BYTES).length;
 }
 
-/** Neighbours in groups of at least so many bytes, but for the last. */
+/**
+ * Neighbours in groups of at least so many bytes. Less is full at both ends: the first, so that ranks begin to send while
+ * nearly all of the backward pass is still to come; towards the last, because behind that one nothing is left to compute.
+ */
 function grouped(parameters: readonly Tensor[], full: number): Tensor[][] {
+  const bytesOf = ({ shape }: Tensor): number => 4 * size(shape);
   const groups: Tensor[][] = [];
+  let left = parameters.reduce((sum, parameter) => sum + bytesOf(parameter), 0);
   let room = 0;
   for (const parameter of parameters) {
     if (room <= 0) {
+      const enough = groups.length === 0 ? 0 : Math.min(full, left / 4);
       groups.push([]);
-      room = full;
+      room = Math.max(full / 8, enough);
     }
     groups.at(-1)!.push(parameter);
-    room -= 4 * size(parameter.shape);
+    room -= bytesOf(parameter);
+    left -= bytesOf(parameter);
   }
   return groups;
 }

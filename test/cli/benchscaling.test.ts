@@ -246,7 +246,7 @@ test("buckets are counted as they are filled, from the last parameter on", () =>
   const tensors = [4, 16, 4, 4, 1].map((megabytes) => ({
     shape: [2 ** 18, megabytes],
   })) as unknown as Tensor[];
-  expect(bucketCount(tensors)).toBe(3); // 1 + 4 + 4, 16, 4 MiB
+  expect(bucketCount(tensors)).toBe(4); // 1, 4 + 4, 16, 4 MiB
 });
 
 test("runs beside one another, and beside what the formula makes of the network between them", async () => {

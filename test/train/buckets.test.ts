@@ -21,7 +21,7 @@ function model(...lengths: number[]): Tensor[] {
 
 test("from the last parameter, until a bucket is full; neighbours in one piece", () => {
   const parameters = model(10, 20, 30, 40, 50, 60);
-  const buckets = bucketsOf(parameters, 2, 160);
+  const buckets = bucketsOf(parameters, 2, 1040);
   expect(buckets.map((bucket) => bucket.parameters.map((p) => parameters.indexOf(p)))).toEqual([
     [5],
     [4],
@@ -40,6 +40,16 @@ test("from the last parameter, until a bucket is full; neighbours in one piece",
     expect({ ...grad, storage: value.storage }).toEqual(value);
     expect(grad.storage).not.toBe(value.storage);
   }
+});
+
+test("less is full at both ends: a first bucket goes soon, and the last ones are small", () => {
+  const sizesOf = (count: number, full: number) =>
+    bucketsOf(model(...Array.from({ length: count }, () => 64)), 1, full).map(
+      ({ parameters }) => parameters.length,
+    );
+  // In parameters of 256 bytes: at most 8 at a time, 1 at first, then at least a quarter of what is left.
+  expect(sizesOf(40, 8 * 256)).toEqual([1, 8, 8, 6, 5, 3, 3, 2, 1, 1, 1, 1]);
+  expect(sizesOf(4, 100 * 256)).toEqual([4]);
 });
 
 test.for([1, 2, 3, 4, 7])("%i shares are equal, of whole blocks, and all of it once", (shares) => {

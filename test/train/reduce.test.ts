@@ -43,8 +43,8 @@ const settled = (world: FakeWorld, calls: number) =>
 test("each bucket is sent when its last gradient is complete, in one order on all ranks", async () => {
   const worlds = fakeWorlds(2);
   const models = worlds.map(({ rank }) => model(6, rank));
-  // From the last: 60 elements, 50, 40 fill buckets of 200 bytes alone; 30 and 20 share one, and 10 is left.
-  const sums = worlds.map((world, r) => new GradientSum(gpu, world, bucketsOf(models[r]!, 2, 160), plain));
+  // From the last: 60 elements, 50, 40 fill buckets alone, of which 130 bytes are enough; 30 and 20 share one, and 10 is left.
+  const sums = worlds.map((world, r) => new GradientSum(gpu, world, bucketsOf(models[r]!, 2, 1040), plain));
   expect(sums[0]!.messages).toBe(5);
   const [one, two] = sums as [GradientSum, GradientSum];
   one.complete(models[0]![4]!); // not its turn: the one before is not complete
@@ -104,7 +104,7 @@ test.for(["f32", "f16"] as const)(
   async (wire) => {
     const worlds = fakeWorlds(3);
     const models = worlds.map(({ rank }) => model(6, rank));
-    const layouts = models.map((parameters) => bucketsOf(parameters, 3, 160));
+    const layouts = models.map((parameters) => bucketsOf(parameters, 3, 1040));
     const sums = worlds.map((world, r) => new GradientSum(gpu, world, layouts[r]!, { shares: true, wire }));
     const expected = models[0]!.flatMap(({ shape }, i) =>
       Array.from({ length: shape[0]! }, (_, k) => 6 * whole(i, k)),
@@ -148,7 +148,7 @@ test("halves are summed one bucket after the other, and what is not finite shows
   const worlds = fakeWorlds(2);
   const models = worlds.map(({ rank }) => model(6, rank));
   const sums = worlds.map(
-    (world, r) => new GradientSum(gpu, world, bucketsOf(models[r]!, 2, 160), { shares: false, wire: "f16" }),
+    (world, r) => new GradientSum(gpu, world, bucketsOf(models[r]!, 2, 1040), { shares: false, wire: "f16" }),
   );
   write(models[1]![2]!.grad!, new Float32Array(30).fill(Number.POSITIVE_INFINITY, 3, 4));
   for (const [r, parameters] of models.entries())
@@ -184,7 +184,7 @@ test.for(["f32", "f16"] as const)(
     const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 20));
     const parameters = model(6, 0);
     const late = { ...world!, sum: slow, reduceScatter: slow, alltoall: slow, allgather: slow };
-    const sum = new GradientSum(gpu, late, bucketsOf(parameters, 1, 160), { shares: false, wire });
+    const sum = new GradientSum(gpu, late, bucketsOf(parameters, 1, 1040), { shares: false, wire });
     // Halves are summed one bucket after the other: five, each of an alltoall and an allgather.
     const least = wire === "f16" ? 0.15 : 0.015;
     expect((await sum.finish()).seconds).toBeGreaterThan(least);
