@@ -113,7 +113,8 @@ function sharing(ranks: readonly Rank[]): string[] {
     const { alike } = of[0]!;
     return alike > 1
       ? `- ${of.length} ranks on ${which}, of which there are ${alike}; WebGPU cannot tell them apart\n` +
-          "  mend: have the launcher show each rank its own, e.g. srun --gpus-per-task=1"
+          "  mend: have the launcher show each rank the device files of its own alone: srun --gpus-per-task=1 where " +
+          "cgroup.conf has ConstrainDevices=yes, or a container for each rank; CUDA_VISIBLE_DEVICES is nothing to Vulkan"
       : `- ${of.length} ranks share one adapter on ${which}\n  mend: one rank for each GPU is as fast`;
   });
 }
