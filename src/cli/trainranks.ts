@@ -81,7 +81,8 @@ export async function describeRanks(
   const note =
     there > 1
       ? `this host has ${there} adapters called ${gpu.name}, which WebGPU cannot tell apart: its ranks all compute on ` +
-        "one of them unless the launcher shows each rank its own (srun --gpus-per-task=1)"
+        "one of them unless the launcher shows each rank the device files of its own alone (srun --gpus-per-task=1 where " +
+        "cgroup.conf has ConstrainDevices=yes, or a container for each rank)"
       : `${sharing} ranks of a host share one ${gpu.name}: one rank with --training.accumulate ${sharing} is as fast`;
   return { ranks, note };
 }

@@ -4,7 +4,7 @@
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { buildSync, transformSync } from "esbuild"; // which tsx brings
+import { buildSync, transformSync } from "esbuild";
 import { scratch } from "./scratch.ts";
 
 let built: string | undefined;
