@@ -14,8 +14,8 @@ export const scalingFields = {
     .positive()
     .optional()
     .describe(
-      "pieces in which gradients travel, where no run tells; of 8 MiB unless given (training makes fewer, where single " +
-        "parameters are larger)",
+      "pieces in which gradients travel, where no run tells, taken to be of equal size; of 8 MiB unless given (training's " +
+        "are larger where a single parameter is, and smaller at both ends of the model)",
     ),
   backward: z
     .number()

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Share } from "../data/share.ts";
+import { dealt, type Share } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { type Progress, progress } from "./progress.ts";
 
@@ -50,7 +50,7 @@ export function outputsOf(
  */
 export function pairsOf(
   pairs: readonly Pair[],
-  { index, count }: Share,
+  share: Share,
   folder: string | undefined,
   asked: string | undefined,
 ): Pair[] {
@@ -61,7 +61,7 @@ export function pairsOf(
       "name a folder for the outputs; shards share out whole files",
     );
   }
-  return pairs.filter((_, k) => k % count === index - 1);
+  return dealt(pairs, share);
 }
 
 /** Sizes of inputs, bytes; undefined for what is no file of this machine. */

@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Share, shareName } from "../data/share.ts";
+import { dealt, type Share, shareName } from "../data/share.ts";
 import type { Context } from "./command.ts";
 import type { RanksAtWork } from "./ranks.ts";
 import { type Cell, readStudy, type Study, type StudyFile } from "./studyruns.ts";
@@ -19,7 +19,7 @@ export function shareStudyFiles(out: string): string[] {
 }
 
 /** The cells of a share: those that have a job in common stay together, so that no job is run twice at a time. */
-export function cellsOf<C extends Cell>(cells: readonly C[], { index, count }: Share): C[] {
+export function cellsOf<C extends Cell>(cells: readonly C[], share: Share): C[] {
   const groups: { cells: C[]; products: Set<string> }[] = [];
   for (const cell of cells) {
     const products = cell.jobs.map(({ product }) => product);
@@ -33,7 +33,7 @@ export function cellsOf<C extends Cell>(cells: readonly C[], { index, count }: S
   }
   const first = (group: (typeof groups)[number]) => cells.indexOf(group.cells[0]!);
   const ordered = groups.toSorted((a, b) => first(a) - first(b));
-  return ordered.filter((_, i) => i % count === index - 1).flatMap((group) => group.cells);
+  return dealt(ordered, share).flatMap((group) => group.cells);
 }
 
 /**

@@ -11,5 +11,10 @@ export function stretchOf(total: number, { index, count }: Share): readonly [fro
   return [Math.floor(((index - 1) * total) / count), Math.floor((index * total) / count)];
 }
 
+/** Of things in their order every count-th, which is a share's; all without one. */
+export function dealt<T>(things: readonly T[], share: Share | undefined): T[] {
+  return things.filter((_, i) => !share || i % share.count === share.index - 1);
+}
+
 /** `2/4`, as --shard takes it. */
 export const shareName = ({ index, count }: Share): string => `${index}/${count}`;

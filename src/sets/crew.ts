@@ -16,11 +16,6 @@ export interface Crew {
   meet?(files: readonly string[]): Promise<void>;
 }
 
-/** Of many things, in their order, those that are a share's; all without one. */
-export function dealt<T>(things: readonly T[], share: Share | undefined): T[] {
-  return things.filter((_, i) => !share || i % share.count === share.index - 1);
-}
-
 /** A job of an array, which nobody waits for. */
 export const isJob = ({ share, meet }: Crew): boolean => share !== undefined && meet === undefined;
 

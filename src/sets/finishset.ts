@@ -2,10 +2,11 @@
 // share what can be shared; a job that found all shards there does it alone. Can be done again after it was stopped.
 import { mkdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { dealt } from "../data/share.ts";
 import { ClimaxError } from "../errors.ts";
 import { streamNpy } from "../files/npy.ts";
 import { seasonalFile } from "./climatology.ts";
-import { type Crew, dealt, isFirst } from "./crew.ts";
+import { type Crew, isFirst } from "./crew.ts";
 import { meanState } from "./fieldsums.ts";
 import type { Growth, PrepareResult, WriteOptions } from "./growset.ts";
 import { otherFilling, replaceFile } from "./journal.ts";

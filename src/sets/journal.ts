@@ -96,13 +96,12 @@ export function differences(
   return [...lines, ...otherFilling(parts, nanFill)];
 }
 
-/** A filling may change until the first gap is met. */
+/** A filling may change until the first gap is met; after that none of the parts may have another. */
 export function otherFilling(parts: readonly Part[], nanFill: NanFill): string[] {
-  const filled = parts.find((part) => part.tallies.some(({ missing }) => missing > 0));
-  const then = filled?.nanFill ?? undefined;
-  return !filled || then === nanFill
-    ? []
-    : [`nan-fill: ${then ?? "not given"} then, ${nanFill ?? "not given"} now`];
+  const other = parts.find(
+    (part) => part.nanFill !== (nanFill ?? null) && part.tallies.some(({ missing }) => missing > 0),
+  );
+  return other ? [`nan-fill: ${other.nanFill ?? "not given"} then, ${nanFill ?? "not given"} now`] : [];
 }
 
 /** Bytes of a number in a shard. */

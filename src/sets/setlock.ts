@@ -65,7 +65,8 @@ export function locks(patience = usualPatience): Locks {
         const found = text === undefined ? undefined : await stat(path).catch(unlessGone);
         if (text === undefined || !found) continue; // released meanwhile
         const { pid, host, token: theirs } = parse(text);
-        const here = hostname().startsWith(host); // one that died while it wrote has left the beginning
+        // One that died while it wrote has left the beginning of a name; node1 is not the beginning of node10.
+        const here = theirs === undefined ? hostname().startsWith(host) : hostname() === host;
         const sign = `${text} ${found.mtimeMs}`;
         const dead =
           text === ""

@@ -2,8 +2,8 @@
 // each rank makes the step of its share alone, the new values handed out the same way.
 import type { Gpu } from "../engine/device.ts";
 import { type Span, Staging } from "../engine/staging.ts";
-import { clear, type Tensor } from "../engine/tensor.ts";
-import { BLOCK, BLOCK_WORDS, decode, encode, wireWords } from "../ops/wire.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import { BLOCK, decode, encode, wireWords } from "../ops/wire.ts";
 import type { World } from "../parallel/world.ts";
 import { type Bucket, bucketsOf, shareOf } from "./buckets.ts";
 import { allreduceHalves, sumHalves } from "./halfsum.ts";
@@ -146,13 +146,8 @@ export class GradientSum {
   #sendHalves({ staging, gradients, ownGradients, numbers }: Lane, words: Tensor, others: Uint32Array): void {
     const count = wireWords(numbers);
     const span: Span = { storage: words.storage, offset: 0, bytes: 4 * count, at: 0 };
-    let end = 0;
-    for (const [x, block] of this.#blocks(gradients)) {
-      encode(x, words, block);
-      end = BLOCK_WORDS * block + wireWords(x.shape[0]!);
-    }
-    // Blocks of other buckets, which filled the words before.
-    if (end < count) clear({ ...words, offset: 4 * end, shape: [count - end] });
+    // What makes shares equal travels as another bucket left it: nothing reads its sums.
+    for (const [x, block] of this.#blocks(gradients)) encode(x, words, block);
     const exchange = async (values: Float32Array): Promise<void> => {
       const own = new Uint32Array(values.buffer, 0, count);
       const room = others.subarray(0, count);

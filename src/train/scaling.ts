@@ -13,7 +13,7 @@ export interface Work {
   readonly backward: number;
   /** Of all gradients in f32. */
   readonly bytes: number;
-  /** Pieces of equal size in which they are added up. */
+  /** Pieces in which they are added up, taken to be of equal size: training's are smaller at both ends (buckets.ts). */
   readonly buckets: number;
 }
 

@@ -1,6 +1,15 @@
 /** A set that several processes make: one process's, byte for byte, in whatever order and however often they are stopped. */
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +19,7 @@ import type { Outcome } from "../../src/sets/growset.ts";
 import { readManifest } from "../../src/sets/manifest.ts";
 import { type PrepareOptions, prepare, prepareTogether } from "../../src/sets/prepare.ts";
 import { type AppendOptions, appendTogether, appendToSet } from "../../src/sets/prepareappend.ts";
+import { isHold, locks } from "../../src/sets/setlock.ts";
 import { verifySet } from "../../src/sets/verifyset.ts";
 import { fakeArchive, provenance } from "../support/fakearchive.ts";
 import { fakeWorlds } from "../support/fakeworld.ts";
@@ -81,7 +91,7 @@ describe.each(kinds)("%s:", (_, how, value) => {
     wanted = setContents(dir);
   });
 
-  test.for([2, 3, 4, 9])("on %i ranks", async (n) => {
+  test.for([3, 9])("on %i ranks", async (n) => {
     const dir = fresh();
     const outcomes = await onRanks(n, (crew) => prepareTogether(roughArchive(value), dir, options, crew));
     expect(outcomes[0]).toHaveProperty("result");
@@ -225,6 +235,30 @@ describe("jobs", () => {
     await expect(filled(3, 2)).rejects.toThrow("nan-fill: mean then, 3 now");
   });
 
+  test("that begin before any gap is met, each with another filling, make no set", async () => {
+    const dir = fresh();
+    const filled = (nanFill: "mean" | number, index: number, archive = roughArchive(gappyValue)) =>
+      prepareTogether(archive, dir, { ...roughPeriods, nanFill }, { share: { index, count: 2 } });
+    const archive = roughArchive(gappyValue);
+    const variable = archive.variables.get("2m_temperature")!;
+    const { read } = variable;
+    let other: Promise<Outcome> | undefined;
+    variable.read = async (step) => {
+      if (!other) {
+        // As if this one were another process, that lives.
+        const claim = join(`${dir}.partial`, "journal.parts", "train_2001.claim");
+        writeFileSync(claim, readFileSync(claim, "utf8").replace(`${process.pid}`, `${process.ppid}`));
+        other = filled(3, 2);
+      }
+      await other;
+      return await read(step);
+    };
+    await expect(filled("mean", 1, archive)).rejects.toThrow(
+      `${dir}.partial was made with two fillings: nan-fill: 3 then, mean now`,
+    );
+    expect(existsSync(dir)).toBe(false);
+  });
+
   test("leave a shard to a process that lives, and take it from a dead one", async () => {
     const dir = fresh();
     const claim = join(`${dir}.partial`, "journal.parts", "train_2002.claim");
@@ -259,6 +293,15 @@ describe("jobs", () => {
     await waiting;
     expect(wholeShards(`${dir}.partial`)).toBe(4);
     expect(readdirSync(join(`${dir}.partial`, "train"))).not.toContain("2002.npy.0123abcd");
+  });
+
+  test("what a process left of a shard that nobody claims is no part of the set", async () => {
+    const [dir, alone] = [fresh(), fresh()];
+    await asJobs(["1/3", "2/3"], (crew) => prepareTogether(roughArchive(), dir, roughPeriods, crew));
+    writeFileSync(join(`${dir}.partial`, "train/2002.npy.0123abcd"), "half of it");
+    await asJobs(["3/3"], (crew) => prepareTogether(roughArchive(), dir, roughPeriods, crew));
+    await prepare(roughArchive(), alone, roughPeriods);
+    expect(setContents(dir)).toEqual(setContents(alone));
   });
 
   test("that come late find it done", async () => {
@@ -315,21 +358,39 @@ test("years of one state each go on from year to year in one sum", async () => {
   expect(a.checksums["train/1881.sums.npy"]).toBe(b.checksums["train/1850.sums.npy"]);
 });
 
-test("the lock of another machine holds while it gives signs of life", async () => {
-  const dir = fresh();
-  const lock = `${dir}.lock`;
-  writeFileSync(lock, "12 elsewhere 0123abcd\n");
-  const told: string[] = [];
-  const options = { ...roughPeriods, patience: 0.5, onWait: (text: string) => void told.push(text) };
-  const refused = prepare(roughArchive(), dir, options);
-  const beat = setTimeout(() => utimesSync(lock, 1, 1), 100);
-  await expect(refused).rejects.toThrow(`${dir} is being written by process 12 on elsewhere`);
-  clearTimeout(beat);
-  await prepare(roughArchive(), dir, options); // it gives none now
-  const waiting = `${dir} may be being written by process 12 on elsewhere; waiting to see whether it is`;
-  expect(told).toEqual([waiting, waiting]);
-  expect(existsSync(lock)).toBe(false);
+test("a lock that another has taken over is not removed with one's own", async () => {
+  const path = `${fresh()}.lock`;
+  const take = async () => {
+    const got = await locks().take(path); // what names this process was left by one of that id
+    if (!isHold(got)) throw new Error(`${got.who} has it`);
+    return got;
+  };
+  const [first, second] = [await take(), await take()];
+  await first.release();
+  expect(existsSync(path)).toBe(true);
+  await second.release();
+  expect(existsSync(path)).toBe(false);
 });
+
+// The second has a name that begins this one's, as node1 and node10 do.
+test.for(["elsewhere", hostname().slice(0, -1)])(
+  "the lock of another machine, %s, holds while it gives signs of life",
+  async (host) => {
+    const dir = fresh();
+    const lock = `${dir}.lock`;
+    writeFileSync(lock, `${2 ** 30} ${host} 0123abcd\n`);
+    const told: string[] = [];
+    const options = { ...roughPeriods, patience: 0.5, onWait: (text: string) => void told.push(text) };
+    const refused = prepare(roughArchive(), dir, options);
+    const beat = setTimeout(() => utimesSync(lock, 1, 1), 100);
+    await expect(refused).rejects.toThrow(`${dir} is being written by process ${2 ** 30} on ${host}`);
+    clearTimeout(beat);
+    await prepare(roughArchive(), dir, options); // it gives none now
+    const waiting = `${dir} may be being written by process ${2 ** 30} on ${host}; waiting to see whether it is`;
+    expect(told).toEqual([waiting, waiting]);
+    expect(existsSync(lock)).toBe(false);
+  },
+);
 
 test("processes that begin at once make one set: three shares, one of them twice", async () => {
   const alone = fresh();

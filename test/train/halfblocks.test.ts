@@ -58,15 +58,45 @@ test.for([1, 32, 77])("%i blocks of numbers become the nearest halves", (blocks)
   expect(sumBlocks([words, shifted])).toEqual(once.map((value) => 2 * value));
 });
 
-test("ties go to even", () => {
-  const numbers = new Float32Array(BLOCK);
-  numbers.set([1 + 2 ** -11, 1 + 3 * 2 ** -11, -1 - 2 ** -11, 2 - 2 ** -12, 2 ** -29 * 1.5, 2 ** -38 * 1.5]);
-  const words = new Uint32Array(BLOCK_WORDS);
+test("every half that a block can hold, what lies in the middle of two, and the numbers beside that", () => {
+  const numbers: number[] = [];
+  const float = new Float32Array(1);
+  const bits = new Int32Array(float.buffer);
+  /** With the floats next to it. */
+  const around = (value: number): number[] => {
+    float[0] = value;
+    const own = bits[0]!;
+    return [own - 1, own, own + 1].map((one) => {
+      bits[0] = one;
+      return float[0]!;
+    });
+  };
+  // 2^14, which is the first of every block, makes the unit 1: all others are below 2^15.
+  const halves = fromHalf(Uint16Array.from({ length: 0x7801 }, (_, i) => i));
+  for (let i = 0; i < 0x7800; i++)
+    for (const value of [halves[i]!, ...around((halves[i]! + halves[i + 1]!) / 2)]) {
+      for (const signed of [value, -value]) {
+        if (numbers.length % BLOCK === 0) numbers.push(2 ** 14);
+        numbers.push(signed);
+      }
+    }
+  while (numbers.length % BLOCK > 0) numbers.push(0);
+  const words = new Uint32Array((numbers.length / BLOCK) * BLOCK_WORDS);
+  encodeBlocks(Float32Array.from(numbers), words);
+  expect(words).toEqual(blocksOf(Uint16Array.from(numbers, toHalf), () => 1));
+});
+
+test("a block's unit, whatever its largest number", () => {
+  const exponents = Array.from({ length: 277 }, (_, i) => i - 149); // all that a float has, subnormal ones too
+  const numbers = new Float32Array(exponents.length * BLOCK);
+  const bits = new Uint16Array(numbers.length);
+  const units = exponents.map((exponent) => 2 ** Math.max(exponent - 14, -126));
+  for (const [block, exponent] of exponents.entries()) {
+    const at = block * BLOCK + (block % BLOCK);
+    numbers[at] = -1.5 * 2 ** exponent;
+    bits[at] = toHalf(numbers[at]! / units[block]!);
+  }
+  const words = new Uint32Array(exponents.length * BLOCK_WORDS);
   encodeBlocks(numbers, words);
-  const [unit] = new Float32Array(words.buffer);
-  expect(unit).toBe(2 ** -14);
-  expect([...sumBlocks([words]).subarray(0, 6)]).toEqual([
-    ...[1, 1 + 2 ** -9, -1, 2],
-    ...[2 ** -29 * 1.5, 2 ** -37], // as subnormal halves: whole multiples of 2^-38
-  ]);
+  expect(words).toEqual(blocksOf(bits, (block) => units[block]!));
 });
