@@ -104,9 +104,8 @@ export async function trainRun(run: Run): Promise<RunResult> {
   const together = new Together(world, signal);
   const settings = settingsOf(run);
   const exchange: Exchange = { shares: learner.share !== undefined, wire: run.allreduce ?? "f32" };
-  // Neither decides what the run is, as the number of ranks does not, but ranks must do alike.
+  await checkAlike(world, alikeOf(run, settings, exchange, every));
   const { shares: shardOptimiser, wire: allreduce } = exchange;
-  await checkAlike(world, JSON.stringify({ ...JSON.parse(settings), shardOptimiser, allreduce }));
   const log = await byAll(world, () => openRankLog(run, world));
   log.write({
     ...{ event: run.from ? "resume" : "start", step, steps, adapter: learner.gpu.name },
@@ -276,6 +275,19 @@ export async function trainRun(run: Run): Promise<RunResult> {
   log.write({ event: together.stopping ? "interrupted" : "end", step, best, stopped_early: stoppedEarly });
   together.throwIfStopping();
   return { steps: step, best: best ?? undefined, stoppedEarly };
+}
+
+/** What ranks must do alike, as JSON: also what does not decide what the run is, but when they meet, and for what. */
+function alikeOf({ training, validation }: Run, settings: string, exchange: Exchange, every: number): string {
+  const decided = JSON.parse(settings) as { readonly training: object };
+  const { validationBatches = null, patience = null } = training;
+  return JSON.stringify({
+    ...decided,
+    training: { ...decided.training, validateEvery: every, validationBatches, patience },
+    validation: { batches: validation?.batches ?? 0 },
+    shardOptimiser: exchange.shares,
+    allreduce: exchange.wire,
+  });
 }
 
 /** The log of the run, on the rank that writes it. */

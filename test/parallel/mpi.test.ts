@@ -295,6 +295,8 @@ describe.each(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
       await sleep(100);
       leaveNow(7);`;
     const said = await startRanks(2, program(body), { kind, timeout: 20_000 }).done;
-    expect(said).toMatchObject({ code: 7, timedOut: false });
+    expect(said.timedOut).toBe(false);
+    // MPICH's launcher ends the other rank with SIGKILL, and may tell of that one.
+    expect(kind === "mpich" ? [7, 9] : [7]).toContain(said.code);
   });
 });

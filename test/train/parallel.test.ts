@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Gpu } from "../../src/engine/device.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/model/checkpoint.ts";
+import type { Run } from "../../src/train/loop.ts";
 import { bestCheckpoint, lastCheckpoint } from "../../src/train/resume.ts";
 import { StoppedByAnother } from "../../src/train/together.ts";
 import { gpu } from "../support/gpu.ts";
@@ -315,5 +316,25 @@ describe("when one rank goes wrong, all end", () => {
     for (const reason of reasons(outcomes) as ClimaxError[]) {
       expect(reason.message).toBe("rank 1 has other settings than rank 0: training.seed was 1, is 5");
     }
+  });
+
+  // They would meet at another step, or for another call: some MPIs wait for ever, others end the run with words of their own.
+  test.for<[string, (run: Run) => object]>([
+    [
+      "training.validateEvery was 3, is 2",
+      ({ training }) => ({ training: { ...training, validateEvery: 2 } }),
+    ],
+    [
+      "training.validationBatches was 3, is 9",
+      ({ training }) => ({ training: { ...training, validationBatches: 9 } }),
+    ],
+    ["training.patience was null, is 1", ({ training }) => ({ training: { ...training, patience: 1 } })],
+    ["validation.batches was 5, is 0", () => ({ validation: undefined })],
+  ])("what they meet for: %s", async ([said, other]) => {
+    const { outcomes } = await settleRanks(2, plain(freshFolder()), {
+      change: (run, rank) => (rank === 1 ? other(run) : {}),
+    });
+    for (const reason of reasons(outcomes) as ClimaxError[])
+      expect(reason.message).toBe(`rank 1 has other settings than rank 0: ${said}`);
   });
 });
