@@ -2,12 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
-import { type Fitted, fitSums, HALF, type Kind } from "../train/scaling.ts";
-import type { Way } from "./allreduceways.ts";
+import { type Fitted, fitSums, HALF, type Kind, kinds } from "../train/scaling.ts";
 
-/** One size, `bytes` in f32, in one of the ways of allreduceways.ts. Times in milliseconds. */
+/** One size, `bytes` in f32, and one kind of sum. Times in milliseconds. */
 const Row = z.object({
-  numbers: z.string(),
+  kind: z.enum(kinds),
   bytes: z.number().positive(),
   calls: z.number(),
   median_ms: z.number().positive(),
@@ -34,11 +33,6 @@ export interface MeasuredSums extends Pick<AllreduceDocument, "ranks" | "hosts">
   readonly fits: Readonly<Record<Kind, Fitted>>;
 }
 
-const kinds = { whole: "float32", shares: "float32 shares", halves: "float16" } as const satisfies Record<
-  Kind,
-  Way
->;
-
 /** @throws ClimaxError "data" for another file, or one that does not tell latency from bandwidth */
 export async function readAllreduce(path: string): Promise<MeasuredSums> {
   const hint = "make one with mpirun -n 2 climax bench allreduce --json FILE";
@@ -56,20 +50,21 @@ export async function readAllreduce(path: string): Promise<MeasuredSums> {
     );
   }
   const { ranks, hosts } = data;
-  const fitOf = (kind: Kind): Fitted => fitted(path, data, kinds[kind], kind === "halves" ? HALF : 1);
+  const fitOf = (kind: Kind): Fitted => fitted(path, data, kind);
   return {
     ...{ path, ranks, hosts },
     fits: { whole: fitOf("whole"), shares: fitOf("shares"), halves: fitOf("halves") },
   };
 }
 
-function fitted(path: string, { rows, ranks }: AllreduceDocument, way: Way, part: number): Fitted {
-  const own = rows.filter(({ numbers, bytes }) => numbers === way && bytes > SMALL);
+function fitted(path: string, { rows, ranks }: AllreduceDocument, kind: Kind): Fitted {
+  const own = rows.filter((row) => row.kind === kind && row.bytes > SMALL);
+  const part = kind === "halves" ? HALF : 1;
   const sizes = new Set(own.map(({ bytes }) => bytes)).size;
   if (sizes < 2)
     throw new ClimaxError(
       "data",
-      `${path} has ${sizes} size${sizes === 1 ? "" : "s"} of ${way} beyond 64 KiB; wanted two or more, to tell latency from bandwidth`,
+      `${path} has ${sizes} size${sizes === 1 ? "" : "s"} for sums of the kind "${kind}" beyond 64 KiB; wanted two or more, to tell latency from bandwidth`,
       "measure again without --sizes, or with several",
     );
   const fit = fitSums(
@@ -79,7 +74,7 @@ function fitted(path: string, { rows, ranks }: AllreduceDocument, way: Way, part
   if (fit) return fit;
   throw new ClimaxError(
     "data",
-    `in ${path} larger arrays of ${way} take no longer than small ones`,
+    `in ${path} larger sums of the kind "${kind}" take no longer than small ones`,
     "measure again on quiet machines, with arrays of 1 MiB and more",
   );
 }

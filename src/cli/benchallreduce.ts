@@ -4,8 +4,9 @@ import { writeWhole } from "../files/wholefile.ts";
 import { BLOCK } from "../ops/wire.ts";
 import { launchedBy } from "../parallel/launcher.ts";
 import { loadMpi, type MpiFacts } from "../parallel/mpi.ts";
+import { kinds } from "../train/scaling.ts";
 import type { AllreduceDocument } from "./allreducefile.ts";
-import { type Measured, measure, type Way, ways } from "./allreduceways.ts";
+import { type Measured, measure } from "./allreducetrials.ts";
 import type { Context } from "./command.ts";
 import { bytes as bytesText } from "./machine.ts";
 import { table } from "./table.ts";
@@ -15,14 +16,14 @@ export interface AllreduceOptions {
   readonly library: string | undefined;
   /** Of each array, bytes, multiples of 4. */
   readonly sizes: readonly number[];
-  /** How long the calls of one size take together in each way, at least. */
+  /** How long the calls of one size take together for each kind of sum, at least. */
   readonly seconds: number;
   /** File that gets the same numbers, for `climax bench scaling`. */
   readonly json?: string | undefined;
 }
 
 /**
- * Measures sums over all ranks, in place, size by size and each in all ways. Every rank calls it; rank 0 prints.
+ * Measures sums over all ranks, in place, size by size and of all kinds. Every rank calls it; rank 0 prints.
  *
  * @throws ClimaxError "config" for one process by itself, "device" when a sum is wrong
  */
@@ -39,10 +40,10 @@ export async function benchAllreduce(
   const mpi = loadMpi(library);
   const rows: Measured[] = [];
   for (const size of sizes) {
-    for (const way of ways) {
-      const row = await measure(mpi, way, size, seconds);
+    for (const kind of kinds) {
+      const row = await measure(mpi, kind, size, seconds);
       rows.push(row);
-      if (mpi.rank === 0) context.info(`${bytesText(size)} ${way}: ${milliseconds(row.median)}`);
+      if (mpi.rank === 0) context.info(`${bytesText(size)} ${kind}: ${milliseconds(row.median)}`);
     }
   }
   await mpi.finalize();
@@ -58,8 +59,8 @@ export function documentOf(
 ): AllreduceDocument {
   return {
     ...{ what: "allreduce", version, library, threads: threadLevel, ranks: size, hosts: new Set(hosts).size },
-    rows: rows.map(({ way, bytes, calls, median, most }) => ({
-      ...{ numbers: way, bytes, calls, median_ms: median, nine_of_ten_ms: most },
+    rows: rows.map(({ kind, bytes, calls, median, most }) => ({
+      ...{ kind, bytes, calls, median_ms: median, nine_of_ten_ms: most },
     })),
   };
 }
@@ -77,9 +78,11 @@ export function describe(
   rows: readonly Measured[],
 ): string {
   const count = new Set(hosts).size;
-  const [whole, shares, halves] = (["float32", "float32 shares", "float16"] satisfies Way[]).map((one) =>
-    rows.filter(({ way }) => way === one),
-  ) as [Measured[], Measured[], Measured[]];
+  const [whole, shares, halves] = kinds.map((one) => rows.filter(({ kind }) => kind === one)) as [
+    Measured[],
+    Measured[],
+    Measured[],
+  ];
   const fastest = whole.reduce((a, b) => (b.bytes / b.median > a.bytes / a.median ? b : a));
   const least = whole.reduce((a, b) => (b.median < a.median ? b : a));
   const parameters = 1e8;

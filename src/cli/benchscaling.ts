@@ -6,10 +6,10 @@ import { ClimaxError } from "../errors.ts";
 import { writeWhole } from "../files/wholefile.ts";
 import { BUCKET_BYTES } from "../train/buckets.ts";
 import {
-  exchangeOf,
   leastCompute,
   messagesOf,
   type Network,
+  stagesOf,
   stepOf,
   type Way,
   type Work,
@@ -122,10 +122,10 @@ export function scalingOf(
     networks.flatMap((network) => ways.flatMap((way) => ranks.map((n) => of(n, network, way))));
   const projected = (n: number, network: Network, way: Way): ProjectedRow => {
     const step = stepOf(way, work!, n, network);
-    const exchange = n > 1 ? exchangeOf(way, work!, n, network) : undefined;
+    const stages = n > 1 ? stagesOf(way, work!, n, network) : undefined;
     return {
       ...{ ranks: n, hosts: Math.ceil(n / network.perHost), way, bandwidth: network.bandwidth },
-      ...{ sum: exchange?.during[1], algorithm: exchange?.algorithm, step },
+      ...{ sum: stages?.during[1], algorithm: stages?.algorithm, step },
       ...{ efficiency: work!.compute / step, samplesPerSecond: (n * samples) / step },
     };
   };

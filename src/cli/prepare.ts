@@ -97,7 +97,10 @@ const config = z.strictObject({
   force: z
     .boolean()
     .default(false)
-    .describe("replace a set that is there already, and an unfinished one that was begun otherwise"),
+    .describe(
+      "replace a set that is there already, and an unfinished one that was begun otherwise; with --shard not for jobs that " +
+        "come again when the set is finished, which would begin it anew",
+    ),
 });
 type Config = z.output<typeof config>;
 

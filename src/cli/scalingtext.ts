@@ -73,8 +73,8 @@ function inputs({ compute, backward, bytes, buckets, networks, networkFrom, ways
       digits(backward.value),
       `part of it during which gradients become complete, evenly (${backward.from})`,
     ],
-    ["S", bytesText(bytes.value), `gradients in f32 (${bytes.from})`],
-    ["k", `${k}`, `buckets (${buckets.from}), each of s = S / k = ${bytesText(bytes.value / k)}`],
+    ["S", decimalBytes(bytes.value), `gradients in f32 (${bytes.from})`],
+    ["k", `${k}`, `buckets (${buckets.from}), each of s = S / k = ${decimalBytes(bytes.value / k)}`],
     ["C", `${rate(one.copy)}`, "copies between device and host, each way"],
     ["B", networks.map(({ bandwidth }) => bits(bandwidth)).join(", "), `network, each way (${networkFrom})`],
     ["L", time(one.latency), "of a message"],
@@ -193,7 +193,7 @@ function scaled(value: number, units: readonly string[], from: number): string {
 }
 
 const time = (seconds: number): string => scaled(seconds, ["ns", "µs", "ms", "s"], 3);
-const bytesText = (count: number): string => scaled(count, ["bytes", "kB", "MB", "GB", "TB"], 0);
-const rate = (speed: number): string => `${bytesText(speed)}/s`;
+const decimalBytes = (count: number): string => scaled(count, ["bytes", "kB", "MB", "GB", "TB"], 0);
+const rate = (speed: number): string => `${decimalBytes(speed)}/s`;
 const bits = (speed: Network["bandwidth"]): string =>
   `${scaled(8 * speed, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"], 0)}`;

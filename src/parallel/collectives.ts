@@ -1,6 +1,7 @@
 // Collective calls of MPI, one after the other, none of which holds up the event loop.
 import type { MpiCalls, Name } from "./mpicalls.ts";
 import type { Constants, ThreadLevel } from "./mpikinds.ts";
+import { LARGEST_SHARED } from "./world.ts";
 
 type Reducible = Float32Array | Float64Array;
 type Sendable = Reducible | Uint8Array;
@@ -74,7 +75,7 @@ export function collectives(
 
   /** The elements of one of `size` equal shares. */
   const shareOf = ({ length, byteLength }: Sendable): number => {
-    if (length % size > 0 || byteLength > 4 * most)
+    if (length % size > 0 || byteLength > LARGEST_SHARED)
       throw new RangeError(`${length} elements among ${size} ranks`);
     return length / size;
   };

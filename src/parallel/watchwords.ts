@@ -26,7 +26,7 @@ export function lastWords(
   });
   const goOn = kept
     ? `The last good checkpoint is ${kept.path}: the same command with --resume goes on from it.`
-    : "No checkpoint is known of: start the same command again, which keeps the files that are finished.";
+    : "No checkpoint is known of: start the same command again.";
   const self = verdict.losses.some(({ rank }) => rank === here.rank)
     ? `This is that rank: the others have given it up, and it ends with exit code ${verdict.code}.`
     : `Rank ${here.rank} on ${here.host} therefore ends too, with exit code ${verdict.code}.`;

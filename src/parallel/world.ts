@@ -1,6 +1,12 @@
 // The ranks that work together on one run, and what they tell one another.
 
 /**
+ * Bytes of an array whose shares ranks exchange, at most: unlike a sum, such a call cannot be taken apart, and inside MPI
+ * libraries numbers of bytes have been C ints.
+ */
+export const LARGEST_SHARED = 2 ** 29;
+
+/**
  * The processes of one run, as one of them sees them. Every rank calls the same functions in the same order; each call
  * ends when all have made it. Calls may overlap in time: they are carried out one after the other.
  */
@@ -21,7 +27,8 @@ export interface World {
   broadcast(values: Float32Array | Float64Array | Uint8Array): Promise<void>;
   /**
    * Adds up over all ranks, and leaves each rank its share alone: share r is the r-th of `size` equal parts of the array.
-   * In place; the other shares are then of no use. The length is a multiple of `size`.
+   * In place; the other shares are then of no use. The length is a multiple of `size`, at most LARGEST_SHARED bytes, here
+   * and below.
    */
   reduceScatter(values: Float32Array): Promise<void>;
   /** Every rank's share, for all, in place: share r becomes rank r's. The length is a multiple of `size`. */

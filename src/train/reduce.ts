@@ -3,8 +3,9 @@
 import type { Gpu } from "../engine/device.ts";
 import { type Span, Staging } from "../engine/staging.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import { ClimaxError } from "../errors.ts";
 import { BLOCK, decode, encode, wireWords } from "../ops/wire.ts";
-import type { World } from "../parallel/world.ts";
+import { LARGEST_SHARED, type World } from "../parallel/world.ts";
 import { type Bucket, bucketsOf, shareOf } from "./buckets.ts";
 import { allreduceHalves, sumHalves } from "./halfsum.ts";
 import type { Learner } from "./learner.ts";
@@ -55,12 +56,16 @@ export class GradientSum {
   /** Of this rank's sums. */
   #squares = 0;
 
-  /** @param buckets  of all parameters, laid out for as many shares as there are ranks */
+  /**
+   * @param buckets  of all parameters, laid out for as many shares as there are ranks
+   * @throws ClimaxError "config" for a parameter whose shares are too large to be exchanged
+   */
   constructor(gpu: Gpu, world: World, buckets: readonly Bucket[], { shares, wire }: Exchange) {
     this.#gpu = gpu;
     this.#world = world;
     this.#shares = shares;
     const half = wire === "f16";
+    if (shares || half) refuseLargest(buckets, { shares, wire });
     this.#lanes = buckets.map((bucket) => {
       const { parameters, pieces, filled, bytes } = bucket;
       const own = shares ? shareOf(bucket, world.rank, world.size) : pieces;
@@ -207,6 +212,18 @@ export class GradientSum {
   #seconds(): number {
     return (performance.now() - this.#fetchedAt) / 1000;
   }
+}
+
+function refuseLargest(buckets: readonly Bucket[], { shares, wire }: Exchange): void {
+  const sent = (bytes: number): number => (wire === "f16" && !shares ? 4 * wireWords(bytes / 4) : bytes);
+  const most = Math.max(0, ...buckets.map(({ bytes }) => sent(bytes)));
+  if (most <= LARGEST_SHARED) return;
+  const flags = [...(shares ? ["--shard-optimiser"] : []), ...(wire === "f16" ? ["--allreduce f16"] : [])];
+  throw new ClimaxError(
+    "config",
+    `a parameter takes ${Math.ceil(most / 2 ** 20)} MiB on its way between ranks, and of arrays whose shares they exchange ${LARGEST_SHARED / 2 ** 20} MiB is the most`,
+    `leave out ${flags.join(" and ")}, or take larger patches (--model.patch-size) or a narrower model (--model.embed-dim)`,
+  );
 }
 
 /** Room for one bucket. */

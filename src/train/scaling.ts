@@ -17,8 +17,9 @@ export interface Work {
   readonly buckets: number;
 }
 
-/** How a bucket's sum is made: at once, by shares that are then passed on, or of halves from each rank to each. */
-export type Kind = "whole" | "shares" | "halves";
+/** How a sum is made: at once, by shares that are then passed on, or of halves from each rank to each. */
+export const kinds = ["whole", "shares", "halves"] as const;
+export type Kind = (typeof kinds)[number];
 
 /** What a rank's host can do. */
 export interface Pace {
@@ -42,7 +43,7 @@ export interface Network {
 }
 
 /** What becomes of a bucket: seconds of each stage it goes through, one after the other; buckets follow one another. */
-export interface Exchange {
+export interface Stages {
   /** Device to host, the sum over ranks, host to device. */
   readonly during: readonly [down: number, sum: number, up: number];
   /** After AdamW, with nothing to hide behind: a share of the parameters down, all shares gathered, all of them up. */
@@ -90,7 +91,7 @@ function rateOf(ranks: number, { bandwidth, perHost }: Network, { rate }: Pace):
 }
 
 /** Two ranks or more. */
-export function exchangeOf(way: Way, { bytes, buckets }: Work, ranks: number, network: Network): Exchange {
+export function stagesOf(way: Way, { bytes, buckets }: Work, ranks: number, network: Network): Stages {
   const { whole, shares, halves } = network.paces;
   const full = bytes / buckets;
   const sent = way.endsWith("f16") ? HALF * full : full;
@@ -129,7 +130,7 @@ export function pipeline(stages: readonly number[], count: number): number {
 export function stepOf(way: Way, work: Work, ranks: number, network: Network): number {
   const { compute, backward, buckets } = work;
   if (ranks === 1) return compute;
-  const { during, after } = exchangeOf(way, work, ranks, network);
+  const { during, after } = stagesOf(way, work, ranks, network);
   const ready = (backward * compute) / buckets;
   const tail = after.length > 0 ? pipeline(after, buckets) : 0;
   return (1 - backward) * compute + pipeline([ready, ...during], buckets) + tail;
@@ -150,7 +151,7 @@ export function leastCompute(
 ): number {
   if (ranks === 1) return 0;
   const { backward, buckets } = work;
-  const { during, after } = exchangeOf(way, { ...work, compute: 0 }, ranks, network);
+  const { during, after } = stagesOf(way, { ...work, compute: 0 }, ranks, network);
   const tail = after.length > 0 ? pipeline(after, buckets) : 0;
   const once = during.reduce((sum, one) => sum + one, 0) + tail;
   const hidden = (efficiency * once) / (1 - efficiency);

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAllreduce } from "../../src/cli/allreducefile.ts";
-import { ways } from "../../src/cli/allreduceways.ts";
 import { documentOf } from "../../src/cli/benchallreduce.ts";
 import { parseBytes, parseRate, parseSeconds } from "../../src/cli/quantity.ts";
 import { readRun } from "../../src/cli/scalingruns.ts";
 import type { Tensor } from "../../src/engine/tensor.ts";
 import { bucketCount } from "../../src/train/buckets.ts";
+import { kinds } from "../../src/train/scaling.ts";
 import { climax } from "../support/climax.ts";
 import { trainToy } from "../support/toyrun.ts";
 import { writeToySet } from "../support/toyset.ts";
@@ -67,10 +67,10 @@ function writeMeasured(name: string, change: object = {}): string {
     } as const),
     ...{ rank: 0, size: 2, localRank: 0, localSize: 1, hosts: ["node0", "node1"] },
   };
-  const rows = ways.flatMap((way, i) =>
+  const rows = kinds.flatMap((kind, i) =>
     [4, 1e5, 8e6, 80e6].map((bytes) => {
       const median = bytes === 4 ? 1e-3 : (i + 1) * (10 + bytes / 80e3); // by shares takes twice as long, as halves thrice
-      return { way, bytes, calls: 3, median, most: median };
+      return { kind, bytes, calls: 3, median, most: median };
     }),
   );
   const path = join(root, name);
@@ -411,13 +411,13 @@ describe("refused", () => {
         ...{ kind: "data", message: expect.stringContaining(message) },
       });
     }
-    const row = { numbers: "float32", bytes: 1e6, calls: 1, median_ms: 1, nine_of_ten_ms: 1 };
+    const row = { kind: "whole", bytes: 1e6, calls: 1, median_ms: 1, nine_of_ten_ms: 1 };
     await expect(
       readAllreduce(writeMeasured("single.json", { rows: [row, row, { ...row, bytes: 2 ** 16 }] })),
-    ).rejects.toThrow("has 1 size of float32 beyond 64 KiB; wanted two or more");
+    ).rejects.toThrow('has 1 size for sums of the kind "whole" beyond 64 KiB; wanted two or more');
     const flat = writeMeasured("flat.json", { rows: [row, { ...row, bytes: 8e6, median_ms: 0.5 }] });
     const { err } = await climax("bench", "scaling", ...all, "--measured", flat);
-    expect(err).toContain("larger arrays of float32 take no longer than small ones");
+    expect(err).toContain('larger sums of the kind "whole" take no longer than small ones');
     const latency = [...all, "--measured", writeMeasured("allreduce.json"), "--latency", "5us"];
     expect((await climax("bench", "scaling", ...latency)).err).toContain("found --latency and --measured");
   });

@@ -7,12 +7,12 @@ import { Interrupted } from "../../src/cli/interrupt.ts";
 import { prepareCommand } from "../../src/cli/prepare.ts";
 import { addHours, formatTime, parseTime } from "../../src/data/time.ts";
 import { ClimaxError } from "../../src/errors.ts";
-import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import { type Manifest, readManifest } from "../../src/sets/manifest.ts";
 import { openSet } from "../../src/sets/prepared.ts";
 import { samples } from "../../src/sets/samples.ts";
 import { verifySet } from "../../src/sets/verifyset.ts";
 import { batchesOf } from "../support/batches.ts";
+import { createTinyStates } from "../support/tinystates.ts";
 import { wholeShards } from "../support/wholeshards.ts";
 
 const start = parseTime("2015-12-31", "standard");
@@ -35,39 +35,14 @@ const rain = (step: number, cell: number) => Math.fround((step % 13) * 1e-5 + ce
 async function write(name: string, from: number, to: number): Promise<string> {
   const path = join(root, name);
   const field = ["time", "lat", "lon"];
-  const writer = await createNetcdf(path, {
-    dimensions: { time: null, lat: 2, lon: 4 },
-    attributes: { Conventions: "CF-1.11" },
-    variables: [
-      {
-        name: "time",
-        dimensions: ["time"],
-        dtype: "float64",
-        attributes: { units: "hours since 2015-12-31", calendar: "standard" },
-      },
-      {
-        name: "lat",
-        dimensions: ["lat"],
-        dtype: "float64",
-        attributes: { units: "degrees_north" },
-        data: [-45, 45],
-      },
-      {
-        name: "lon",
-        dimensions: ["lon"],
-        dtype: "float64",
-        attributes: { units: "degrees_east" },
-        data: [0, 90, 180, 270],
-      },
-      { name: "tas", dimensions: field, dtype: "float32", attributes: { units: "K" } },
-      {
-        name: "pr",
-        dimensions: field,
-        dtype: "float32",
-        attributes: { units: "kg m-2 s-1", cell_methods: "time: mean" },
-      },
-    ],
-  });
+  const writer = await createTinyStates(path, { units: "hours since 2015-12-31", calendar: "standard" }, [
+    {
+      name: "pr",
+      dimensions: field,
+      dtype: "float32",
+      attributes: { units: "kg m-2 s-1", cell_methods: "time: mean" },
+    },
+  ]);
   for (let step = from; step < to; step++) {
     const cells = (of: typeof rain) => Array.from({ length: 8 }, (_, cell) => of(step, cell));
     await writer.write("time", [step - from], [6 * step]);

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { prepareCommand } from "../../src/cli/prepare.ts";
-import { createNetcdf } from "../../src/files/netcdf4writer.ts";
 import { climax } from "../support/climax.ts";
 import { onRanks } from "../support/commandranks.ts";
 import { setContents } from "../support/setcontents.ts";
+import { createTinyStates } from "../support/tinystates.ts";
 import { wholeShards } from "../support/wholeshards.ts";
 
 let root: string;
@@ -16,32 +16,9 @@ const periods = ["--train", "2001..2003", "--val", "2004", "--test", "2005", "--
 let one: Record<string, string>;
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), "climax-cli-prepare-shares-"));
-  const writer = await createNetcdf(at("states.nc"), {
-    dimensions: { time: null, lat: 2, lon: 4 },
-    attributes: { Conventions: "CF-1.11" },
-    variables: [
-      {
-        name: "time",
-        dimensions: ["time"],
-        dtype: "float64",
-        attributes: { units: "days since 2001-01-01", calendar: "noleap" },
-      },
-      {
-        name: "lat",
-        dimensions: ["lat"],
-        dtype: "float64",
-        attributes: { units: "degrees_north" },
-        data: [-45, 45],
-      },
-      {
-        name: "lon",
-        dimensions: ["lon"],
-        dtype: "float64",
-        attributes: { units: "degrees_east" },
-        data: [0, 90, 180, 270],
-      },
-      { name: "tas", dimensions: ["time", "lat", "lon"], dtype: "float32", attributes: { units: "K" } },
-    ],
+  const writer = await createTinyStates(at("states.nc"), {
+    units: "days since 2001-01-01",
+    calendar: "noleap",
   });
   // One value is missing, in the second year.
   for (let step = 0; step < 5 * 18; step++) {

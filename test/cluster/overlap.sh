@@ -42,12 +42,12 @@ node -e '
   const { readFileSync } = require("node:fs");
   const read = (name) => JSON.parse(readFileSync(`${process.argv[1]}/${name}.json`, "utf8"));
   const [one, two] = read("scaling").measured.map((run) => 1000 * run.step);
-  const numbers = { f32: "float32", f16: "float16" }[read("scaling").measured[1].way] ?? "float32 shares";
-  const rows = read("allreduce").rows.filter((row) => row.numbers === numbers);
+  const kind = { f32: "whole", f16: "halves" }[read("scaling").measured[1].way] ?? "shares";
+  const rows = read("allreduce").rows.filter((row) => row.kind === kind);
   const all = rows.reduce((a, b) => (b.bytes > a.bytes ? b : a)).median_ms;
   const line = (what, time) => console.log(`${what.padEnd(34)}${time.toFixed(time < 10 ? 2 : 0).padStart(7)} ms`);
   line("compute alone, a step of one rank", one);
-  line(`allreduce alone (${numbers})`, all);
+  line(`allreduce alone (${kind})`, all);
   line("one after the other", one + all);
   line("a step of two ranks", two);
   const hidden = (one + all - two) / all;

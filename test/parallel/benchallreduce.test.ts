@@ -1,8 +1,9 @@
 // climax bench allreduce: what it measures, what it prints of it, and what it refuses.
 import { describe, expect, test } from "vitest";
-import { type Measured, measure, type Ranks, ways } from "../../src/cli/allreduceways.ts";
+import { type Measured, measure, type Ranks } from "../../src/cli/allreducetrials.ts";
 import { describe as described, documentOf, perRank } from "../../src/cli/benchallreduce.ts";
 import type { MpiFacts } from "../../src/parallel/mpi.ts";
+import { kinds } from "../../src/train/scaling.ts";
 import { climax } from "../support/climax.ts";
 import { fakeWorlds } from "../support/fakeworld.ts";
 import { mpiInstalled, mpiKinds, runRanks } from "../support/mpirun.ts";
@@ -28,30 +29,30 @@ const pretend = (n: number, fault = 0) =>
 
 describe("measuring", () => {
   const calls = {
-    float32: ["sum of 1536 Float32Array"],
-    "float32 shares": ["reduceScatter of 1536 Float32Array", "allgather of 1536 Float32Array"],
-    float16: ["alltoall of 3084 Uint8Array", "allgather of 3084 Uint8Array"], // 3 blocks of 257 words
+    whole: ["sum of 1536 Float32Array"],
+    shares: ["reduceScatter of 1536 Float32Array", "allgather of 1536 Float32Array"],
+    halves: ["alltoall of 3084 Uint8Array", "allgather of 3084 Uint8Array"], // 3 blocks of 257 words
   };
-  test.for(ways)("%s: counts its calls and the time they took", async (way) => {
+  test.for(kinds)("%s: counts its calls and the time they took", async (kind) => {
     const three = pretend(3);
-    const all = await Promise.all(three.map(({ ranks }) => measure(ranks, way, 4 * 1536, 0.02)));
+    const all = await Promise.all(three.map(({ ranks }) => measure(ranks, kind, 4 * 1536, 0.02)));
     const [found] = all;
     expect(all).toEqual([found, found, found]);
-    expect(found).toMatchObject({ way, bytes: 4 * 1536 });
+    expect(found).toMatchObject({ kind, bytes: 4 * 1536 });
     const sums = three[1]!.world.calls.filter((call) => !/^(max|gather)/.test(call));
     // And one to warm up and check.
-    expect(sums).toEqual(Array.from({ length: found!.calls + 1 }, () => calls[way]).flat());
+    expect(sums).toEqual(Array.from({ length: found!.calls + 1 }, () => calls[kind]).flat());
     expect(found!.median).toBeGreaterThan(0);
     expect(found!.most).toBeGreaterThanOrEqual(found!.median);
   });
 
   test.for([
-    ["float32", "sum of 1 Float32Array"],
-    ["float32 shares", "allgather of 3 Float32Array"],
-    ["float16", "allgather of 3084 Uint8Array"],
-  ] as const)("%s: what cannot be shared out is filled up", async ([way, call]) => {
+    ["whole", "sum of 1 Float32Array"],
+    ["shares", "allgather of 3 Float32Array"],
+    ["halves", "allgather of 3084 Uint8Array"],
+  ] as const)("%s: what cannot be shared out is filled up", async ([kind, call]) => {
     const three = pretend(3);
-    await Promise.all(three.map(({ ranks }) => measure(ranks, way, 4, 0.001)));
+    await Promise.all(three.map(({ ranks }) => measure(ranks, kind, 4, 0.001)));
     expect(three[2]!.world.calls).toContain(call);
   });
 
@@ -63,30 +64,30 @@ describe("measuring", () => {
         if (op === "max" && values.length > 1) values.fill(70); // times; one value is whether to go on
       },
     }));
-    for (const found of await Promise.all(two.map((ranks) => measure(ranks, "float32", 4, 0.01))))
+    for (const found of await Promise.all(two.map((ranks) => measure(ranks, "whole", 4, 0.01))))
       expect(found).toMatchObject({ median: 70, most: 70 });
   });
 
   test("what halves lose is no fault", async () => {
     // 3 (i % 1024) + 3 has up to 12 bits, halves 11.
     const three = pretend(3);
-    await Promise.all(three.map(({ ranks }) => measure(ranks, "float16", 8192, 0.001)));
+    await Promise.all(three.map(({ ranks }) => measure(ranks, "halves", 8192, 0.001)));
   });
 
-  test.for(ways)("%s: a wrong sum is an error", async (way) => {
+  test.for(kinds)("%s: a wrong sum is an error", async (kind) => {
     const outcomes = await Promise.allSettled(
-      pretend(3, 128).map(({ ranks }) => measure(ranks, way, 8, 0.01)),
+      pretend(3, 128).map(({ ranks }) => measure(ranks, kind, 8, 0.01)),
     );
     for (const outcome of outcomes) {
       expect(outcome).toMatchObject({ status: "rejected", reason: { kind: "device" } });
       expect((outcome as PromiseRejectedResult).reason.message).toMatch(
-        `a sum over 3 ranks is wrong (${way}): element `,
+        `a sum over 3 ranks is wrong (${kind}): element `,
       );
     }
   });
 
   test("a rank sends 2 (N - 1) / N of an array", () => {
-    const one: Measured = { way: "float32", bytes: 8e6, calls: 3, median: 4, most: 5 }; // 2 GB/s
+    const one: Measured = { kind: "whole", bytes: 8e6, calls: 3, median: 4, most: 5 }; // 2 GB/s
     expect([2, 4].map((ranks) => perRank(one, ranks))).toEqual([2, 3]);
   });
 });
@@ -96,12 +97,12 @@ const facts: MpiFacts = {
   ...{ rank: 0, size: 4, localRank: 0, localSize: 2, hosts: ["a", "a", "b", "b"] },
 };
 const rows: Measured[] = [
-  { way: "float32", bytes: 4, calls: 900, median: 0.02, most: 0.025 },
-  { way: "float32 shares", bytes: 4, calls: 700, median: 0.04, most: 0.05 },
-  { way: "float16", bytes: 4, calls: 600, median: 0.05, most: 0.06 },
-  { way: "float32", bytes: 4 << 20, calls: 30, median: 2, most: 150 },
-  { way: "float32 shares", bytes: 4 << 20, calls: 20, median: 2.2, most: 3 },
-  { way: "float16", bytes: 4 << 20, calls: 40, median: 1.5, most: 1.6 },
+  { kind: "whole", bytes: 4, calls: 900, median: 0.02, most: 0.025 },
+  { kind: "shares", bytes: 4, calls: 700, median: 0.04, most: 0.05 },
+  { kind: "halves", bytes: 4, calls: 600, median: 0.05, most: 0.06 },
+  { kind: "whole", bytes: 4 << 20, calls: 30, median: 2, most: 150 },
+  { kind: "shares", bytes: 4 << 20, calls: 20, median: 2.2, most: 3 },
+  { kind: "halves", bytes: 4 << 20, calls: 40, median: 1.5, most: 1.6 },
 ];
 
 test("the table", () => {
@@ -118,20 +119,20 @@ A call takes 0.0200 ms at least. Gradients of 100 million parameters (400 MB) in
 });
 
 test("halves that lose at the largest size are not said to be faster", () => {
-  const slow = rows.map((row) => (row.way === "float16" && row.bytes > 4 ? { ...row, median: 2.5 } : row));
+  const slow = rows.map((row) => (row.kind === "halves" && row.bytes > 4 ? { ...row, median: 2.5 } : row));
   expect(described(facts, slow)).toContain("Here halves are not faster.");
-  const always = rows.map((row) => (row.way === "float16" ? { ...row, median: 0.01 } : row));
+  const always = rows.map((row) => (row.kind === "halves" ? { ...row, median: 0.01 } : row));
   expect(described(facts, always.toReversed())).toContain("Here halves are faster from 4 bytes on.");
 });
 
-test("as JSON, with a row for each way", () => {
+test("as JSON, with a row for each kind of sum", () => {
   expect(documentOf(facts, rows.slice(0, 3))).toEqual({
     ...{ what: "allreduce", version: "Open MPI v4.1.4", library: "libmpi.so.40", threads: "multiple" },
     ...{ ranks: 4, hosts: 2 },
     rows: [
-      { numbers: "float32", bytes: 4, calls: 900, median_ms: 0.02, nine_of_ten_ms: 0.025 },
-      { numbers: "float32 shares", bytes: 4, calls: 700, median_ms: 0.04, nine_of_ten_ms: 0.05 },
-      { numbers: "float16", bytes: 4, calls: 600, median_ms: 0.05, nine_of_ten_ms: 0.06 },
+      { kind: "whole", bytes: 4, calls: 900, median_ms: 0.02, nine_of_ten_ms: 0.025 },
+      { kind: "shares", bytes: 4, calls: 700, median_ms: 0.04, nine_of_ten_ms: 0.05 },
+      { kind: "halves", bytes: 4, calls: 600, median_ms: 0.05, nine_of_ten_ms: 0.06 },
     ],
   });
 });

@@ -355,7 +355,5 @@ test("the paragraph says who, what, the last checkpoint and how to go on", () =>
     ...([members, members[0]!, undefined] as const),
   );
   expect(bare).toContain("ended with exit code 3 while the run was not over.");
-  expect(bare).toContain(
-    "No checkpoint is known of: start the same command again, which keeps the files that are finished.",
-  );
+  expect(bare).toContain("No checkpoint is known of: start the same command again.");
 });

@@ -86,6 +86,31 @@ test("step after step, whatever took part, neighbours in one piece", async () =>
   expect(new Set(await read(gap))).toEqual(new Set([0]));
 });
 
+test.for([
+  ["--shard-optimiser", { shares: true, wire: "f32" }, 2 ** 29],
+  ["--shard-optimiser and --allreduce f16", { shares: true, wire: "f16" }, 2 ** 29],
+  ["--allreduce f16", { shares: false, wire: "f16" }, 2 ** 30],
+] as const)(
+  "a parameter too large for %s is refused before there is room for it",
+  ([flags, exchange, bytes]) => {
+    const world = fakeWorlds(2)[0]!;
+    const bucket = { parameters: [], pieces: [], filled: bytes + 4096, bytes: bytes + 4096 };
+    let refused: unknown;
+    try {
+      new GradientSum(gpu, world, [bucket], exchange);
+    } catch (error) {
+      refused = error;
+    }
+    expect(refused).toMatchObject({
+      kind: "config",
+      message: expect.stringMatching(
+        /^a parameter takes 5\d\d MiB on its way between ranks, and .* 512 MiB is the most$/,
+      ),
+      hint: expect.stringContaining(`leave out ${flags}, or`),
+    });
+  },
+);
+
 test("what the other ranks throw is thrown when the sums are waited for", async () => {
   const [a, b] = fakeWorlds(2);
   const parameters = model(2, 0);

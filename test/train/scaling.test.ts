@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import { BLOCK, BLOCK_WORDS } from "../../src/ops/wire.ts";
 import {
   allToAll,
-  exchangeOf,
   fitSums,
   HALF,
   halving,
@@ -12,6 +11,7 @@ import {
   type Network,
   pass,
   pipeline,
+  stagesOf,
   stepOf,
   type Way,
   type Work,
@@ -141,13 +141,13 @@ describe("a sum", () => {
 
   test("the better algorithm is taken: few bytes in few messages, many by the ring where ranks are no power of two", () => {
     const algorithm = (ranks: number, latency: number) =>
-      exchangeOf("f32", work, ranks, { ...net, latency }).algorithm;
+      stagesOf("f32", work, ranks, { ...net, latency }).algorithm;
     expect([algorithm(1024, 1e-3), algorithm(80, 1e-7)]).toEqual(["halving", "ring"]);
   });
 
   test("hosts set the pace where they are slower than their network, and alone where they share none", () => {
     const sum = (ranks: number, host: number, bandwidth: number) =>
-      exchangeOf("f32", work, ranks, { ...none, perHost: 8, bandwidth, ...pacesOf(host) }).during[1];
+      stagesOf("f32", work, ranks, { ...none, perHost: 8, bandwidth, ...pacesOf(host) }).during[1];
     expect(sum(16, 1e9, 25e9)).toBe(sum(16, 1e9, 1e9));
     expect(sum(16, 1e9, 1e8)).toBe(sum(16, Infinity, 1e8));
     expect(sum(8, 1e9, 1e8)).toBe(sum(8, 1e9, Infinity));
@@ -158,7 +158,7 @@ describe("a sum", () => {
 describe("a step", () => {
   test("worked by hand: all hide but the last bucket's", () => {
     // Buckets of 8 MB every 60 ms; 0.8 ms a copy, 4 ranks by halving: 16 ms. The last goes down, is added up, goes up.
-    expect(exchangeOf("f32", work, 4, net)).toMatchObject({ algorithm: "halving", after: [] });
+    expect(stagesOf("f32", work, 4, net)).toMatchObject({ algorithm: "halving", after: [] });
     expect(stepOf("f32", work, 4, net)).toBeCloseTo(1.2 + 0.0008 + 0.016 + 0.0008, 12);
   });
 
@@ -181,7 +181,7 @@ describe("a step", () => {
   test("each way has the pace of its own kind of sum", () => {
     const [whole, shares, halves] = [3, 5, 7].map((call) => ({ rate: Infinity, call }));
     const paces = { whole: whole!, shares: shares!, halves: halves! };
-    const of = (way: Way) => exchangeOf(way, work, 4, { ...none, paces });
+    const of = (way: Way) => stagesOf(way, work, 4, { ...none, paces });
     expect([of("f32").during[1], of("f16").during[1]]).toEqual([3, 7]);
     expect([of("zero").during[1], of("zero").after[1]]).toEqual([2.5, 2.5]); // of one call, two
     expect([of("zero-f16").during[1], of("zero-f16").after[1]]).toEqual([3.5, 2.5]);
@@ -191,7 +191,7 @@ describe("a step", () => {
       shares: { rate: 2e9, call: 0 },
       halves: { rate: 1e9, call: 0 },
     };
-    const sum = (way: Way) => exchangeOf(way, work, 4, { ...none, paces: rates }).during[1];
+    const sum = (way: Way) => stagesOf(way, work, 4, { ...none, paces: rates }).during[1];
     expect(sum("f32")).toBeCloseTo(12e6 / 4e9, 12);
     expect(sum("zero")).toBeCloseTo(6e6 / 2e9, 12);
     expect(sum("f16")).toBeCloseTo((HALF * 12e6) / 1e9, 12);
@@ -203,7 +203,7 @@ describe("a step", () => {
   });
 
   test("without latency the ring's sums have a limit, 2 s / B, that no number of ranks exceeds", () => {
-    const sums = counts.map((n) => exchangeOf("f32", work, n, { ...none, bandwidth: 1e9 }).during[1]);
+    const sums = counts.map((n) => stagesOf("f32", work, n, { ...none, bandwidth: 1e9 }).during[1]);
     expect(Math.max(...sums)).toBeLessThan(16e-3);
     expect(sums.at(-1)).toBeCloseTo(16e-3, 4);
   });
@@ -248,9 +248,9 @@ describe("a step", () => {
     for (const bandwidth of [5e7, 2e8, 1e9, 1e11]) {
       const slow = { ...net, bandwidth };
       for (const n of [2, 5, 80]) {
-        const { during } = exchangeOf("f32", work, n, slow);
+        const { during } = stagesOf("f32", work, n, slow);
         expect(stepOf("f32", work, n, slow)).toBeCloseTo(0.6 + served([0.06, ...during], 10), 10);
-        const zero = exchangeOf("zero", work, n, slow);
+        const zero = stagesOf("zero", work, n, slow);
         const whole = 0.6 + served([0.06, ...zero.during], 10) + served(zero.after, 10);
         expect(stepOf("zero", work, n, slow)).toBeCloseTo(whole, 10);
       }

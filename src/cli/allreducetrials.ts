@@ -1,9 +1,10 @@
-/** The ways in which ranks can add up gradients, and how long calls of each take. */
+/** The sums that ranks can make of gradients, and how long calls of each kind take. */
 import { ClimaxError } from "../errors.ts";
 import { BLOCK, BLOCK_WORDS } from "../ops/wire.ts";
 import type { Collectives } from "../parallel/collectives.ts";
 import { encodeBlocks, sumBlocks } from "../train/halfblocks.ts";
 import { allreduceHalves } from "../train/halfsum.ts";
+import type { Kind } from "../train/scaling.ts";
 
 /** The ranks and what they can do together, of which `Mpi` is one. */
 export type Ranks = Pick<
@@ -33,12 +34,12 @@ const filled = (numbers: number, unit: number): number => Math.ceil(numbers / un
 
 /** What of them there is to choose from. Each takes how many numbers there are. */
 const makeTrial = {
-  float32(ranks: Ranks, numbers: number): Trial {
+  whole(ranks: Ranks, numbers: number): Trial {
     const values = Float32Array.from({ length: numbers }, given(ranks.rank));
     const run = () => ranks.allreduce(values, "sum");
     return { run, sums: () => values, lost: 0, settle: () => void values.fill(0) };
   },
-  "float32 shares"(ranks: Ranks, numbers: number): Trial {
+  shares(ranks: Ranks, numbers: number): Trial {
     const values = Float32Array.from({ length: filled(numbers, ranks.size) }, given(ranks.rank));
     const run = async () => {
       await ranks.reduceScatter(values);
@@ -46,7 +47,7 @@ const makeTrial = {
     };
     return { run, sums: () => values, lost: 0, settle: () => void values.fill(0) };
   },
-  float16(ranks: Ranks, numbers: number): Trial {
+  halves(ranks: Ranks, numbers: number): Trial {
     const whole = filled(numbers, BLOCK * ranks.size);
     const words = new Uint32Array((whole / BLOCK) * BLOCK_WORDS);
     encodeBlocks(Float32Array.from({ length: whole }, given(ranks.rank)), words);
@@ -63,13 +64,11 @@ const makeTrial = {
       ...{ settle: renew, renew },
     };
   },
-};
-export type Way = keyof typeof makeTrial;
-export const ways = Object.keys(makeTrial) as Way[];
+} satisfies Record<Kind, (ranks: Ranks, numbers: number) => Trial>;
 
 /** Times of calls, ms: each that of the rank for which it took longest. */
 export interface Measured {
-  readonly way: Way;
+  readonly kind: Kind;
   /** Of the array in float32. */
   readonly bytes: number;
   readonly calls: number;
@@ -83,10 +82,10 @@ export interface Measured {
  *
  * @throws ClimaxError "device" when a sum is wrong
  */
-export async function measure(ranks: Ranks, way: Way, bytes: number, seconds: number): Promise<Measured> {
-  const trial = makeTrial[way](ranks, bytes / 4);
+export async function measure(ranks: Ranks, kind: Kind, bytes: number, seconds: number): Promise<Measured> {
+  const trial = makeTrial[kind](ranks, bytes / 4);
   await trial.run(); // opens the connections
-  check(trial, ranks.size, way);
+  check(trial, ranks.size, kind);
   trial.settle();
   const once = async (): Promise<number> => {
     const before = performance.now();
@@ -109,17 +108,17 @@ export async function measure(ranks: Ranks, way: Way, bytes: number, seconds: nu
   await ranks.allreduce(times, "max");
   times.sort();
   const at = (part: number): number => times[Math.floor(part * times.length)]!;
-  return { way, bytes, calls: times.length, median: at(0.5), most: at(0.9) };
+  return { kind, bytes, calls: times.length, median: at(0.5), most: at(0.9) };
 }
 
-function check({ sums, lost }: Trial, size: number, way: Way): void {
+function check({ sums, lost }: Trial, size: number, kind: Kind): void {
   const found = sums();
   const wanted = (i: number): number => size * (i % 1024) + (size * (size - 1)) / 2;
   const wrong = found.findIndex((value, i) => !(Math.abs(value - wanted(i)) <= lost * wanted(i)));
   if (wrong < 0) return;
   throw new ClimaxError(
     "device",
-    `a sum over ${size} ranks is wrong (${way}): element ${wrong} of ${found.length} is ${found[wrong]}, wanted ${wanted(wrong)}`,
+    `a sum over ${size} ranks is wrong (${kind}): element ${wrong} of ${found.length} is ${found[wrong]}, wanted ${wanted(wrong)}`,
     "the MPI library or the network corrupts data: try another library with --mpi LIB",
   );
 }
