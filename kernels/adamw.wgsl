@@ -9,16 +9,17 @@
 //   step         p = p (1 - rate decay);  m = m + (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
 //                p = p - rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps),   g = factor * gradient;
 //                gradient = 0
+//   step_halves  the same, and halves = p rounded to f16
 //
-// Shapes      value, gradient, m, v [N], whole vec4s; partial [shares of all tensors]; state [5];
+// Shapes      value, gradient, m, v, halves [N], whole vec4s; partial [shares of all tensors]; state [5];
 //             scaler [4]
-// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_norm: one;  step: one thread per four elements
+// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_norm: one;  step*: one thread per four elements
 // Called by   src/ops/adamw.ts
 // Checked by  test/ops/adamw.test.ts
 
 //@include lanes
 
-const WORKGROUP = 64u;
+const WORKGROUP = 128u;
 
 override CLEAR = false; // leave zeros where the gradient was, also when the step is skipped
 
@@ -48,19 +49,25 @@ const STEPS_TO_DOUBLE = 2000.0;
 @group(0) @binding(5) var<storage, read_write> m: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> v: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> scaler: array<f32>; // scale, finite norms in a row, beta1^t, beta2^t
+@group(0) @binding(8) var<storage, read> known: array<f32>; // the state, once it is complete
+@group(0) @binding(9) var<storage, read_write> halves: array<vec2u>; // four to an entry
 
 @compute @workgroup_size(LANES)
 fn squares(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let stride = groups.x * LANES;
   var i = group.x * LANES + lane;
-  // Four loads on their way at a time.
+  // Eight loads on their way at a time.
   var sum = vec4f();
-  for (; i + 3u * stride < params.length; i += 4u * stride) {
+  for (; i + 7u * stride < params.length; i += 8u * stride) {
     let a = gradient[i];
     let b = gradient[i + stride];
     let c = gradient[i + 2u * stride];
     let d = gradient[i + 3u * stride];
-    sum += (a * a + b * b) + (c * c + d * d);
+    let e = gradient[i + 4u * stride];
+    let f = gradient[i + 5u * stride];
+    let g = gradient[i + 6u * stride];
+    let h = gradient[i + 7u * stride];
+    sum += ((a * a + b * b) + (c * c + d * d)) + ((e * e + f * f) + (g * g + h * h));
   }
   for (; i < params.length; i += stride) {
     let a = gradient[i];
@@ -71,8 +78,14 @@ fn squares(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups:
 }
 
 fn norm_of_all(lane: u32) -> f32 {
+  // One workgroup alone: what it waits for must be on its way together.
   var sum = vec4f();
-  for (var i = lane; i < params.length; i += LANES) { sum += partial4[i]; }
+  var i = lane;
+  for (; i + 7u * LANES < params.length; i += 8u * LANES) {
+    sum += ((partial4[i] + partial4[i + LANES]) + (partial4[i + 2u * LANES] + partial4[i + 3u * LANES])) +
+      ((partial4[i + 4u * LANES] + partial4[i + 5u * LANES]) + (partial4[i + 6u * LANES] + partial4[i + 7u * LANES]));
+  }
+  for (; i < params.length; i += LANES) { sum += partial4[i]; }
   return sqrt(lanes_sum(lane, dot(sum, vec4f(1.0))));
 }
 
@@ -123,18 +136,39 @@ fn scaled_norm(@builtin(local_invocation_index) lane: u32) {
   state[4] = scale;
 }
 
+// One vec4 of everything; returns the new values.
+fn stepped(i: u32) -> vec4f {
+  // Everything is read before anything is written: buffers may overlap for all that a compiler knows, so it would wait
+  // for memory once for each store between two loads.
+  let factor = known[1];
+  let correction1 = known[2];
+  let correction2 = known[3];
+  let g = factor * gradient[i];
+  let old_m = m[i];
+  let old_v = v[i];
+  let old = value[i];
+  if (CLEAR) { gradient[i] = vec4f(); }
+  if (factor == 0.0) { return old; }
+  let new_m = old_m + (1.0 - params.beta1) * (g - old_m);
+  let new_v = params.beta2 * old_v + (1.0 - params.beta2) * g * g;
+  let root = sqrt(new_v) / sqrt(correction2) + params.eps;
+  let new_value = old * (1.0 - params.rate * params.decay) - params.rate / correction1 * new_m / root;
+  m[i] = new_m;
+  v[i] = new_v;
+  value[i] = new_value;
+  return new_value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn step(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (i < params.length) { _ = stepped(i); }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn step_halves(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
   if (i >= params.length) { return; }
-  let factor = state[1];
-  let g = factor * gradient[i];
-  if (CLEAR) { gradient[i] = vec4f(); }
-  if (factor == 0.0) { return; }
-  let new_m = m[i] + (1.0 - params.beta1) * (g - m[i]);
-  let new_v = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
-  m[i] = new_m;
-  v[i] = new_v;
-  let root = sqrt(new_v) / sqrt(state[3]) + params.eps;
-  value[i] = value[i] * (1.0 - params.rate * params.decay) - params.rate / state[2] * new_m / root;
+  let p = stepped(i);
+  halves[i] = vec2u(pack2x16float(p.xy), pack2x16float(p.zw));
 }

@@ -3,7 +3,7 @@
 //   mask        y = x * noise                the backward: dx = dy * noise
 //   gelu_mask   y = gelu(x) * noise
 //
-// Shapes      x, y [N]
+// Shapes      x, y [N];  half_*: y as f16, and x of gelu_mask
 // Dispatch    one thread per four elements
 // Called by   src/ops/dropout.ts
 // Checked by  test/ops/dropout.test.ts, test/ops/mlp.test.ts
@@ -28,6 +28,8 @@ var<immediate> params: Params;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x_half: array<vec2u>; // four to an entry
+@group(0) @binding(3) var<storage, read_write> y_half: array<vec2u>;
 
 fn noise_at(i: u32) -> vec4f {
   let p = params;
@@ -53,4 +55,20 @@ fn mask(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn gelu_mask(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
   if (4u * i < params.length) { store(i, gelu4(x[i]) * noise_at(i)); }
+}
+
+fn packed(v: vec4f) -> vec2u { return vec2u(pack2x16float(v.xy), pack2x16float(v.zw)); }
+
+@compute @workgroup_size(WORKGROUP)
+fn half_mask(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (4u * i < params.length) { y_half[i] = packed(x[i] * noise_at(i)); }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn half_gelu_mask(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (4u * i >= params.length) { return; }
+  let before = vec4f(unpack2x16float(x_half[i].x), unpack2x16float(x_half[i].y));
+  y_half[i] = packed(gelu4(before) * noise_at(i));
 }

@@ -1,19 +1,24 @@
 // Layer normalisation over the last axis (Ba et al. 2016, arXiv:1607.06450, section 3).
 //
 //   forward    y  = n * weight + bias,   n = (x - mean) * rstd,   rstd = 1 / sqrt(var + eps)
-//   backward   dx = rstd * (g - avg(g) - n * avg(g * n)),         g = dy * weight
-//              dweight = sum of dy * n over rows,                 dbias = sum of dy over rows
+//   backward   dx = rstd * (g - avg(g) - n * avg(g * n)) (+ past),   g = dy * weight
+//              dweight = sum of dy * n over rows,                    dbias = sum of dy over rows
 //
-// Shapes       x, y, dx, dy [R, C];   mean, rstd [R];   weight, bias [C];   dweight, dbias [ceil(R / block), C], sums over
-//              `block` rows each;   *4: C a multiple of 4
+// Choices      HALF: dy is f16;  PAST: past is added to dx;  AGAIN, AGAIN_HALF: *_blocks4 makes y again, as f32 or f16;
+//              the first and the last of *4 alone
+// Shapes       x, y, dx, dy, past [R, C];   mean, rstd [R];   weight, bias [C];   dweight, dbias [ceil(R / block), C], sums
+//              over `block` rows each;   dboth [2, ceil(R / TALL), C], both sums over TALL rows;   *4: C a multiple of 4
 // Dispatch     *_rows, *_rows4: one workgroup of LANES threads per row;
-//              *_columns, *_columns4: one thread per element of dweight, or per four
+//              *_columns, *_columns4: one thread per element of dweight, or per four;
+//              backward_blocks4: one workgroup of TALL x TEAM threads per TALL rows
 // Called by    src/ops/layernorm.ts
 // Checked by   test/ops/layernorm.test.ts
 
 //@include lanes
 
 const WORKGROUP = 64u;
+const TALL = 16u; // rows that a workgroup of backward_blocks4 owns
+const TEAM = 16u; // threads of it that share the averages of a row
 
 struct Params {
   rows: u32, // R, the product of all axes but the last
@@ -38,18 +43,16 @@ var<immediate> params: Params;
 @group(0) @binding(11) var<storage, read> weight4: array<vec4f>;
 @group(0) @binding(12) var<storage, read> bias4: array<vec4f>;
 @group(0) @binding(13) var<storage, read_write> y4: array<vec4f>;
-@group(0) @binding(14) var<storage, read> dy4: array<vec4f>;
 @group(0) @binding(15) var<storage, read_write> dx4: array<vec4f>;
 @group(0) @binding(16) var<storage, read_write> dweight4: array<vec4f>;
 @group(0) @binding(17) var<storage, read_write> dbias4: array<vec4f>;
+@group(0) @binding(20) var<storage, read_write> dboth4: array<vec4f>;
+@group(0) @binding(21) var<storage, read_write> y_half4: array<vec2u>; // y as f16, four to an entry
 
-@compute @workgroup_size(LANES)
-fn forward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = group.y * groups.x + group.x;
-  if (row >= params.rows) { return; }
+// Mean and 1 / standard deviation of the row that begins at vec4 `start`; its threads keep them.
+fn statistics_of(row: u32, lane: u32) -> vec2f {
   let quads = params.columns / 4u;
   let start = row * quads;
-
   // One pass, not one for the mean and one for the variance: E[(x - s)^2] - E[x - s]^2 cancels only where the mean
   // lies far from s, in units of the deviation. With s the mean of the first n columns that is at most sqrt(C / n).
   var near = 0.0;
@@ -66,11 +69,53 @@ fn forward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) g
   let square = lanes_sum(lane, dot(squares, vec4f(1.0))) / f32(params.columns);
   let m = s + shift;
   let r = inverseSqrt(max(square - shift * shift, 0.0) + params.eps);
-
-  for (var q = lane; q < quads; q += LANES) { y4[start + q] = (x4[start + q] - m) * r * weight4[q] + bias4[q]; }
   if (lane == 0u) {
     mean[row] = m;
     rstd[row] = r;
+  }
+  return vec2f(m, r);
+}
+
+// Elements 4 i .. 4 i + 3 of dy.
+//@if HALF
+@group(0) @binding(14) var<storage, read> dy4: array<vec2u>;
+fn dy_quad(i: u32) -> vec4f { return vec4f(unpack2x16float(dy4[i].x), unpack2x16float(dy4[i].y)); }
+//@else
+@group(0) @binding(14) var<storage, read> dy4: array<vec4f>;
+fn dy_quad(i: u32) -> vec4f { return dy4[i]; }
+//@end
+
+// Adds to dx what x had as its gradient before.
+//@if PAST
+@group(0) @binding(18) var<storage, read> past: array<f32>;
+@group(0) @binding(19) var<storage, read> past4: array<vec4f>;
+fn with_past(i: u32, d: f32) -> f32 { return d + past[i]; }
+fn with_past4(i: u32, d: vec4f) -> vec4f { return d + past4[i]; }
+//@else
+fn with_past(i: u32, d: f32) -> f32 { return d; }
+fn with_past4(i: u32, d: vec4f) -> vec4f { return d; }
+//@end
+
+@compute @workgroup_size(LANES)
+fn forward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y * groups.x + group.x;
+  if (row >= params.rows) { return; }
+  let quads = params.columns / 4u;
+  let start = row * quads;
+  let s = statistics_of(row, lane);
+  for (var q = lane; q < quads; q += LANES) { y4[start + q] = (x4[start + q] - s.x) * s.y * weight4[q] + bias4[q]; }
+}
+
+@compute @workgroup_size(LANES)
+fn forward_half_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y * groups.x + group.x;
+  if (row >= params.rows) { return; }
+  let quads = params.columns / 4u;
+  let start = row * quads;
+  let s = statistics_of(row, lane);
+  for (var q = lane; q < quads; q += LANES) {
+    let y = (x4[start + q] - s.x) * s.y * weight4[q] + bias4[q];
+    y_half4[start + q] = vec2u(pack2x16float(y.xy), pack2x16float(y.zw));
   }
 }
 
@@ -86,7 +131,7 @@ fn backward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) 
   var g_total = vec4f();
   var gn_total = vec4f();
   for (var q = lane; q < quads; q += LANES) {
-    let g = dy4[start + q] * weight4[q];
+    let g = dy_quad(start + q) * weight4[q];
     g_total += g;
     gn_total += g * (x4[start + q] - m);
   }
@@ -95,7 +140,7 @@ fn backward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) 
 
   for (var q = lane; q < quads; q += LANES) {
     let n = (x4[start + q] - m) * r;
-    dx4[start + q] = r * (dy4[start + q] * weight4[q] - g_avg - n * gn_avg);
+    dx4[start + q] = with_past4(start + q, r * (dy_quad(start + q) * weight4[q] - g_avg - n * gn_avg));
   }
 }
 
@@ -110,12 +155,125 @@ fn backward_columns4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroup
   var b = vec4f();
   for (var row = first; row < end; row++) {
     let i = row * quads + at % quads;
-    let g = dy4[i];
+    let g = dy_quad(i);
     w += g * ((x4[i] - mean[row]) * rstd[row]);
     b += g;
   }
   dweight4[at] = w;
   dbias4[at] = b;
+}
+
+// On GPUs all at once: a block of rows comes from memory once, for their averages, and from the cache a second time, for
+// dx, the sums over its rows, and y again where it is wanted.
+
+var<workgroup> team_sums: array<vec2f, TALL * TEAM>; // of g, and of g (x - mean)
+var<workgroup> statistics: array<vec4f, TALL>; // of a row: mean, rstd, avg(g), avg(g * n)
+
+// One vec4 of dx; adds to the sums over the rows.
+fn dx_of(row: u32, dy: vec4f, x: vec4f, w: vec4f, dw: ptr<function, vec4f>, db: ptr<function, vec4f>) -> vec4f {
+  let s = statistics[row];
+  let n = (x - s.x) * s.y;
+  *dw += dy * n;
+  *db += dy;
+  return s.y * (dy * w - s.z - n * s.w);
+}
+
+// Vec4 q of a row of y; i of all.
+fn y_of(row: u32, x: vec4f, q: u32) -> vec4f {
+  let s = statistics[row];
+  return (x - s.x) * s.y * weight4[q] + bias4[q];
+}
+
+//@if AGAIN
+fn again(i: u32, row: u32, x: vec4f, q: u32) { y4[i] = y_of(row, x, q); }
+//@else
+fn again(i: u32, row: u32, x: vec4f, q: u32) {}
+//@end
+
+//@if AGAIN_HALF
+fn again_half(i: u32, row: u32, x: vec4f, q: u32) {
+  let y = y_of(row, x, q);
+  y_half4[i] = vec2u(pack2x16float(y.xy), pack2x16float(y.zw));
+}
+//@else
+fn again_half(i: u32, row: u32, x: vec4f, q: u32) {}
+//@end
+
+fn make_again(i: u32, row: u32, x: vec4f, q: u32) {
+  again(i, row, x, q);
+  again_half(i, row, x, q);
+}
+
+@compute @workgroup_size(TALL * TEAM)
+fn backward_blocks4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let block = group.y * groups.x + group.x;
+  let first = block * TALL;
+  if (first >= params.rows) { return; }
+  let quads = params.columns / 4u;
+  let rows = min(TALL, params.rows - first);
+
+  let own = thread / TEAM;
+  var g_total = vec4f();
+  var gn_total = vec4f();
+  if (own < rows) {
+    let start = (first + own) * quads;
+    let m = mean[first + own];
+    for (var q = thread % TEAM; q < quads; q += TEAM) {
+      let g = dy_quad(start + q) * weight4[q];
+      g_total += g;
+      gn_total += g * (x4[start + q] - m);
+    }
+  }
+  team_sums[thread] = vec2f(dot(g_total, vec4f(1.0)), dot(gn_total, vec4f(1.0)));
+  workgroupBarrier();
+  if (thread < rows) {
+    var total = vec2f();
+    for (var k = 0u; k < TEAM; k++) { total += team_sums[thread * TEAM + k]; }
+    let r = rstd[first + thread];
+    statistics[thread] = vec4f(mean[first + thread], r, total * vec2f(1.0, r) / f32(params.columns));
+  }
+  workgroupBarrier();
+
+  for (var q = thread; q < quads; q += TALL * TEAM) {
+    let w = weight4[q];
+    var dw = vec4f();
+    var db = vec4f();
+    var i = first * quads + q;
+    // Four rows are on their way before the first is written.
+    var row = 0u;
+    for (; row + 3u < rows; row += 4u) {
+      let g0 = dy_quad(i);
+      let g1 = dy_quad(i + quads);
+      let g2 = dy_quad(i + 2u * quads);
+      let g3 = dy_quad(i + 3u * quads);
+      let x0 = x4[i];
+      let x1 = x4[i + quads];
+      let x2 = x4[i + 2u * quads];
+      let x3 = x4[i + 3u * quads];
+      let d0 = with_past4(i, dx_of(row, g0, x0, w, &dw, &db));
+      let d1 = with_past4(i + quads, dx_of(row + 1u, g1, x1, w, &dw, &db));
+      let d2 = with_past4(i + 2u * quads, dx_of(row + 2u, g2, x2, w, &dw, &db));
+      let d3 = with_past4(i + 3u * quads, dx_of(row + 3u, g3, x3, w, &dw, &db));
+      dx4[i] = d0;
+      dx4[i + quads] = d1;
+      dx4[i + 2u * quads] = d2;
+      dx4[i + 3u * quads] = d3;
+      make_again(i, row, x0, q);
+      make_again(i + quads, row + 1u, x1, q);
+      make_again(i + 2u * quads, row + 2u, x2, q);
+      make_again(i + 3u * quads, row + 3u, x3, q);
+      i += 4u * quads;
+    }
+    for (; row < rows; row++) {
+      let x = x4[i];
+      dx4[i] = with_past4(i, dx_of(row, dy_quad(i), x, w, &dw, &db));
+      make_again(i, row, x, q);
+      i += quads;
+    }
+    let blocks = (params.rows + TALL - 1u) / TALL;
+    dboth4[block * quads + q] = dw;
+    dboth4[(blocks + block) * quads + q] = db;
+  }
 }
 
 // The same for any number of columns.
@@ -166,7 +324,7 @@ fn backward_rows(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) g
 
   for (var c = lane; c < params.columns; c += LANES) {
     let n = (x[start + c] - m) * r;
-    dx[start + c] = r * (dy[start + c] * weight[c] - g_avg - n * gn_avg);
+    dx[start + c] = with_past(start + c, r * (dy[start + c] * weight[c] - g_avg - n * gn_avg));
   }
 }
 

@@ -2,7 +2,7 @@
 // multiplications is the same there and can be tested. A thread holds half a row of a sum and the whole rows and
 // columns of the factors that it needs.
 //
-// Shapes      a_tile and b_tile as kernels/matmul_matrix.wgsl keeps them, scratch [4, 16, 16]
+// Shapes      a_tile and b_tile as kernels/matmul_matrix.wgsl keeps them, scratch [8, 16, 16]
 // Dispatch    included by a kernel of workgroups of four subgroups of 32 threads
 // Called by   src/engine/shader.ts
 // Checked by  test/ops/product.test.ts
@@ -21,6 +21,7 @@ alias Sum = array<f32, 8>;
 
 struct Place {
   @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 }
 

@@ -7,16 +7,21 @@
 //
 // so that P E, variable by variable, is the patch embedding of ClimaX with its bias and variable embedding
 // (Nguyen et al. 2023, arXiv:2301.10343, section 3.1). The backwards move gradients the other way; those of pack
-// are added to what is there.
+// (unpack_values for weights, unpack_rows for biases and embeddings) are added to what is there. A dispatch of these
+// takes all variables whose tensors lie in one buffer, and finds them by a table.
 //
 // Shapes      x, dx [B, V, H, W];  patches, dpatches [N, C], N = B H W / p^2, C = V K rounded up to a multiple of 4,
 //             K = p p + 1, zero beyond V K;  basis, dbasis [C, D];  weight [.., D, p, p], bias [.., D], embed [.., D];
-//             tokens [N, p p V], grid [B, V, H, W]
-// Dispatch    one thread per element of patches or x; pack, unpack: one per d, for one variable
+//             tokens [N, p p V], grid [B, V, H, W];  parts, targets [entries], a variable each
+// Dispatch    one thread per element of patches or x; pack, unpack_*: one per d, [ceil(D / 64), entries, 1]
 // Called by   src/ops/patchembed.ts
 // Checked by  test/ops/patchembed.test.ts
 
 const WORKGROUP = 64u;
+
+// Which of the V variables, and where what is its begins, in floats.
+struct Part { slot: u32, weight: u32, bias: u32, embed: u32 }
+struct Target { slot: u32, start: u32 }
 
 struct Params {
   B: u32,
@@ -26,9 +31,6 @@ struct Params {
   p: u32, // side of a patch
   C: u32, // columns of patches
   D: u32,
-  slot: u32, // pack, unpack: which of the V variables this is,
-  row: u32, // which row of weight and bias is its,
-  id: u32, // and which row of embed
   ones: u32, // patchify: 1 if each patch of a variable ends with a 1, else 0
 }
 
@@ -43,9 +45,9 @@ var<immediate> params: Params;
 @group(0) @binding(6) var<storage, read> embed: array<f32>;
 @group(0) @binding(7) var<storage, read_write> basis: array<f32>;
 @group(0) @binding(8) var<storage, read> dbasis: array<f32>;
-@group(0) @binding(9) var<storage, read_write> dweight: array<f32>;
-@group(0) @binding(10) var<storage, read_write> dbias: array<f32>;
-@group(0) @binding(11) var<storage, read_write> dembed: array<f32>;
+@group(0) @binding(9) var<storage, read> parts: array<Part>;
+@group(0) @binding(10) var<storage, read> targets: array<Target>;
+@group(0) @binding(11) var<storage, read_write> dtarget: array<f32>;
 @group(0) @binding(12) var<storage, read> tokens: array<f32>;
 @group(0) @binding(13) var<storage, read_write> grid: array<f32>;
 @group(0) @binding(14) var<storage, read> dgrid: array<f32>;
@@ -104,26 +106,30 @@ fn patchify_backward(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroup
 fn pack(@builtin(global_invocation_id) id: vec3u) {
   let d = id.x;
   if (d >= params.D) { return; }
+  let part = parts[id.y];
   let values = params.p * params.p;
-  let start = params.slot * (values + 1u);
-  for (var k = 0u; k < values; k++) {
-    basis[(start + k) * params.D + d] = weight[(params.row * params.D + d) * values + k];
-  }
-  basis[(start + values) * params.D + d] = bias[params.row * params.D + d] + embed[params.id * params.D + d];
+  let start = part.slot * (values + 1u);
+  for (var k = 0u; k < values; k++) { basis[(start + k) * params.D + d] = weight[part.weight + d * values + k]; }
+  basis[(start + values) * params.D + d] = bias[part.bias + d] + embed[part.embed + d];
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn unpack(@builtin(global_invocation_id) id: vec3u) {
+fn unpack_values(@builtin(global_invocation_id) id: vec3u) {
   let d = id.x;
   if (d >= params.D) { return; }
+  let to = targets[id.y];
   let values = params.p * params.p;
-  let start = params.slot * (values + 1u);
-  for (var k = 0u; k < values; k++) {
-    dweight[(params.row * params.D + d) * values + k] += dbasis[(start + k) * params.D + d];
-  }
-  let last = dbasis[(start + values) * params.D + d];
-  dbias[params.row * params.D + d] += last;
-  dembed[params.id * params.D + d] += last;
+  let first = to.slot * (values + 1u);
+  for (var k = 0u; k < values; k++) { dtarget[to.start + d * values + k] += dbasis[(first + k) * params.D + d]; }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn unpack_rows(@builtin(global_invocation_id) id: vec3u) {
+  let d = id.x;
+  if (d >= params.D) { return; }
+  let to = targets[id.y];
+  let values = params.p * params.p;
+  dtarget[to.start + d] += dbasis[(to.slot * (values + 1u) + values) * params.D + d];
 }
 
 @compute @workgroup_size(WORKGROUP)

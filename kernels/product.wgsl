@@ -4,7 +4,8 @@
 //              (* dropout and drop path)  (+ residual[m, n])  (+ C[m, n])
 //
 // Shapes      A [batch, M, K] or transposed, B [batch, K, N] or transposed, C, residual and before [batch, M, N],
-//             bias [N]; each with its own row length in floats and two strides over the batch (outer, inner)
+//             bias [N]; each with its own row length in elements and two strides over the batch (outer, inner).
+//             All f32; B is f16 by choice of B_HALF, and where operands are f16 (`operand`) A, C and before by theirs
 // Dispatch    included by the kernels of matrix products
 // Called by   src/ops/product.ts
 // Checked by  test/ops/product.test.ts, test/ops/matmul.test.ts, test/ops/mlp.test.ts
@@ -22,17 +23,16 @@ override RESIDUAL = false;
 override ACCUMULATE = false;
 override A_TRANSPOSED = false; // how A and B are stored, for kernels that take both ways
 override B_TRANSPOSED = false;
-override B_HALF = false; // B is stored as f16 and bound as b_half
 
 struct Params {
   M: u32,
   N: u32,
   K: u32,
-  a_row: u32, // floats from one row of A as stored to the next
+  a_row: u32, // elements from one row of A as stored to the next
   b_row: u32,
   c_row: u32,
   inner: u32, // batch = outer * inner
-  // 64 bytes are all that a dispatch may carry, so seven words have two readings: strides over the batch in floats, or
+  // 64 bytes are all that a dispatch may carry, so seven words have two readings: strides over the batch in elements, or
   // with NOISE, whose C has no batch and begins its storage, the words of `Noise`.
   a_outer: u32, // or threshold of dropout
   a_inner: u32, // or threshold of drop path
@@ -40,24 +40,18 @@ struct Params {
   b_inner: u32, // or seed
   c_outer: u32, // or stream
   c_inner: u32, // or step
-  b_base: u32, // where B and C begin, floats: one of q, k, v in their common tensor
+  b_base: u32, // where B and C begin, elements: one of q, k, v in their common tensor
   c_base: u32, // or first
   alpha: f32,
 }
 
 var<immediate> params: Params;
 
-@group(0) @binding(0) var<storage, read_write> c: array<f32>;
+// The others, whose types differ, are bound by `operand`.
 @group(0) @binding(1) var<storage, read> bias: array<f32>;
 @group(0) @binding(2) var<storage, read> residual: array<f32>;
-@group(0) @binding(3) var<storage, read_write> before: array<f32>;
-@group(0) @binding(4) var<storage, read> a4: array<vec4f>;
-@group(0) @binding(5) var<storage, read> b4: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> c4: array<vec4f>;
 @group(0) @binding(7) var<storage, read> bias4: array<vec4f>;
 @group(0) @binding(8) var<storage, read> residual4: array<vec4f>;
-@group(0) @binding(9) var<storage, read_write> before4: array<vec4f>;
-@group(0) @binding(10) var<storage, read> b_half: array<vec2u>; // four to an entry
 
 // Where one matrix of the batch begins.
 struct Starts {
@@ -77,21 +71,6 @@ fn starts_of(z: u32) -> Starts {
   );
 }
 
-// Elements 4 i .. 4 i + 3 of A and B, and element i.
-fn a_quad(i: u32) -> Operand4 { return Operand4(a4[i]); }
-
-fn b_quad(i: u32) -> Operand4 {
-  if (B_HALF) { return unpacked(b_half[i]); }
-  return Operand4(b4[i]);
-}
-
-fn a_at(i: u32) -> Operand { return Operand(a4[i / 4u][i % 4u]); }
-
-fn b_at(i: u32) -> Operand {
-  if (B_HALF) { return Operand(unpack2x16float(b_half[i / 4u][i / 2u % 2u])[i % 2u]); }
-  return Operand(b4[i / 4u][i % 4u]);
-}
-
 fn noise() -> Noise {
   let p = params;
   return Noise(p.a_outer, p.a_inner, p.b_outer, p.b_inner, p.c_outer, p.c_inner, p.c_base);
@@ -102,14 +81,14 @@ fn store4(at: u32, n: u32, sum: vec4f) {
   var value = params.alpha * sum;
   if (BIAS) { value += bias4[n / 4u]; }
   if (GELU) {
-    if (KEEP) { before4[at / 4u] = value; }
+    if (KEEP) { keep_quad(at / 4u, value); }
     value = gelu4(value);
   }
-  if (SLOPE) { value *= gelu_slope4(before4[at / 4u]); }
+  if (SLOPE) { value *= gelu_slope4(before_quad(at / 4u)); }
   if (NOISE) { value *= kept4(noise(), at); }
   if (RESIDUAL) { value += residual4[at / 4u]; }
-  if (ACCUMULATE) { value += c4[at / 4u]; }
-  c4[at / 4u] = value;
+  if (ACCUMULATE) { value += c_quad(at / 4u); }
+  put_quad(at / 4u, value);
 }
 
 // Stores C[m, n], which lies at `at`.
@@ -117,12 +96,12 @@ fn store(at: u32, n: u32, sum: f32) {
   var value = params.alpha * sum;
   if (BIAS) { value += bias[n]; }
   if (GELU) {
-    if (KEEP) { before[at] = value; }
+    if (KEEP) { keep_one(at, value); }
     value = gelu(value);
   }
-  if (SLOPE) { value *= gelu_slope(before[at]); }
+  if (SLOPE) { value *= gelu_slope(before_one(at)); }
   if (NOISE) { value *= kept(noise(), at); }
   if (RESIDUAL) { value += residual[at]; }
-  if (ACCUMULATE) { value += c[at]; }
-  c[at] = value;
+  if (ACCUMULATE) { value += c_one(at); }
+  put_one(at, value);
 }

@@ -38,6 +38,9 @@ describe.each(kernels)("kernels/%s", (file) => {
   });
 });
 
+/** The blocks of subgroup matrices that the 16 KiB of workgroup memory of the null adapter have room for. */
+const SMALLEST = { HEIGHT: 32, WIDTH: 32, SIDE: 1 };
+
 describe("on any adapter", () => {
   let device: GPUDevice;
   beforeAll(async () => {
@@ -57,11 +60,12 @@ describe("on any adapter", () => {
     readonly precision: "f32" | "f16";
     readonly matrices: boolean;
     readonly constants: Readonly<Record<string, number>>;
+    readonly choices?: readonly string[];
   }
 
-  async function expectToCompile({ file, entry, size, precision, matrices, constants }: Variant) {
+  async function expectToCompile({ file, entry, size, precision, matrices, constants, choices }: Variant) {
     device.pushErrorScope("validation");
-    const { code } = loadShader(file, size, precision, matrices);
+    const { code } = loadShader(file, size, precision, matrices, choices);
     const module = device.createShaderModule({ label: file, code });
     device.createComputePipeline({ layout: "auto", compute: { module, entryPoint: entry, constants } });
     expect((await device.popErrorScope())?.message).toBeUndefined();
@@ -75,9 +79,8 @@ describe("on any adapter", () => {
     ),
   );
   test.for(variants)("$file $entry compiles for subgroups of $size", async (variant) => {
-    // The null adapter has 16 KiB of workgroup memory: room for the small blocks of subgroup matrices.
     const isMatrix = variant.file === "matmul_matrix.wgsl";
-    const constants: Record<string, number> = isMatrix ? { BLOCK: 64 } : {};
+    const constants: Record<string, number> = isMatrix ? SMALLEST : {};
     await expectToCompile({ ...variant, precision: isMatrix ? "f16" : "f32", matrices: false, constants });
   });
 
@@ -87,14 +90,22 @@ describe("on any adapter", () => {
       ...{ BIAS: 1, GELU: 1, KEEP: 1, NOISE: 1, RESIDUAL: 1, ACCUMULATE: 1 },
     },
     "gelu's slope and noise": { SLOPE: 1, NOISE: 1 },
-    "B in f16": { B_HALF: 1 },
+    "operands in f16": {},
   };
+  /** What of these is stored as f16. */
+  const stored: Readonly<Record<string, readonly string[]>> = {
+    "bias, gelu, noise, residual, accumulation": ["BEFORE_HALF"],
+    "gelu's slope and noise": ["A_HALF", "C_HALF", "BEFORE_HALF"],
+    "operands in f16": ["A_HALF", "B_HALF"],
+  };
+  const tiles = [{ BLOCK: 64 }, { BLOCK: 128 }];
+  const matrixBlocks = [SMALLEST, { ...SMALLEST, WHOLE: 1 }];
   const products = [
-    { file: "matmul.wgsl", size: 32, blocks: [64, 128], precision: "f32", matrices: false },
-    { file: "matmul.wgsl", size: 32, blocks: [64, 128], precision: "f16", matrices: false },
-    { file: "matmul_matrix.wgsl", size: 32, blocks: [64], precision: "f16", matrices: true },
-    { file: "matmul_subgroup.wgsl", size: 8, blocks: [0], precision: "f32", matrices: false },
-    { file: "matmul_subgroup.wgsl", size: 8, blocks: [0], precision: "f16", matrices: false },
+    { file: "matmul.wgsl", size: 32, blocks: tiles, precision: "f32", matrices: false },
+    { file: "matmul.wgsl", size: 32, blocks: tiles, precision: "f16", matrices: false },
+    { file: "matmul_matrix.wgsl", size: 32, blocks: matrixBlocks, precision: "f16", matrices: true },
+    { file: "matmul_subgroup.wgsl", size: 8, blocks: [{}], precision: "f32", matrices: false },
+    { file: "matmul_subgroup.wgsl", size: 8, blocks: [{}], precision: "f16", matrices: false },
   ] as const;
   const cases = products.flatMap((one) =>
     entries(one.file).flatMap((entry) =>
@@ -111,9 +122,16 @@ describe("on any adapter", () => {
           [1, 0],
           [1, 1],
         ] as const) {
-          const shape = block === 0 ? {} : { BLOCK: block, ALIGNED: one.entry === "aligned_block" ? 1 : 0 };
-          const constants = { ...epilogues[epilogue], ...shape, A_TRANSPOSED, B_TRANSPOSED };
-          await expectToCompile({ ...one, constants });
+          const kind = "BLOCK" in block ? { ALIGNED: one.entry === "aligned_block" ? 1 : 0 } : {};
+          const choices = stored[epilogue]?.filter((name) => one.precision === "f16" || name === "B_HALF");
+          const constants = {
+            ...epilogues[epilogue],
+            ...block,
+            ...kind,
+            A_TRANSPOSED,
+            B_TRANSPOSED,
+          };
+          await expectToCompile({ ...one, constants, ...(choices ? { choices } : {}) });
         }
       }
     },

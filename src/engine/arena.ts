@@ -13,7 +13,7 @@ export interface ParameterSpec {
 /** One buffer of values with the buffer of their gradients, laid out alike. */
 export interface Segment {
   readonly group: string;
-  /** [floats], whole vec4s */
+  /** [floats], whole vec4s; where products are of f16, with room for its halves */
   readonly value: Tensor;
   readonly grad: Tensor;
 }
@@ -25,8 +25,18 @@ export interface Arena<S = Segment> {
 
 /** Below the smallest limit of a storage binding met so far (lavapipe: 128 MiB). */
 const SEGMENT_BYTES = 64 * 2 ** 20;
-/** WebGPU's largest minStorageBufferOffsetAlignment. */
-const ALIGNMENT = 256;
+
+/** A GPU is faster with few long dispatches: there a segment takes a quarter of what a binding may hold. */
+function segmentBytes({ kind, device }: Gpu): number {
+  if (kind === "software") return SEGMENT_BYTES;
+  return Math.max(SEGMENT_BYTES, device.limits.maxStorageBufferBindingSize / 4);
+}
+
+/**
+ * Where parameters begin in a segment, bytes; what lies between two is zero. WebGPU's largest
+ * minStorageBufferOffsetAlignment is 256, and f16 laid out alike lie half as far.
+ */
+export const ALIGNMENT = 512;
 
 /**
  * Makes room for parameters and their gradients, all zero. A parameter is a view into a segment; one larger than a
@@ -91,6 +101,7 @@ function bytesOf(shape: readonly number[]): number {
 }
 
 function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
+  const most = segmentBytes(gpu);
   const segments: Omit<Segment, "grad">[] = [];
   const views: (Tensor & { name: string; segment: number })[] = [];
   for (const group of new Set(specs.map((spec) => spec.group))) {
@@ -98,10 +109,14 @@ function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
     let bytes = 0;
     const close = (): void => {
       if (run.length === 0) return;
-      const value = keptZeros(gpu, [bytes / 4]);
+      const floats = keptZeros(gpu, [bytes / 4]);
+      const half = gpu.matrices && gpu.precision === "f16" ? keptHalves(gpu, floats.shape) : undefined;
+      const value = half ? { ...floats, half } : floats;
       for (const { spec, offset } of run) {
         const { name, shape } = spec;
-        views.push({ name, segment: segments.length, gpu, shape, offset, storage: value.storage });
+        const halves = half ? { half: { ...half, shape, offset: offset / 2 } } : {};
+        const view = { gpu, shape, offset, storage: value.storage, ...halves };
+        views.push({ name, segment: segments.length, ...view });
       }
       segments.push({ group, value });
       run = [];
@@ -109,7 +124,7 @@ function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
     };
     for (const spec of specs.filter((other) => other.group === group)) {
       const needed = bytesOf(spec.shape);
-      if (bytes > 0 && bytes + needed > SEGMENT_BYTES) close();
+      if (bytes > 0 && bytes + needed > most) close();
       run.push({ spec, offset: bytes });
       bytes += needed;
     }
@@ -121,6 +136,13 @@ function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
 /** Sets all gradients to zero. */
 export function clearGradients({ segments }: Arena): void {
   for (const { grad } of segments) clear(grad);
+}
+
+/** As `keptZeros`, of f16. */
+function keptHalves(gpu: Gpu, shape: readonly number[]): Tensor {
+  const t = { gpu, shape, storage: gpu.pool.keep(2 * size(shape)), offset: 0, type: "f16" } as const;
+  gpu.commands.encoder.clearBuffer(t.storage.buffer, 0, 2 * size(shape));
+  return t;
 }
 
 /** Zeros that nobody gives back, in no more memory than they take. */

@@ -31,6 +31,19 @@ let tape: Tape | undefined;
 /** In a step's backward: takes the parameters whose gradients get nothing more after it. */
 let completing: ((parameter: Tensor) => void) | undefined;
 
+/** In a step's backward: what its gradients are added to. */
+let gathering: GradientMap | undefined;
+
+/**
+ * In a backward: the gradient that an input `x` of it has so far, from its later uses, if any. The tape forgets it, so
+ * what the backward returns for `x` must contain it. That saves the pass that would add the two.
+ */
+export function takeGradient(x: Tensor): Tensor | undefined {
+  const dx = gathering?.get(x);
+  gathering?.drop(x);
+  return dx;
+}
+
 /** Notes on the tape how `y` was made, if a gradient flows through it. Outside `gradients` this costs nothing. */
 export function record(y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
   if (!tape || !inputs.some(needsGradient)) return y;
@@ -63,8 +76,9 @@ export function noGrad<T>(fn: () => T): T {
 /** Another view of a tensor's memory, with other axes; gradients pass through. */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   if (size(shape) !== size(x.shape)) throw new Error(`cannot reshape [${x.shape}] to [${shape}]`);
-  const { gpu, storage, offset } = x;
-  return record({ gpu, storage, offset, shape }, [x], (dy) => [{ ...dy, shape: x.shape }]);
+  const { gpu, storage, offset, type } = x;
+  const view = { gpu, storage, offset, shape, ...(type ? { type } : {}) };
+  return record(view, [x], (dy) => [{ ...dy, shape: x.shape }]);
 }
 
 /**
@@ -163,14 +177,15 @@ function differentiate(
       });
     if (dy) {
       const fresh = new Set<Storage>();
-      const outer = completing;
+      const outer = { completing, gathering };
       completing = completed;
+      gathering = grads;
       try {
         noting(fresh, () => {
           for (const [k, dx] of step.backward(dy).entries()) if (dx) grads.add(step.inputs[k]!, dx);
         });
       } finally {
-        completing = outer;
+        ({ completing, gathering } = outer);
       }
       grads.drop(step.y);
       for (const storage of fresh) if (!grads.holds(storage)) gpu.pool.giveBack(storage);

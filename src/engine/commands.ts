@@ -1,12 +1,18 @@
 // The commands recorded but not yet submitted: one compute pass that grows until somebody waits.
 import type { Kernel } from "./kernel.ts";
 import type { Tensor } from "./tensor.ts";
+import { Uploads } from "./uploads.ts";
 
 /**
  * Dispatches per submit. A few dozen keep the device busy while the next ones are recorded; a submit costs
  * as much as recording ten of them.
  */
 const BATCH = 64;
+/** Of the first submit after the device had nothing to do: it shall begin soon. Each one after it is twice as long. */
+const FIRST_BATCH = 8;
+
+/** Bytes from which a write goes through a buffer of our own: what is smaller fits a ring of memory that Dawn keeps. */
+const LARGE_WRITE = 64 * 1024;
 
 /** One dispatch, as a profiler sees it. */
 export interface Dispatch {
@@ -20,19 +26,19 @@ export class Commands {
   /** When set, gives each dispatch the timestamps of a compute pass of its own. The bench sets it. */
   profiler: ((dispatch: Dispatch) => GPUComputePassTimestampWrites) | undefined;
   readonly #device: GPUDevice;
+  readonly #uploads: Uploads;
+  /** Buffers that the recorded commands upload from. */
+  #sources: GPUBuffer[] = [];
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
+  /** The last one set in the open pass. */
+  #pipeline: GPUComputePipeline | undefined;
   #count = 0;
+  #batch = FIRST_BATCH;
 
   constructor(device: GPUDevice) {
     this.#device = device;
-  }
-
-  /** The open compute pass; call `recorded` after each dispatch. */
-  get pass(): GPUComputePassEncoder {
-    this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
-    return this.#pass;
+    this.#uploads = new Uploads(device);
   }
 
   /** An encoder outside any pass, for copies and clears, in order with the dispatches. */
@@ -43,22 +49,71 @@ export class Commands {
     return this.#encoder;
   }
 
-  /** A compute pass for one dispatch alone, with its timestamps. */
-  timedPass(timestampWrites: GPUComputePassTimestampWrites): GPUComputePassEncoder {
-    const { encoder } = this;
-    return (this.#pass = encoder.beginComputePass({ timestampWrites }));
+  /**
+   * Records one dispatch of as many workgroups.
+   *
+   * @param immediates  the kernel's parameters, if it has any
+   * @param timestamps  asks for a compute pass for this dispatch alone
+   */
+  dispatch(
+    pipeline: GPUComputePipeline,
+    bindGroup: GPUBindGroup,
+    immediates: ArrayBuffer | undefined,
+    [x, y, z]: readonly [number, number, number],
+    timestamps?: GPUComputePassTimestampWrites,
+  ): void {
+    if (timestamps) {
+      const { encoder } = this;
+      this.#open(encoder.beginComputePass({ timestampWrites: timestamps }));
+    } else if (!this.#pass) {
+      this.#encoder ??= this.#device.createCommandEncoder();
+      this.#open(this.#encoder.beginComputePass());
+    }
+    const pass = this.#pass!;
+    // Each call crosses into Dawn, which takes longer than to see that it is not needed.
+    if (pipeline !== this.#pipeline) pass.setPipeline((this.#pipeline = pipeline));
+    pass.setBindGroup(0, bindGroup);
+    if (immediates) pass.setImmediates(0, immediates);
+    pass.dispatchWorkgroups(x, y, z);
+    if (++this.#count < this.#batch) return;
+    this.flush();
+    this.#batch = Math.min(2 * this.#batch, BATCH);
   }
 
-  recorded(): void {
-    if (++this.#count >= BATCH) this.flush();
+  /** To be called once the device has done all that was submitted. */
+  idle(): void {
+    this.#batch = FIRST_BATCH;
   }
 
-  /** Submits what is recorded. Needed before `queue.writeBuffer`, which would otherwise overtake it. */
+  /**
+   * Overwrites part of a buffer, after all that is recorded so far. The data may change as soon as this returns.
+   *
+   * @param offset  where in the buffer, bytes
+   */
+  write(target: GPUBuffer, offset: number, data: Float32Array | Uint32Array): void {
+    if (data.byteLength < LARGE_WRITE) {
+      this.flush(); // writeBuffer would overtake what is recorded but not submitted
+      const { buffer, byteOffset, byteLength } = data;
+      this.#device.queue.writeBuffer(target, offset, buffer, byteOffset, byteLength);
+      return;
+    }
+    const source = this.#uploads.fill(data);
+    this.encoder.copyBufferToBuffer(source, 0, target, offset, data.byteLength);
+    this.#sources.push(source);
+  }
+
+  #open(pass: GPUComputePassEncoder): void {
+    this.#pass = pass;
+    this.#pipeline = undefined;
+  }
+
+  /** Submits what is recorded. */
   flush(): void {
     this.#pass?.end();
     this.#pass = undefined;
     if (this.#encoder) this.#device.queue.submit([this.#encoder.finish()]);
     this.#encoder = undefined;
     this.#count = 0;
+    for (const source of this.#sources.splice(0)) void this.#uploads.giveBack(source);
   }
 }

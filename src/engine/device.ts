@@ -120,7 +120,7 @@ function watch(device: GPUDevice, name: string): { first: Error | undefined } {
 export const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
 
 /** Workgroup memory of kernels/matmul_matrix.wgsl, bytes. */
-const MATRIX_MEMORY = 24 * 1024;
+const MATRIX_MEMORY = 28 * 1024;
 
 function hasMatrices({ info, limits }: GPUAdapter): boolean {
   const { subgroupMatrixConfigs = [] } = info as GPUAdapterInfo & {

@@ -9,6 +9,11 @@ const nothing: unknown = new Proxy(() => nothing, {
   apply: () => nothing,
 });
 
+/** Neither computes nor copies. */
+class DryCommands extends Commands {
+  override write(): void {}
+}
+
 /**
  * Like `gpu`, with the same choice of kernels and a pool of its own that counts what it lends: exactly what the same
  * calls would take on `gpu`. Nothing can be read from it.
@@ -24,6 +29,6 @@ export function dryGpu(gpu: Gpu): { readonly gpu: Gpu; readonly largestBinding: 
     },
   };
   const device = new Proxy({}, { get: (_, key) => answers[key] ?? nothing }) as GPUDevice;
-  const dry = { ...gpu, device, pool: new Pool(device), commands: new Commands(device), fault: undefined };
+  const dry = { ...gpu, device, pool: new Pool(device), commands: new DryCommands(device), fault: undefined };
   return { gpu: dry, largestBinding: () => largest };
 }

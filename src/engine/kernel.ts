@@ -1,8 +1,10 @@
 // Finds, expands, compiles and dispatches the kernels of kernels/*.wgsl.
 import { ClimaxError } from "../errors.ts";
+import { BindGroups, boundBytes } from "./bindgroups.ts";
 import { type Gpu, MATRICES } from "./device.ts";
+import { limitsOf } from "./limits.ts";
 import { loadShader, type Shader } from "./shader.ts";
-import { type Shape, size, type Tensor } from "./tensor.ts";
+import type { Shape, Tensor } from "./tensor.ts";
 
 /** One entry point of one file in kernels/, e.g. `layernorm.wgsl` `forward_rows`. */
 export interface Kernel {
@@ -10,6 +12,8 @@ export interface Kernel {
   readonly entry: string;
   /** Values of the file's `override`s. */
   readonly constants: Readonly<Record<string, number>>;
+  /** Names for which the file's `//@if` holds. */
+  readonly choices: readonly string[];
 }
 
 /** Threads of a workgroup in the kernels that own one element, or four, per thread. */
@@ -18,18 +22,28 @@ export const WORKGROUP = 64;
 interface Compiled {
   readonly shader: Shader;
   readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly words: DataView<ArrayBuffer>;
-  readonly bindGroups: Map<string, GPUBindGroup>;
+  readonly bindGroups: BindGroups;
+  /** The parameters of the dispatch at hand, as floats and as whole numbers. */
+  readonly floats: Float32Array<ArrayBuffer>;
+  readonly words: Uint32Array<ArrayBuffer>;
 }
 
-const cache = new WeakMap<Gpu, Map<Kernel, Compiled>>();
-/** Bind groups kept of one kernel: a step of a deep model uses some hundreds of the busiest. */
-const MOST_BIND_GROUPS = 4096;
+/** What there is of one device. */
+interface Compiler {
+  readonly kernels: Map<Kernel, Compiled>;
+  readonly modules: Map<string, Module>;
+}
 
-/** Names a kernel; it is compiled on first use. `constants` set the file's `override`s. */
-export function kernel(file: string, entry: string, constants: Record<string, number> = {}): Kernel {
-  return { file, entry, constants };
+const compilers = new WeakMap<Gpu, Compiler>();
+
+/** Names a kernel; it is compiled on first use. `constants` set the file's `override`s, `choices` its `//@if`s. */
+export function kernel(
+  file: string,
+  entry: string,
+  constants: Record<string, number> = {},
+  choices: readonly string[] = [],
+): Kernel {
+  return { file, entry, constants, choices };
 }
 
 /** Workgroups for one thread to each of `count` elements. */
@@ -56,89 +70,68 @@ export function run(
   params: Readonly<Record<string, number>>,
   workgroups: number | readonly [number, number, number],
 ): void {
-  const { gpu } = Object.values(tensors)[0]!;
-  const compiled = compile(gpu, kernel);
-  const { shader, words, pipeline } = compiled;
-  for (const [i, { name, type }] of shader.params.entries()) {
+  const gpu = gpuOf(tensors);
+  const compiler = compilers.get(gpu) ?? makeCompiler(gpu);
+  const compiled = compiler.kernels.get(kernel) ?? compile(gpu, compiler, kernel);
+  const { shader, floats, words } = compiled;
+  for (let i = 0; i < shader.params.length; i++) {
+    const { name, type } = shader.params[i]!;
     const value = params[name];
     if (value === undefined) throw new Error(`${kernel.file} wants params.${name}`);
-    if (type === "f32") words.setFloat32(4 * i, value, true);
-    else words.setUint32(4 * i, value, true);
+    if (type === "f32") floats[i] = value;
+    else words[i] = value;
   }
-  const [x, y, z] = typeof workgroups === "number" ? fold(gpu, workgroups) : workgroups;
-  if (x === 0 || y === 0 || z === 0) return;
+  const grid = typeof workgroups === "number" ? fold(gpu, workgroups) : workgroups;
+  if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
   const { commands } = gpu;
-  const timestamps = commands.profiler?.({ kernel, tensors, params, workgroups: [x, y, z] });
-  const pass = timestamps ? commands.timedPass(timestamps) : commands.pass;
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, bindGroup(gpu, kernel, compiled, tensors));
-  if (shader.params.length > 0) pass.setImmediates(0, words.buffer);
-  pass.dispatchWorkgroups(x, y, z);
-  commands.recorded();
+  commands.dispatch(
+    compiled.pipeline,
+    compiled.bindGroups.of(tensors),
+    words.length > 0 ? words.buffer : undefined,
+    grid,
+    commands.profiler?.({ kernel, tensors, params, workgroups: grid }),
+  );
+}
+
+function gpuOf(tensors: Readonly<Record<string, Tensor>>): Gpu {
+  for (const name in tensors) return tensors[name]!.gpu;
+  throw new Error("a kernel needs a tensor");
 }
 
 /** A long row of workgroups as a rectangle no wider than the device allows; kernels count y * groups.x + x. */
-function fold({ device }: Gpu, workgroups: number): [number, number, number] {
-  const limit = device.limits.maxComputeWorkgroupsPerDimension;
-  const rows = Math.max(1, Math.ceil(workgroups / limit));
+function fold(gpu: Gpu, workgroups: number): readonly [number, number, number] {
+  const rows = Math.max(1, Math.ceil(workgroups / limitsOf(gpu).maxComputeWorkgroupsPerDimension));
   return [Math.ceil(workgroups / rows), rows, 1];
 }
 
-/** Bind groups are cached: the pool hands a step the same buffers as the step before. */
-function bindGroup(
-  gpu: Gpu,
-  { file, entry }: Kernel,
-  { layout, shader, bindGroups }: Compiled,
-  tensors: Readonly<Record<string, Tensor>>,
-): GPUBindGroup {
-  let key = "";
-  const names = Object.keys(tensors);
-  for (const name of names) {
-    const { storage, offset } = tensors[name]!;
-    key += `${storage.id}.${offset}.${bytesOf(tensors[name]!)} `;
-  }
-  const known = bindGroups.get(key);
-  if (known) return known;
-  const entries = names.map((name) => {
-    const binding = shader.bindings.get(name);
-    if (binding === undefined) {
-      throw new Error(`${file} declares no "${name}"; it has ${[...shader.bindings.keys()]}`);
-    }
-    const { storage, offset } = tensors[name]!;
-    return { binding, resource: { buffer: storage.buffer, offset, size: bytesOf(tensors[name]!) } };
-  });
-  const group = gpu.device.createBindGroup({ label: `${file}:${entry}`, layout, entries });
-  // Shapes that keep changing would fill memory for ever; those still in use are soon there again.
-  if (bindGroups.size >= MOST_BIND_GROUPS) bindGroups.clear();
-  bindGroups.set(key, group);
-  return group;
+function makeCompiler(gpu: Gpu): Compiler {
+  const fresh = { kernels: new Map(), modules: new Map() };
+  compilers.set(gpu, fresh);
+  return fresh;
 }
 
-/** Whole vec4s, in which kernels read. */
-function bytesOf({ shape, type }: Tensor): number {
-  return 16 * Math.ceil(((type === "f16" ? 2 : 4) * size(shape)) / 16);
-}
-
-function compile(gpu: Gpu, kernel: Kernel): Compiled {
-  let kernels = cache.get(gpu);
-  if (!kernels) cache.set(gpu, (kernels = new Map()));
-  const known = kernels.get(kernel);
-  if (known) return known;
-
+function compile(gpu: Gpu, { kernels, modules }: Compiler, kernel: Kernel): Compiled {
   const { file, entry, constants } = kernel;
-  const { shader, module } = shaderModule(gpu, file);
+  const { shader, module } = compileModule(gpu, modules, kernel);
+  const label = `${file}:${entry}`;
   const pipeline = gpu.device.createComputePipeline({
-    label: `${file}:${entry}`,
+    label,
     layout: "auto", // keeps only the bindings this entry point uses
     compute: { module, entryPoint: entry, constants: { ...constants } },
   });
-  const fresh: Compiled = {
-    shader,
-    pipeline,
-    layout: pipeline.getBindGroupLayout(0),
-    words: new DataView(new ArrayBuffer(4 * Math.max(1, shader.params.length))),
-    bindGroups: new Map(),
-  };
+  const layout = pipeline.getBindGroupLayout(0);
+  const bindGroups = new BindGroups((tensors) => {
+    const entries = Object.entries(tensors).map(([name, { storage, offset, shape, type }]) => {
+      const binding = shader.bindings.get(name);
+      if (binding === undefined) {
+        throw new Error(`${file} declares no "${name}"; it has ${[...shader.bindings.keys()]}`);
+      }
+      return { binding, resource: { buffer: storage.buffer, offset, size: boundBytes(shape, type) } };
+    });
+    return gpu.device.createBindGroup({ label, layout, entries });
+  });
+  const words = new Uint32Array(shader.params.length);
+  const fresh = { shader, pipeline, bindGroups, words, floats: new Float32Array(words.buffer) };
   kernels.set(kernel, fresh);
   return fresh;
 }
@@ -148,17 +141,14 @@ interface Module {
   readonly module: GPUShaderModule;
 }
 
-const modules = new WeakMap<Gpu, Map<string, Module>>();
-
-function shaderModule(gpu: Gpu, file: string): Module {
-  let kept = modules.get(gpu);
-  if (!kept) modules.set(gpu, (kept = new Map()));
-  const known = kept.get(file);
+function compileModule(gpu: Gpu, modules: Compiler["modules"], { file, choices }: Kernel): Module {
+  const key = [file, ...choices].join(" ");
+  const known = modules.get(key);
   if (known) return known;
   const { device, subgroupSize, precision } = gpu;
-  const shader = loadShader(file, subgroupSize, precision, device.features.has(MATRICES));
+  const shader = loadShader(file, subgroupSize, precision, device.features.has(MATRICES), choices);
   const fresh = { shader, module: device.createShaderModule({ label: file, code: shader.code }) };
-  kept.set(file, fresh);
+  modules.set(key, fresh);
   return fresh;
 }
 

@@ -82,7 +82,7 @@ export class Pool {
 }
 
 /** The next of 1, 1.25, 1.5 or 1.75 times a power of two: at most a fifth is wasted. */
-function sizeClass(bytes: number): number {
+export function sizeClass(bytes: number): number {
   if (bytes <= MIN_BYTES) return MIN_BYTES;
   const step = 2 ** Math.max(2, Math.ceil(Math.log2(bytes)) - 3);
   return Math.ceil(bytes / step) * step;

@@ -1,11 +1,18 @@
 // Reads a .wgsl file, expands its directives and lists what it declares.
 //
-// WGSL is written as it stands in kernels/, but for three things it cannot say by itself, each a comment line:
+// WGSL is written as it stands in kernels/, but for four things it cannot say by itself, each a comment line:
 //
-//   //@include NAME        the text of kernels/NAME.wgsl; `lanes`, `operand` and `matrix` have a file for each Variant
+//   //@include NAME        the text of kernels/NAME.wgsl; `lanes`, `operand`, `matrix` and `fragment` have a file for
+//                          each Variant
 //   //@unroll i < COUNT    the block up to `//@end`, once for each i, as `const i = 0u;`, `const i = 1u;`, ...
-//   //@end                 (subgroupBroadcast wants a constant lane). COUNT is a number, a const of the file, or a
-//                          quotient or product of two of them.
+//   //@end                 (subgroupBroadcast wants a constant lane), with `$i` replaced by it, also within names.
+//                          COUNT is a number, a const of the file, or a quotient or product of two of them.
+//   //@names i < COUNT     the same without braces around each copy, for what it declares
+//   //@rolled              in an included file: blocks to unroll stay loops instead, whose bounds its function `rolled`
+//                          hides, and names become arrays
+//   //@if NAME             the lines up to `//@else` if NAME is among the choices of the kernel, else those up to
+//   //@else                `//@end`: what an override cannot change, the type of a binding above all
+//   //@end
 import { readFileSync } from "node:fs";
 
 export interface Shader {
@@ -33,26 +40,31 @@ export interface Variant {
   readonly operand: "f32" | "f16";
   /** Matrices that a subgroup multiplies by itself, or the same in plain loops. */
   readonly matrix: "subgroup" | "emulated";
+  /** The same, from and to more places. */
+  readonly fragment: "subgroup" | "emulated";
 }
 
 /**
  * @param subgroupSize  the adapter's fixed subgroup size, 0 if it has none
  * @param precision     what matrix products take their operands in
  * @param matrices      whether the device multiplies matrices by subgroups
+ * @param choices       names for which `//@if` holds
  */
 export function loadShader(
   file: string,
   subgroupSize: number,
   precision: Variant["operand"] = "f32",
   matrices = false,
+  choices: readonly string[] = [],
 ): Shader {
   const variant: Variant = {
     lanes: subgroupSize > 0 ? "subgroup" : "workgroup",
     operand: precision,
     matrix: matrices ? "subgroup" : "emulated",
+    fragment: matrices ? "subgroup" : "emulated",
   };
   const included = include(readFileSync(new URL(file, KERNELS), "utf8"), subgroupSize, variant);
-  const code = unroll(included);
+  const code = unroll(choose(included, choices));
   const declared = code.matchAll(/@group\(0\) @binding\((\d+)\) var<storage, \w+> (\w+)/g);
   const struct = code.match(/struct Params \{([^}]*)\}/)?.[1] ?? "";
   const params = [...struct.matchAll(/^ *(\w+): (u32|f32),/gm)].map(([, name, type]) => ({
@@ -79,6 +91,13 @@ function include(code: string, subgroupSize: number, variant: Variant): string {
   });
 }
 
+function choose(code: string, choices: readonly string[]): string {
+  const block = /^\/\/@if (\w+)\n([\s\S]*?)^\/\/@else\n([\s\S]*?)^\/\/@end\n/gm;
+  return code.replace(block, (_, name: string, yes: string, no: string) =>
+    choices.includes(name) ? yes : no,
+  );
+}
+
 function unroll(code: string): string {
   const constants = new Map(
     [...code.matchAll(/^const (\w+) = ([\w ]+(?:[*/] [\w ]+)?);/gm)].map(([, name, value]) => [
@@ -96,11 +115,25 @@ function unroll(code: string): string {
     return operator === "*" ? a * evaluate(right!) : Math.ceil(a / evaluate(right!));
   };
   // Innermost blocks first, until none is left.
-  const innermost = /^ *\/\/@unroll (\w+) < ([\w */]+)\n((?:(?! *\/\/@(?:unroll|end)).*\n)*?) *\/\/@end\n/m;
+  const rolled = code.includes("\n//@rolled\n");
+  const innermost =
+    /^ *\/\/@(unroll|names) (\w+) < ([\w */]+)\n((?:(?! *\/\/@(?:unroll|names|end)).*\n)*?) *\/\/@end\n/m;
   let text = code;
   for (let match = text.match(innermost); match; match = text.match(innermost)) {
-    const [block, name, count, body] = match;
-    const copies = Array.from({ length: evaluate(count!) }, (_, i) => `{ const ${name} = ${i}u;\n${body}}\n`);
+    const [block, kind, name, count, body] = match;
+    if (rolled) {
+      const length = evaluate(count!);
+      const indexed = body!.replaceAll(`$${name}`, `[${name}]`);
+      const loop = `for (var ${name} = 0u; ${name} < rolled(${length}u); ${name}++) {\n${indexed}}\n`;
+      const declared = new RegExp(`\\$${name}\\b((?:\\$\\w+)*): ([^;]+);`, "g");
+      const arrays = body!.replace(declared, `$1: array<$2, ${length}>;`);
+      text = text.replace(block, () => (kind === "names" ? arrays : loop));
+      continue;
+    }
+    const copies = Array.from({ length: evaluate(count!) }, (_, i) => {
+      const copy = body!.replaceAll(`$${name}`, String(i));
+      return kind === "names" ? copy : `{ const ${name} = ${i}u;\n${copy}}\n`;
+    });
     text = text.replace(block, () => copies.join(""));
   }
   return text;

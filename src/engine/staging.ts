@@ -53,11 +53,9 @@ export class Staging {
 
   /** Copies from what `fetch` gave, as it is now, to these spans of the device, after all that is recorded. */
   putBack(spans: readonly Span[]): void {
-    const { device, commands } = this.#gpu;
-    const { buffer } = this.#mapped!;
-    commands.flush(); // writeBuffer would overtake what is recorded but not submitted
+    const values = this.#mapped!;
     for (const { storage, offset, bytes, at } of spans)
-      device.queue.writeBuffer(storage.buffer, offset, buffer, at, bytes);
+      this.#gpu.commands.write(storage.buffer, offset, values.subarray(at / 4, (at + bytes) / 4));
     this.#mapped = undefined;
     this.#buffer.unmap();
   }

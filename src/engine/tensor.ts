@@ -13,14 +13,18 @@ export interface Tensor {
   readonly storage: Storage;
   /** Where it begins in the storage, bytes. */
   readonly offset: number;
-  /** Made by `cast`; only matrix products read it, as their second operand. */
+  /** Only products, attention and what is said to take it read it. */
   readonly type?: "f16";
+  /** The same numbers rounded to f16, for products; kept up by who changes them. */
+  readonly half?: Tensor;
   /** Where the gradients of a parameter add up, of the same shape; only parameters have it. */
   readonly grad?: Tensor;
 }
 
 export function size(shape: Shape): number {
-  return shape.reduce((a, b) => a * b, 1);
+  let product = 1;
+  for (const n of shape) product *= n;
+  return product;
 }
 
 /** Where new storages are noted, so that someone gives them back; innermost last. */
@@ -38,6 +42,20 @@ export function emptyHalf(gpu: Gpu, shape: Shape): Tensor {
   const storage = gpu.pool.borrow(2 * size(shape));
   scopes.at(-1)?.add(storage);
   return { gpu, shape, storage, offset: 0, type: "f16" };
+}
+
+/** An uninitialised tensor of x's type, and of its shape unless told otherwise. */
+export function emptyLike(x: Tensor, shape: Shape = x.shape): Tensor {
+  return x.type === "f16" ? emptyHalf(x.gpu, shape) : empty(x.gpu, shape);
+}
+
+/**
+ * An uninitialised tensor for what only products and attention will read: where those take f16 anyway it is stored so,
+ * in half the memory, if its rows are whole vec4s.
+ */
+export function emptyOperand(gpu: Gpu, shape: Shape): Tensor {
+  const half = gpu.precision === "f16" && shape.at(-1)! % 4 === 0;
+  return half ? emptyHalf(gpu, shape) : empty(gpu, shape);
 }
 
 /** A tensor of zeros. */
@@ -69,17 +87,10 @@ export function write(t: Tensor, data: ArrayLike<number>): void {
     );
   }
   const values = data instanceof Float32Array ? data : Float32Array.from(data);
-  t.gpu.commands.flush(); // writeBuffer would overtake what is recorded but not submitted
-  t.gpu.device.queue.writeBuffer(
-    t.storage.buffer,
-    t.offset,
-    values.buffer,
-    values.byteOffset,
-    values.byteLength,
-  );
+  t.gpu.commands.write(t.storage.buffer, t.offset, values);
 }
 
-/** Bytes on their way to the device at once: Dawn keeps a copy of what is written until the device has taken it. */
+/** Bytes on their way to the device at once: there is a copy of what is written until the device has taken it. */
 const MOST_ON_THE_WAY = 16 * 2 ** 20;
 
 /** What overwrites one tensor after the other, in bounded memory of the host. */
@@ -117,6 +128,7 @@ export async function readAll(tensors: readonly Tensor[]): Promise<Float32Array[
   commands.flush();
   try {
     await wait(staging.mapAsync(GPUMapMode.READ));
+    commands.idle();
     throwFault(gpu);
     const mapped = staging.getMappedRange();
     return starts.map((start, i) => new Float32Array(mapped.slice(start, start + bytes[i]!)));
@@ -132,6 +144,7 @@ export async function readAll(tensors: readonly Tensor[]): Promise<Float32Array[
 export async function done({ device, commands }: Gpu): Promise<void> {
   commands.flush();
   await wait(device.queue.onSubmittedWorkDone());
+  commands.idle();
 }
 
 /** Copies `source` into `target` on the device; same number of elements. */

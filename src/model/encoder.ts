@@ -78,7 +78,7 @@ function block(get: Get, x: Tensor, config: EncoderConfig, rate: number, random:
 
   const norm = (name: string) => ({ weight: get(`${name}.weight`), bias: get(`${name}.bias`) });
   const [qkvWeight, qkvBias] = [get("attn.qkv.weight"), get("attn.qkv.bias")];
-  const qkv = linear(x, qkvWeight, qkvBias, { norm: norm("norm1") }); // [B, L, D] -> [B, L, 3 D]
+  const qkv = linear(x, qkvWeight, qkvBias, { norm: norm("norm1"), operand: true }); // [B, L, D] -> [B, L, 3 D]
   const attended = linear(attention(qkv, heads), get("attn.proj.weight"), get("attn.proj.bias"), {
     noise: drawNoise(random, branch),
     residual: x,

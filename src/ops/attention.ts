@@ -2,6 +2,8 @@
 import { isRecording, record } from "../engine/autograd.ts";
 import { type Kernel, kernel, run, threads } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
+import { attendInMatrices, fitsMatrices } from "./attentionmatrix.ts";
+import { cast, widen } from "./cast.ts";
 import { broadcastLanes, type Operand, product } from "./product.ts";
 import { softmaxBackwardInPlace, softmaxInPlace } from "./softmax.ts";
 
@@ -9,14 +11,18 @@ import { softmaxBackwardInPlace, softmaxInPlace } from "./softmax.ts";
  * Multi-head scaled dot-product self-attention. Queries, keys and values are read, and their gradients written, where
  * the projection leaves them: no head is ever copied to a place of its own.
  *
- * @param qkv    [B, L, 3 D]: q, k and v, each [heads, D / heads], as timm's `attn.qkv` lays them out
+ * @param qkv    [B, L, 3 D], f32 or f16: q, k and v, each [heads, D / heads], as timm's `attn.qkv` lays them out
  * @param heads  number of heads, a divisor of D
- * @returns      [B, L, D], the heads side by side
+ * @returns      [B, L, D] of qkv's type, the heads side by side
  * @see          Vaswani et al. 2017, arXiv:1706.03762, section 3.2
  */
 export function attention(qkv: Tensor, heads: number): Tensor {
   const d = qkv.shape[2]! / 3 / heads;
   if (!Number.isInteger(d)) throw new Error(`attention: ${heads} heads cannot share [${qkv.shape}]`);
+  if (qkv.type === "f16") {
+    if (fitsMatrices(qkv.gpu, d)) return attendInMatrices(qkv, heads);
+    return cast(attention(widen(qkv), heads));
+  }
   const lanes = broadcastLanes(qkv.gpu);
   const L = qkv.shape[1]!;
   const fits =

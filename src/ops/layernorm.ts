@@ -1,15 +1,32 @@
 // Layer normalisation.
-import { record } from "../engine/autograd.ts";
-import { expectShape, kernel, quads, run, threads } from "../engine/kernel.ts";
-import { empty, size, type Tensor } from "../engine/tensor.ts";
-import { SHARE, sumInto } from "./reduce.ts";
+import { record, takeGradient } from "../engine/autograd.ts";
+import { expectShape, type Kernel, kernel, quads, run, threads } from "../engine/kernel.ts";
+import { empty, free, size, type Tensor } from "../engine/tensor.ts";
+import { broadcastLanes } from "./product.ts";
+import { SHARE, sumInto, sumPairInto } from "./reduce.ts";
 
 const forwardRows = kernel("layernorm.wgsl", "forward_rows");
 const forwardRows4 = kernel("layernorm.wgsl", "forward_rows4");
-const backwardRows = kernel("layernorm.wgsl", "backward_rows");
-const backwardRows4 = kernel("layernorm.wgsl", "backward_rows4");
+const forwardHalfRows4 = kernel("layernorm.wgsl", "forward_half_rows4");
+const backwardRows = variants((choices) => kernel("layernorm.wgsl", "backward_rows", {}, choices));
+const backwardRows4 = variants((choices) => kernel("layernorm.wgsl", "backward_rows4", {}, choices));
+const backwardBlocks4 = variants((choices) => kernel("layernorm.wgsl", "backward_blocks4", {}, choices));
 const backwardColumns = kernel("layernorm.wgsl", "backward_columns");
-const backwardColumns4 = kernel("layernorm.wgsl", "backward_columns4");
+const backwardColumns4 = variants((choices) => kernel("layernorm.wgsl", "backward_columns4", {}, choices));
+
+/** One kernel for each set of choices. */
+function variants(make: (choices: readonly string[]) => Kernel): (choices: readonly string[]) => Kernel {
+  const known = new Map<string, Kernel>();
+  return (choices) => {
+    const key = choices.join();
+    const variant = known.get(key) ?? make(choices);
+    known.set(key, variant);
+    return variant;
+  };
+}
+
+/** Rows that a workgroup of `backward_blocks4` owns. */
+const TALL = 16;
 
 /** The gain and the shift of a layer normalisation, each [C]. */
 export interface NormWeights {
@@ -34,52 +51,135 @@ export function layernorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): 
   return record(normed.y, [x, weight, bias], (dy) => normaliseBackward(dy, x, norm, normed));
 }
 
-/** What normalising gives: y [..., C], and mean and 1 / standard deviation of each row, [R]. */
-export interface Normed {
-  readonly y: Tensor;
+/** Mean and 1 / standard deviation of each row, [R]. */
+export interface RowStatistics {
   readonly mean: Tensor;
   readonly rstd: Tensor;
 }
 
-/** `layernorm`, not noted on the tape: for ops that make it again instead of keeping it. */
-export function normalise(x: Tensor, { weight, bias }: NormWeights, eps = 1e-5): Normed {
+/** What normalising gives: y [..., C], and what its backward wants to know. */
+export interface Normed extends RowStatistics {
+  readonly y: Tensor;
+}
+
+/**
+ * `layernorm`, not noted on the tape: for ops that make it again instead of keeping it.
+ *
+ * @param y  where it goes, of x's shape; f16 if C is a multiple of 4
+ */
+export function normalise(
+  x: Tensor,
+  { weight, bias }: NormWeights,
+  eps = 1e-5,
+  y = empty(x.gpu, x.shape),
+): Normed {
   const { gpu } = x;
   const columns = x.shape.at(-1)!; // C
   const rows = size(x.shape) / columns; // R
   expectShape("layernorm", "weight", weight, [columns]);
   expectShape("layernorm", "bias", bias, [columns]);
 
-  const params = { rows, columns, eps, block: SHARE };
-  const y = empty(gpu, x.shape);
+  const params = { rows, columns, eps, block: 0 };
   const mean = empty(gpu, [rows]);
   const rstd = empty(gpu, [rows]);
   if (columns % 4 === 0) {
-    run(forwardRows4, { x4: x, weight4: weight, bias4: bias, y4: y, mean, rstd }, params, rows);
+    const tensors = { x4: x, weight4: weight, bias4: bias, mean, rstd };
+    if (y.type === "f16") run(forwardHalfRows4, { ...tensors, y_half4: y }, params, rows);
+    else run(forwardRows4, { ...tensors, y4: y }, params, rows);
   } else run(forwardRows, { x, weight, bias, y, mean, rstd }, params, rows);
   return { y, mean, rstd };
 }
 
-/** Gradients by x, weight and bias, the last two null where they were added to those of parameters. */
+export interface BackwardOptions {
+  /** Added to the gradient by x, of its shape; by default the gradient that x has so far from its later uses. */
+  readonly past?: Tensor | undefined;
+  /** Room for y, to be made again from the same reads: of x's shape; f16 if C is a multiple of 4. */
+  readonly again?: Tensor | undefined;
+}
+
+/**
+ * Gradients by x, weight and bias, the last two null where they were added to those of parameters. The first contains
+ * what was added to it: no pass of its own adds up the gradients of a residual.
+ *
+ * @param dy  f32, or f16 with C a multiple of 4
+ */
 export function normaliseBackward(
   dy: Tensor,
   x: Tensor,
-  { weight, bias }: NormWeights,
-  { mean, rstd }: Omit<Normed, "y">,
+  norm: NormWeights,
+  statistics: RowStatistics,
+  { past = takeGradient(x), again }: BackwardOptions = {},
 ): [Tensor, Tensor | null, Tensor | null] {
+  const columns = x.shape.at(-1)!; // C
+  // Software adapters pay more for the barriers of a block than for reading x and dy twice.
+  const inBlocks = columns % 4 === 0 && broadcastLanes(x.gpu) === 0;
+  if (inBlocks) return backwardInBlocks(dy, x, norm, statistics, past, again);
+  if (again) makeAgain(x, norm, again);
+  return backwardInRows(dy, x, norm, statistics, past);
+}
+
+function makeAgain(x: Tensor, norm: NormWeights, y: Tensor): void {
+  const { mean, rstd } = normalise(x, norm, undefined, y);
+  for (const t of [mean, rstd]) free(t);
+}
+
+/** What a kernel calls a dy of f16. */
+function ifHalf({ type }: Tensor): string[] {
+  return type === "f16" ? ["HALF"] : [];
+}
+
+function backwardInBlocks(
+  dy: Tensor,
+  x: Tensor,
+  { weight, bias }: NormWeights,
+  { mean, rstd }: RowStatistics,
+  past: Tensor | undefined,
+  again: Tensor | undefined,
+): ReturnType<typeof normaliseBackward> {
+  const { gpu } = x;
+  const columns = x.shape.at(-1)!; // C
+  const rows = size(x.shape) / columns; // R
+  const blocks = Math.ceil(rows / TALL);
+  const dx = empty(gpu, x.shape);
+  const dboth = empty(gpu, [2, blocks, columns]);
+  const [toAgain, y] = again?.type === "f16" ? ["AGAIN_HALF", "y_half4"] : ["AGAIN", "y4"];
+  const choices = [...ifHalf(dy), ...(past ? ["PAST"] : []), ...(again ? [toAgain] : [])];
+  const tensors = {
+    ...{ dy4: dy, x4: x, weight4: weight, mean, rstd, dx4: dx, dboth4: dboth },
+    ...(past ? { past4: past } : {}),
+    ...(again ? { [y]: again, bias4: bias } : {}),
+  };
+  run(backwardBlocks4(choices), tensors, { rows, columns, eps: 0, block: 0 }, blocks);
+  const [dweight, dbias] = sumPairInto(dboth, [weight, bias], [blocks, columns]);
+  return [dx, dweight, dbias];
+}
+
+function backwardInRows(
+  dy: Tensor,
+  x: Tensor,
+  { weight, bias }: NormWeights,
+  { mean, rstd }: RowStatistics,
+  past: Tensor | undefined,
+): ReturnType<typeof normaliseBackward> {
   const { gpu } = x;
   const columns = x.shape.at(-1)!; // C
   const rows = size(x.shape) / columns; // R
   const params = { rows, columns, eps: 0, block: SHARE }; // eps is in rstd already
+  const added = past ? ["PAST"] : [];
   const dx = empty(gpu, x.shape);
   const shares = Math.ceil(rows / SHARE);
   const dweight = empty(gpu, [shares, columns]);
   const dbias = empty(gpu, [shares, columns]);
   if (columns % 4 === 0) {
-    run(backwardRows4, { dy4: dy, x4: x, weight4: weight, mean, rstd, dx4: dx }, params, rows);
-    const tensors = { dy4: dy, x4: x, mean, rstd, dweight4: dweight, dbias4: dbias };
-    run(backwardColumns4, tensors, params, quads(size(dweight.shape)));
+    const given = { dy4: dy, x4: x, mean, rstd };
+    const half = ifHalf(dy);
+    const inRow = { ...given, weight4: weight, dx4: dx, ...(past ? { past4: past } : {}) };
+    run(backwardRows4([...half, ...added]), inRow, params, rows);
+    const inColumns = { ...given, dweight4: dweight, dbias4: dbias };
+    run(backwardColumns4(half), inColumns, params, quads(size(dweight.shape)));
   } else {
-    run(backwardRows, { dy, x, weight, mean, rstd, dx }, params, rows);
+    const inRow = { dy, x, weight, mean, rstd, dx, ...(past ? { past } : {}) };
+    run(backwardRows(added), inRow, params, rows);
     run(backwardColumns, { dy, x, mean, rstd, dweight, dbias }, params, threads(size(dweight.shape)));
   }
   const summed = [1, shares, columns] as const;

@@ -1,10 +1,10 @@
 // Matrix products and linear layers, differentiable.
 import { isRecording, needsGradient, record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
-import { empty, free, type Shape, size, type Tensor } from "../engine/tensor.ts";
-import { masked } from "./dropout.ts";
+import { empty, emptyLike, emptyOperand, free, type Shape, size, type Tensor } from "../engine/tensor.ts";
+import { masked, maskedOperand } from "./dropout.ts";
 import { geluBackward } from "./gelu.ts";
-import { type Normed, type NormWeights, normalise, normaliseBackward } from "./layernorm.ts";
+import { type NormWeights, normalise, normaliseBackward, type RowStatistics } from "./layernorm.ts";
 import type { Noise } from "./noise.ts";
 import { type Operand, type Product, product } from "./product.ts";
 import { sumInto } from "./reduce.ts";
@@ -82,6 +82,8 @@ export interface LinearOptions {
   readonly noise?: Noise | undefined;
   /** Added to the result, [..., N]. */
   readonly residual?: Tensor;
+  /** Only products and attention read the result: it may be stored as f16. Not with gelu. */
+  readonly operand?: boolean;
 }
 
 /**
@@ -98,46 +100,52 @@ export function linear(
   x: Tensor,
   weight: Tensor,
   bias?: Tensor,
-  { norm, gelu = false, noise, residual }: LinearOptions = {},
+  { norm, gelu = false, noise, residual, operand = false }: LinearOptions = {},
 ): Tensor {
   const { gpu } = x;
   const N = weight.shape[0]!;
   expectShape("linear", "weight", weight, [N, x.shape.at(-1)!]);
   if (bias) expectShape("linear", "bias", bias, [N]);
-  const y = empty(gpu, [...x.shape.slice(0, -1), N]);
+  const y = (operand ? emptyOperand : empty)(gpu, [...x.shape.slice(0, -1), N]);
   if (residual) expectShape("linear", "residual", residual, y.shape);
   const before = gelu && isRecording() ? empty(gpu, y.shape) : undefined;
-  withNormed(x, norm, (input) => project(input, weight, y, { bias, gelu: before ?? gelu, noise, residual }));
+  const statistics = withNormed(x, norm, (input) =>
+    project(input, weight, y, { bias, gelu: before ?? gelu, noise, residual }),
+  );
   const inputs = [x, weight, bias, residual, norm?.weight, norm?.bias].filter((t) => t !== undefined);
   const trained = needsGradient(weight); // it may be frozen
   const reached = norm !== undefined || needsGradient(x); // x may be data
   return record(y, inputs, (dy) => {
-    const kept = masked(dy, noise);
-    const dh = before ? geluBackward(kept, before) : kept; // dL/d(x W^T + bias)
-    const dinput = reached ? empty(gpu, x.shape) : null;
+    const dh = before ? geluBackward(masked(dy, noise), before) : maskedOperand(dy, noise); // dL/d(x W^T + bias)
+    const dinput = reached ? (norm ? emptyOperand(gpu, x.shape) : emptyLike(x)) : null;
     if (dinput) projectBack(dh, weight, dinput);
     const dbias = bias ? [biasGradient(dh, bias)] : [];
     const past = residual ? [dy] : [];
-    return withNormed(x, norm, (input, normed) => {
-      const dweight = trained ? weightGradient(dh, input, weight) : null;
-      if (!norm) return [dinput, dweight, ...dbias, ...past];
-      const [dx, ...dnorm] = normaliseBackward(dinput!, x, norm, normed!);
-      return [dx, dweight, ...dbias, ...past, ...dnorm];
-    });
+    if (!norm) return [dinput, trained ? weightGradient(dh, x, weight) : null, ...dbias, ...past];
+    const input = trained ? emptyOperand(gpu, x.shape) : undefined; // x normalised, again
+    const [dx, ...dnorm] = normaliseBackward(dinput!, x, norm, statistics!, { again: input });
+    const dweight = input ? weightGradient(dh, input, weight) : null;
+    return [dx, dweight, ...dbias, ...past, ...dnorm];
   });
 }
 
-/** Hands `use` x as it enters a layer, normalised or as it is, and gives back the memory that this took. */
-export function withNormed<T>(
+/**
+ * Hands `use` x as it enters a layer, normalised or as it is, and gives back the memory that this took, but for what the
+ * backward of the normalisation wants to know.
+ */
+export function withNormed(
   x: Tensor,
   norm: NormWeights | undefined,
-  use: (input: Tensor, normed: Normed | undefined) => T,
-): T {
-  if (!norm) return use(x, undefined);
-  const normed = normalise(x, norm);
-  const result = use(normed.y, normed);
-  for (const t of Object.values(normed)) free(t);
-  return result;
+  use: (input: Tensor) => void,
+): RowStatistics | undefined {
+  if (!norm) {
+    use(x);
+    return undefined;
+  }
+  const { y, ...statistics } = normalise(x, norm, undefined, emptyOperand(x.gpu, x.shape));
+  use(y);
+  free(y);
+  return statistics;
 }
 
 /** Records `y = x W^T` with an epilogue; x [..., K], weight [N, K], y [..., N]. */

@@ -2,8 +2,8 @@
 // what gelu was applied to is kept for the backward pass, which makes the rest again.
 import { needsGradient, record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
-import { empty, free, type Tensor } from "../engine/tensor.ts";
-import { geluMasked, masked } from "./dropout.ts";
+import { empty, emptyOperand, free, type Tensor } from "../engine/tensor.ts";
+import { geluMasked, maskedOperand } from "./dropout.ts";
 import { type NormWeights, normaliseBackward } from "./layernorm.ts";
 import { biasGradient, project, projectBack, weightGradient, withNormed } from "./matmul.ts";
 import type { Noise } from "./noise.ts";
@@ -49,9 +49,9 @@ export function mlp(
   expectShape("mlp", "bias2", bias2, [D]);
   expectShape("mlp", "residual", residual, x.shape);
   const wide = [...x.shape.slice(0, -1), F];
-  const before = empty(gpu, wide);
-  const hidden = empty(gpu, wide);
-  withNormed(x, norm, (input) =>
+  const before = emptyOperand(gpu, wide);
+  const hidden = emptyOperand(gpu, wide);
+  const statistics = withNormed(x, norm, (input) =>
     project(input, weight1, hidden, { bias: bias1, gelu: before, noise: hiddenNoise }),
   );
   const y = empty(gpu, x.shape);
@@ -61,22 +61,25 @@ export function mlp(
   const inputs = [x, residual, weight1, bias1, weight2, bias2];
   const trained = [weight1, weight2].map(needsGradient); // they may be frozen
   return record(y, norm ? [...inputs, norm.weight, norm.bias] : inputs, (dy) => {
-    const dout = masked(dy, noise); // dL/d(hidden W2^T + b2), [..., D]
+    const dout = maskedOperand(dy, noise); // dL/d(hidden W2^T + b2), [..., D]
     const again = trained[1] ? geluMasked(before, hiddenNoise) : undefined;
     const dweight2 = again ? weightGradient(dout, again, weight2) : null;
     const dbias2 = biasGradient(dout, bias2);
     if (again) free(again);
-    const dbefore = empty(gpu, wide);
+    const dbefore = emptyOperand(gpu, wide);
     projectBack(dout, weight2, dbefore, { slope: before, noise: hiddenNoise });
     const dbias1 = biasGradient(dbefore, bias1);
-    const dinput = empty(gpu, x.shape);
+    const dinput = norm ? emptyOperand(gpu, x.shape) : empty(gpu, x.shape);
     projectBack(dbefore, weight1, dinput);
-    return withNormed(x, norm, (input, normed) => {
-      const dweight1 = trained[0] ? weightGradient(dbefore, input, weight1) : null;
-      const layers = [dweight1, dbias1, dweight2, dbias2];
-      if (!norm) return [dinput, dy, ...layers];
-      const [dx, ...dnorm] = normaliseBackward(dinput, x, norm, normed!);
-      return [dx, dy, ...layers, ...dnorm];
-    });
+    if (!norm) {
+      const dweight1 = trained[0] ? weightGradient(dbefore, x, weight1) : null;
+      return [dinput, dy, dweight1, dbias1, dweight2, dbias2];
+    }
+    const input = trained[0] ? emptyOperand(gpu, x.shape) : undefined; // x normalised, again
+    const one = x === residual; // then the gradient of the residual goes along
+    const options = { again: input, ...(one ? { past: dy } : {}) };
+    const [dx, ...dnorm] = normaliseBackward(dinput, x, norm, statistics!, options);
+    const dweight1 = input ? weightGradient(dbefore, input, weight1) : null;
+    return [dx, one ? null : dy, dweight1, dbias1, dweight2, dbias2, ...dnorm];
   });
 }

@@ -4,14 +4,16 @@
 // of one variable is K = p p + 1 numbers: its values and a 1, so that one matrix holds weights, biases and variable
 // embeddings. Rows of patches are padded with zeros to C, a multiple of 4, which the fast matrix products want.
 import { needsGradient, record } from "../engine/autograd.ts";
-import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
+import { expectShape, type Kernel, kernel, run, threads } from "../engine/kernel.ts";
+import { table } from "../engine/table.ts";
 import { clear, empty, size, type Tensor, zeros } from "../engine/tensor.ts";
 import { product } from "./product.ts";
 
 const patchifies = kernel("patchembed.wgsl", "patchify");
 const patchifiesBack = kernel("patchembed.wgsl", "patchify_backward");
 const packs = kernel("patchembed.wgsl", "pack");
-const unpacks = kernel("patchembed.wgsl", "unpack");
+const unpacksValues = kernel("patchembed.wgsl", "unpack_values");
+const unpacksRows = kernel("patchembed.wgsl", "unpack_rows");
 const unpatchifies = kernel("patchembed.wgsl", "unpatchify");
 const unpatchifiesBack = kernel("patchembed.wgsl", "unpatchify_backward");
 
@@ -20,7 +22,7 @@ export function patchColumns(V: number, p: number): number {
   return 4 * Math.ceil((V * (p * p + 1)) / 4);
 }
 
-const unused = { slot: 0, row: 0, id: 0, D: 0, C: 0, ones: 1 };
+const unused = { D: 0, C: 0, ones: 1 };
 
 /**
  * Cuts fields into patches.
@@ -86,19 +88,82 @@ export function patchBasis(parts: readonly PatchWeights[], varEmbed: Tensor, p: 
   const basis = empty(gpu, [C, D]);
   if (C > V * K) clear({ ...basis, offset: basis.offset + 4 * V * K * D, shape: [C - V * K, D] });
   const params = { ...unused, B: 0, V, H: 0, W: 0, p, C, D };
-  for (const [slot, { weight, bias, row, id }] of parts.entries()) {
-    run(packs, { weight, bias, embed: varEmbed, basis }, { ...params, slot, row, id }, threads(D));
+  const values = p * p;
+  for (const slots of together(parts, ({ weight, bias }) => `${weight.storage.id} ${bias.storage.id}`)) {
+    const [weight, bias] = [
+      span(slots.map(([, part]) => part.weight)),
+      span(slots.map(([, part]) => part.bias)),
+    ];
+    const words = slots.flatMap(([slot, part]) => [
+      slot,
+      floatsFrom(weight, part.weight) + part.row * D * values,
+      floatsFrom(bias, part.bias) + part.row * D,
+      part.id * D,
+    ]);
+    const tensors = { weight, bias, embed: varEmbed, parts: table(gpu, words), basis };
+    run(packs, tensors, params, [threads(D), slots.length, 1]);
   }
   // In the parallel form all variables share one weight and one bias: each is an input once.
   const inputs = [...new Set([varEmbed, ...parts.flatMap(({ weight, bias }) => [weight, bias])])];
   return record(basis, inputs, (dbasis) => {
     const sums = new Map(inputs.map((input) => [input, input.grad ?? zeros(gpu, input.shape)]));
-    for (const [slot, { weight, bias, row, id }] of parts.entries()) {
-      const [dweight, dbias, dembed] = [sums.get(weight)!, sums.get(bias)!, sums.get(varEmbed)!];
-      run(unpacks, { dbasis, dweight, dbias, dembed }, { ...params, slot, row, id }, threads(D));
-    }
+    const unpack = (unpacks: Kernel, pick: (part: PatchWeights) => [Tensor, number]): void => {
+      const targets = parts.map((part): Target => {
+        const [input, start] = pick(part);
+        return { sum: sums.get(input)!, start };
+      });
+      for (const slots of together(targets, inTurns())) {
+        const dtarget = span(slots.map(([, { sum }]) => sum));
+        const words = slots.flatMap(([slot, { sum, start }]) => [slot, floatsFrom(dtarget, sum) + start]);
+        run(unpacks, { dbasis, targets: table(gpu, words), dtarget }, params, [threads(D), slots.length, 1]);
+      }
+    };
+    unpack(unpacksValues, ({ weight, row }) => [weight, row * D * values]);
+    unpack(unpacksRows, ({ bias, row }) => [bias, row * D]);
+    unpack(unpacksRows, ({ id }) => [varEmbed, id * D]);
     return inputs.map((input) => (input.grad ? null : sums.get(input)!));
   });
+}
+
+/** Where the gradient of one variable is added: so many floats into a sum. */
+interface Target {
+  readonly sum: Tensor;
+  readonly start: number;
+}
+
+/** Names the buffer of a target and how often the target came before: one dispatch adds to no place twice. */
+function inTurns(): (target: Target) => string {
+  const before = new Map<string, number>();
+  return ({ sum, start }) => {
+    const place = `${sum.storage.id} ${sum.offset + 4 * start}`;
+    const times = before.get(place) ?? 0;
+    before.set(place, times + 1);
+    return `${sum.storage.id} ${times}`;
+  };
+}
+
+/** Those of one key together, each with its place in the list. */
+function together<T>(list: readonly T[], key: (entry: T) => string): [number, T][][] {
+  const groups = new Map<string, [number, T][]>();
+  for (const [i, entry] of list.entries()) {
+    const name = key(entry);
+    const group = groups.get(name);
+    if (group) group.push([i, entry]);
+    else groups.set(name, [[i, entry]]);
+  }
+  return [...groups.values()];
+}
+
+/** From the first to the last of tensors of one storage, as one. */
+function span(tensors: readonly Tensor[]): Tensor {
+  const { gpu, storage } = tensors[0]!;
+  const offset = Math.min(...tensors.map((t) => t.offset));
+  const end = Math.max(...tensors.map((t) => t.offset + 4 * size(t.shape)));
+  return { gpu, storage, offset, shape: [(end - offset) / 4] };
+}
+
+function floatsFrom(whole: Tensor, part: Tensor): number {
+  return (part.offset - whole.offset) / 4;
 }
 
 /**

@@ -4,8 +4,9 @@ import { type Kernel, kernel, run } from "../engine/kernel.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { type Noise, noiseWords } from "./noise.ts";
 
-/** One matrix of a product, or a batch of them, inside a tensor. All lengths in floats. */
+/** One matrix of a product, or a batch of them, inside a tensor. All lengths in elements. */
 export interface Operand {
+  /** Of f32; B of either type, and where the device's precision is f16 also A and C. */
   readonly tensor: Tensor;
   /** From one stored row to the next. */
   readonly row: number;
@@ -33,9 +34,9 @@ export interface Product {
   readonly bias?: Tensor | undefined;
   /** Laid out like C. */
   readonly residual?: Tensor | undefined;
-  /** Apply gelu; a tensor laid out like C keeps what it was applied to. */
+  /** Apply gelu; a tensor laid out like C, of either type, keeps what it was applied to. */
   readonly gelu?: Tensor | boolean | undefined;
-  /** Multiply by the slope of gelu at these values; laid out like C. */
+  /** Multiply by the slope of gelu at these values; laid out like C, of either type. */
   readonly slope?: Tensor | undefined;
   /** Dropout and drop path of the elements of C, which then begins its storage and has no batch. */
   readonly noise?: Noise | undefined;
@@ -46,8 +47,21 @@ export interface Product {
 /** Rows and columns of C that a workgroup of a GPU owns: many where there is much to do, few for small products. */
 const LARGE = 128;
 const SMALL = 64;
+/** k's that `matmul.wgsl` takes at a time. */
+const TILE_DEPTH = 16;
 /** With fewer large blocks than this a GPU of the day would be half idle: an H100 runs 132 workgroups side by side. */
 const FEW_BLOCKS = 128;
+
+/** The same for subgroup matrices, largest first, and how many matrices of 16 x 16 a subgroup has in each direction. */
+const MATRIX_BLOCKS = [
+  { HEIGHT: 256, WIDTH: 128, SIDE: 4 },
+  { HEIGHT: 128, WIDTH: 128, SIDE: 4 },
+  { HEIGHT: 64, WIDTH: 64, SIDE: 2 },
+] as const;
+/** One workgroup of a large block fills a processor: on an H100 96 of them keep three quarters of it busy. */
+const FEW_MATRIX_BLOCKS = 96;
+/** k's that `matmul_matrix.wgsl` takes at a time. */
+const MATRIX_DEPTH = 32;
 
 /**
  * Lanes of the subgroups that kernels broadcast by on software adapters, where workgroup memory and barriers cost more
@@ -58,20 +72,21 @@ export function broadcastLanes({ subgroupSize }: Gpu): number {
 }
 
 type Flags = Readonly<Record<string, number>>;
+type Choices = readonly string[];
 const entries = {
-  tileAligned: (flags: Flags) => kernel("matmul.wgsl", "aligned_block", flags),
-  tileStrided: (flags: Flags) => kernel("matmul.wgsl", "strided_block", flags),
-  matrixAligned: (flags: Flags) => kernel("matmul_matrix.wgsl", "aligned_block", flags),
-  matrixStrided: (flags: Flags) => kernel("matmul_matrix.wgsl", "strided_block", flags),
-  nn: (flags: Flags) => kernel("matmul_subgroup.wgsl", "nn_block", flags),
-  nt: (flags: Flags) => kernel("matmul_subgroup.wgsl", "nt_block", flags),
-  tn: (flags: Flags) => kernel("matmul_subgroup.wgsl", "tn_block", flags),
-  strided: (flags: Flags) => kernel("matmul_subgroup.wgsl", "strided_block", flags),
+  tileAligned: (flags: Flags, choices: Choices) => kernel("matmul.wgsl", "aligned_block", flags, choices),
+  tileStrided: (flags: Flags, choices: Choices) => kernel("matmul.wgsl", "strided_block", flags, choices),
+  matrix: (flags: Flags, choices: Choices) => kernel("matmul_matrix.wgsl", "aligned_block", flags, choices),
+  nn: (flags: Flags, choices: Choices) => kernel("matmul_subgroup.wgsl", "nn_block", flags, choices),
+  nt: (flags: Flags, choices: Choices) => kernel("matmul_subgroup.wgsl", "nt_block", flags, choices),
+  tn: (flags: Flags, choices: Choices) => kernel("matmul_subgroup.wgsl", "tn_block", flags, choices),
+  strided: (flags: Flags, choices: Choices) =>
+    kernel("matmul_subgroup.wgsl", "strided_block", flags, choices),
 };
 interface Choice {
   readonly entry: keyof typeof entries;
   /** Rows and columns of C that a workgroup owns. */
-  readonly block: number;
+  readonly block: readonly [number, number];
   /** Whether the entry stores C by quads. */
   readonly quads: boolean;
   readonly flags: Flags;
@@ -80,11 +95,18 @@ const variants = new Map<string, Kernel>();
 
 /** Records C = alpha A B with its epilogue, by the kernel that suits the adapter and the shapes. */
 export function product(p: Product): void {
-  const { M, N, K, a, b, c, batch = [1, 1] } = p;
-  if (a.tensor.type === "f16") throw new Error("product: only B may be stored as f16");
+  const { M, N, K, a, c, batch = [1, 1] } = p;
+  const { precision } = c.tensor.gpu;
+  const b = precision === "f16" ? { ...p.b, tensor: halfOf(p.b.tensor) } : p.b;
   const choice = choose(p);
   const kept = typeof p.gelu === "object" ? p.gelu : undefined;
-  const halfB = b.tensor.type === "f16";
+  const before = kept ?? p.slope;
+  const stored = { A: a.tensor, B: b.tensor, C: c.tensor, BEFORE: before };
+  const choices = Object.entries(stored).flatMap(([name, t]) => (t?.type === "f16" ? `${name}_HALF` : []));
+  if (precision === "f32" && choices.some((name) => name !== "B_HALF")) {
+    throw new Error("product: a device of precision f32 takes only B as f16");
+  }
+  if (c.tensor.type === "f16" && p.accumulate) throw new Error("product: sums of f16 are not added to");
   const flags = {
     BIAS: p.bias ? 1 : 0,
     GELU: p.gelu ? 1 : 0,
@@ -95,26 +117,19 @@ export function product(p: Product): void {
     ACCUMULATE: p.accumulate ? 1 : 0,
     A_TRANSPOSED: a.transposed ? 1 : 0,
     B_TRANSPOSED: b.transposed ? 1 : 0,
-    B_HALF: halfB ? 1 : 0,
     ...choice.flags,
   };
-  const key = `${choice.entry} ${Object.values(flags).join(" ")}`;
-  const variant = variants.get(key) ?? entries[choice.entry](flags);
+  const key = `${choice.entry} ${Object.values(flags).join(" ")} ${choices.join(" ")}`;
+  const variant = variants.get(key) ?? entries[choice.entry](flags, choices);
   variants.set(key, variant);
 
   // WGSL counts a binding as used even where an override switches it off, so each gets something of its own.
   const unused = (i: number): Tensor => placeholder(c.tensor, i);
   const bias = p.bias ?? unused(0);
   const residual = p.residual ?? unused(1);
-  const before = kept ?? p.slope ?? unused(2);
-  const operands = {
-    a4: a.tensor,
-    b4: halfB ? unused(3) : b.tensor,
-    b_half: halfB ? b.tensor : unused(3),
-  };
-  const results = choice.quads
-    ? { c4: c.tensor, bias4: bias, residual4: residual, before4: before }
-    : { c: c.tensor, bias, residual, before };
+  const others = choice.quads
+    ? { c4: c.tensor, bias4: bias, residual4: residual, before4: before ?? unused(2) }
+    : { c: c.tensor, bias, residual, before: before ?? unused(2) };
   const params = {
     M,
     N,
@@ -127,9 +142,15 @@ export function product(p: Product): void {
     ...(p.noise ? noiseStrides(p.noise) : strides(p)),
     alpha: p.alpha ?? 1,
   };
-  const { block } = choice;
-  const workgroups = [Math.ceil(M / block), Math.ceil(N / block), batch[0] * batch[1]] as const;
-  run(variant, { ...operands, ...results }, params, workgroups);
+  const [height, width] = choice.block;
+  const workgroups = [Math.ceil(M / height), Math.ceil(N / width), batch[0] * batch[1]] as const;
+  run(variant, { a4: a.tensor, b4: b.tensor, ...others }, params, workgroups);
+}
+
+/** A tensor's halves where it has them, unless it is a view of another tensor's part. */
+function halfOf(tensor: Tensor): Tensor {
+  const { half } = tensor;
+  return half && 2 * half.offset === tensor.offset && half.shape === tensor.shape ? half : tensor;
 }
 
 function strides({ a, b, c }: Product) {
@@ -167,20 +188,39 @@ function choose(p: Product): Choice {
     [a, b, c].every(({ row, outer, inner, base }) => quads(row, outer, inner, base)) &&
     quads(a.transposed ? M : K, b.transposed ? K : N);
   if (lanes > 0) {
-    const choice = { block: 4 * lanes, flags: {} };
+    const choice = { block: [4 * lanes, 4 * lanes], flags: {} } as const;
     if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt", quads: true };
     if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn", quads: true };
     if (aligned && a.transposed && !b.transposed && quads(K)) return { ...choice, entry: "tn", quads: true };
     return { ...choice, entry: "strided", quads: false };
   }
+  const byQuads = aligned && quads(N);
+  if (precision === "f16" && matrices && byQuads) return chooseMatrix(p);
   const large = Math.ceil(M / LARGE) * Math.ceil(N / LARGE) * batch[0] * batch[1];
   const block = large < FEW_BLOCKS || Math.min(M, N) <= SMALL ? SMALL : LARGE;
-  const byQuads = aligned && quads(N);
-  const flags = { BLOCK: block, ALIGNED: byQuads ? 1 : 0 };
-  if (precision === "f16" && matrices) {
-    return { entry: byQuads ? "matrixAligned" : "matrixStrided", block, quads: byQuads, flags };
-  }
-  return { entry: byQuads ? "tileAligned" : "tileStrided", block, quads: byQuads, flags };
+  const whole = byQuads && M % block === 0 && N % block === 0 && K % TILE_DEPTH === 0;
+  const flags = { BLOCK: block, ALIGNED: byQuads ? 1 : 0, WHOLE: whole ? 1 : 0 };
+  return { entry: byQuads ? "tileAligned" : "tileStrided", block: [block, block], quads: byQuads, flags };
+}
+
+function chooseMatrix({ M, N, K, c, batch = [1, 1] }: Product): Choice {
+  const memory = c.tensor.gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const last = MATRIX_BLOCKS.at(-1)!;
+  const block =
+    MATRIX_BLOCKS.find(({ HEIGHT, WIDTH, SIDE }) => {
+      const many = Math.ceil(M / HEIGHT) * Math.ceil(N / WIDTH) * batch[0] * batch[1] >= FEW_MATRIX_BLOCKS;
+      return many && Math.min(M, N) > SMALL && matrixMemory(HEIGHT, WIDTH, SIDE) <= memory;
+    }) ?? last;
+  const { HEIGHT, WIDTH } = block;
+  const whole = M % HEIGHT === 0 && N % WIDTH === 0 && K % (2 * MATRIX_DEPTH) === 0;
+  return { entry: "matrix", block: [HEIGHT, WIDTH], quads: true, flags: { ...block, WHOLE: whole ? 1 : 0 } };
+}
+
+/** Workgroup memory of `matmul_matrix.wgsl`, bytes: tiles of f16, and two matrices of f32 for each subgroup. */
+function matrixMemory(height: number, width: number, side: number): number {
+  const pitch = MATRIX_DEPTH + 8;
+  const subgroups = (height * width) / (16 * side) ** 2;
+  return 2 * pitch * (height + width) + 2 * 4 * 256 * subgroups;
 }
 
 const placeholders = new WeakMap<object, Tensor[]>();
@@ -188,7 +228,7 @@ const placeholders = new WeakMap<object, Tensor[]>();
 function placeholder({ gpu }: Tensor, i: number): Tensor {
   let known = placeholders.get(gpu);
   if (!known) {
-    known = [0, 1, 2, 3].map(() => ({ gpu, shape: [4], storage: gpu.pool.borrow(16), offset: 0 }));
+    known = [0, 1, 2].map(() => ({ gpu, shape: [4], storage: gpu.pool.borrow(16), offset: 0 }));
     placeholders.set(gpu, known);
   }
   return known[i]!;

@@ -1,4 +1,5 @@
 // How the parameters of a model are laid out in buckets that travel between ranks, and whose share each part of one is.
+import { ALIGNMENT } from "../engine/arena.ts";
 import type { Span } from "../engine/staging.ts";
 import { size, type Tensor } from "../engine/tensor.ts";
 import { BLOCK } from "../ops/wire.ts";
@@ -9,13 +10,10 @@ import { BLOCK } from "../ops/wire.ts";
  */
 export const BUCKET_BYTES = 8 * 2 ** 20;
 
-/** Where an arena's parameters begin, and WebGPU's largest alignment of a binding; what lies between two is zero. */
-const ALIGNMENT = 256;
-
 /** Parts of a bucket begin at multiples of so many bytes, as shares do: whole blocks of the wire's halves. */
 const UNIT = 4 * BLOCK;
 
-/** Bytes side by side in one segment of an arena, whole multiples of 256; gradients lie as the values do. */
+/** Bytes side by side in one segment of an arena, whole multiples of ALIGNMENT; gradients lie as the values do. */
 interface Piece {
   readonly value: Span;
   readonly grad: Span;

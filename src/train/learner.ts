@@ -20,6 +20,7 @@ import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
 import { type BoundNetwork, isState, type NetworkConfig, networkOf } from "../model/network.ts";
 import { adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
+import { keepHalves } from "../ops/cast.ts";
 import { add, approach, scale } from "../ops/elementwise.ts";
 import type { Batch } from "../sets/samples.ts";
 import { lossOfBatch, upload } from "./batchloss.ts";
@@ -190,6 +191,7 @@ export class Learner {
     if (this.#scaler && scaler) write(this.#scaler, scaler);
     const put = writer(this.gpu);
     for (const [name, t] of this.#parameters) await put(t, await parameter(name));
+    for (const t of this.#parameters.values()) keepHalves(t);
     for (const [name, t] of this.#arena.parameters) {
       if (this.#average !== undefined) await put(this.#averages.get(name)!, await average(name));
       if (!moments) continue;
@@ -322,8 +324,10 @@ export class Learner {
     });
   }
 
-  /** Lets the running means follow the weights; in the first steps faster, so that they forget where those began. */
+  /** Lets running means follow the weights; in the first steps faster, so that they forget where those began. */
   follow(t: number): void {
+    // AdamW keeps up the halves of what it changes; the rest of the parameters came from other ranks.
+    if (this.share) for (const { value } of this.#arena.segments) keepHalves(value);
     if (this.#average === undefined) return;
     const decay = Math.min(this.#average, (1 + t) / (10 + t));
     for (const { average, value } of this.#means) approach(average, value, 1 - decay);

@@ -63,8 +63,9 @@ export function groupOf(groups: readonly StateGroup[], parameter: Tensor): Adamw
   const { m, v, decay } = groups.find(({ value }) => value.storage === storage)!;
   const shape = [4 * Math.ceil(size(parameter.shape) / 4)];
   const part = (t: Tensor): Tensor => ({ gpu, shape, offset, storage: t.storage });
+  const half = parameter.half ? { half: { ...parameter.half, shape } } : {};
   return {
-    ...{ value: part(parameter), m: part(m), v: part(v), decay },
+    ...{ value: { ...part(parameter), ...half }, m: part(m), v: part(v), decay },
     get grad() {
       return { ...parameter.grad!, shape }; // some are lent when first asked for
     },

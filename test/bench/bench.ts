@@ -144,18 +144,21 @@ async function main(): Promise<void> {
   const all: Row[] = [];
   for (const name of sections) {
     const rows: Row[] = [];
+    const note = (row: Row): void => {
+      rows.push(row);
+      all.push(row);
+      // Row by row, so that a run that is cut off leaves what it has.
+      if (options.json) writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
+    };
     try {
-      for await (const row of SECTIONS[name]!.run(context)) rows.push(row);
+      for await (const row of SECTIONS[name]!.run(context)) note(row);
     } catch (error) {
       // A peer that fails, or memory that runs out, leaves the other sections their turn.
       console.error(error);
-      rows.push(absent(name, adapter, (error as Error).message));
+      note(absent(name, adapter, (error as Error).message));
       process.exitCode = 1;
     }
     console.log(`\n${name}: ${SECTIONS[name]!.about}\n${rowsTable(rows)}`);
-    all.push(...rows);
-    // After each section, so that a run that is cut off leaves what it has.
-    if (options.json) writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
   }
 }
 

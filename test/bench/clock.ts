@@ -1,7 +1,10 @@
 // Times repeated calls whose work a device does later.
 
-/** A measurement shorter than this, milliseconds, repeats its call until it lasts as long: waiting has a cost too. */
-const LEAST = 20;
+/**
+ * A measurement shorter than this, milliseconds, repeats its call until it lasts as long: waiting has a cost too, and
+ * training waits for no step. The twin does the same.
+ */
+const LEAST = 100;
 /** A call of this length, milliseconds, is warm after one. */
 const LONG = 1000;
 

@@ -2,8 +2,7 @@
 
 import { type Gpu, throwFault } from "../../src/engine/device.ts";
 import { Random } from "../../src/engine/random.ts";
-import { free, scope, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
-import { wait } from "../../src/engine/wait.ts";
+import { done, free, scope, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { makeGrid } from "../../src/grid/grid.ts";
 import { forward } from "../../src/model/climax.ts";
 import { ModelConfig } from "../../src/model/config.ts";
@@ -67,8 +66,7 @@ export function forwardPass(gpu: Gpu, spec: ModelSpec): Timed {
 
 /** Resolves when the device has done all that was recorded. */
 export async function finished(gpu: Gpu): Promise<void> {
-  gpu.commands.flush();
-  await wait(gpu.device.queue.onSubmittedWorkDone());
+  await done(gpu);
   throwFault(gpu);
 }
 

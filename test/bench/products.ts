@@ -1,7 +1,8 @@
 // The model's matrix products, in each order that a training step stores them, against PyTorch's.
 import type { Gpu } from "../../src/engine/device.ts";
-import { empty, tensor } from "../../src/engine/tensor.ts";
+import { emptyOperand, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { ClimaxError } from "../../src/errors.ts";
+import { cast } from "../../src/ops/cast.ts";
 import { product } from "../../src/ops/product.ts";
 import { clock } from "./clock.ts";
 import type { Context } from "./context.ts";
@@ -82,8 +83,16 @@ async function* productsIn(
 
 async function ourProduct(gpu: Gpu, [M, N, K, order]: Shape, rounds: number): Promise<number[]> {
   const [aT, bT] = [order[0] === "T", order[1] === "T"];
-  const [a, b] = [tensor(gpu, [M, K], noise(M * K)), tensor(gpu, [K, N], noise(K * N))];
-  const c = empty(gpu, [M, N]);
+  // As the model stores what products read and what they write for others.
+  const stored = (rows: number, columns: number): Tensor => {
+    const t = tensor(gpu, [rows, columns], noise(rows * columns));
+    if (gpu.precision === "f32") return t;
+    const half = cast(t);
+    gpu.pool.giveBack(t.storage);
+    return half;
+  };
+  const [a, b] = [stored(M, K), stored(K, N)];
+  const c = emptyOperand(gpu, [M, N]);
   const sizes = { M, N, K };
   const operands = {
     a: { tensor: a, row: aT ? M : K, transposed: aT },

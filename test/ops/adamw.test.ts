@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
-import { read, type Tensor, tensor } from "../../src/engine/tensor.ts";
+import { emptyHalf, read, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { adamw, makeScaler } from "../../src/ops/adamw.ts";
+import { widen } from "../../src/ops/cast.ts";
 import { gpu, uniform } from "../support/gradcheck.ts";
+import { half } from "../support/half.ts";
 
 const settings = { rate: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8 };
 
@@ -139,9 +141,25 @@ test("the gradients are cleared in the same pass if asked, also by a step that i
   }
 });
 
+test("halves are the values of after the step, also of one that is skipped", async () => {
+  const random = uniform(8);
+  const length = 1024;
+  const fresh = () => tensor(gpu, [length], Float32Array.from({ length }, random));
+  for (const bad of [false, true]) {
+    const [plain, m, v] = [fresh(), fresh(), tensor(gpu, [length], new Float32Array(length))];
+    const value = { ...plain, half: emptyHalf(gpu, [length]) };
+    const grad = tensor(gpu, [length], new Float32Array(length).fill(bad ? Number.NaN : 1));
+    const before = await read(value);
+    adamw(gpu, [{ value, grad, m, v, decay: 0.1 }], { ...settings, clip: 1, t: 1 });
+    const after = await read(value);
+    expect(after.some((x, i) => x !== before[i])).toBe(!bad);
+    expect([...(await read(widen(value.half)))]).toEqual([...after].map(half));
+  }
+});
+
 test.for([false, true])(
   "a part of the gradients, with the squares of all, takes its part of the step, f16 %s",
-  async (half) => {
+  async (scaled) => {
     const random = uniform(7);
     const gradient = Float32Array.from({ length: 4000 }, random);
     const start = Float32Array.from({ length: 4000 }, random);
@@ -151,7 +169,7 @@ test.for([false, true])(
       const [value, grad, m, v] = [start.subarray(from, to), gradient.subarray(from, to), zeros, zeros].map(
         (values) => tensor(gpu, [to - from], values),
       ) as [Tensor, Tensor, Tensor, Tensor];
-      const scaler = half ? { scaler: makeScaler(gpu) } : {};
+      const scaler = scaled ? { scaler: makeScaler(gpu) } : {};
       const group = { value, grad, m, v, decay: 0.1 };
       const state = adamw(gpu, [group], { ...settings, clip: 0.5, t: 1, ...scaler, squares: given });
       return { state: await read(state), value: await read(value) };

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { read, tensor } from "../../src/engine/tensor.ts";
-import { cast } from "../../src/ops/cast.ts";
+import { cast, widen } from "../../src/ops/cast.ts";
 import { matmul } from "../../src/ops/matmul.ts";
-import { gpu, uniform } from "../support/gradcheck.ts";
+import { checkOp, gpu, uniform } from "../support/gradcheck.ts";
 import { half } from "../support/half.ts";
 
 // Ties to either side, the smallest f16, one between two subnormal ones, and the largest.
@@ -18,4 +18,13 @@ test.for([1, 4, 6, 1021])("%s numbers are rounded to the nearest f16", async (co
 
 test("half the memory", () => {
   expect(cast(tensor(gpu, [4096], new Float32Array(4096))).storage.bytes).toBe(2 * 4096);
+});
+
+test.for([1, 6, 1021])("%s numbers come back as they were, and so do their gradients", async (count) => {
+  const random = uniform(6);
+  const values = Array.from({ length: count }, (_, i) => special[i] ?? random());
+  expect([...(await read(widen(cast(tensor(gpu, [count], values)))))]).toEqual(values.map(half));
+  // Each number is rounded once on its way and its gradient once: by half a unit in the 11th bit.
+  const identity = (x: Float64Array | undefined) => x!;
+  await checkOp((x) => widen(cast(x!)), identity, [[count]], { tolerance: 2 ** -11 });
 });

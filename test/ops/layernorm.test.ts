@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/engine/autograd.ts";
 import type { Gpu } from "../../src/engine/device.ts";
-import { read, tensor } from "../../src/engine/tensor.ts";
-import { layernorm } from "../../src/ops/layernorm.ts";
-import { checkOp, expectClose, gpu } from "../support/gradcheck.ts";
+import { empty, emptyHalf, read, readAll, type Tensor, tensor } from "../../src/engine/tensor.ts";
+import { cast, widen } from "../../src/ops/cast.ts";
+import { add } from "../../src/ops/elementwise.ts";
+import { layernorm, normalise, normaliseBackward } from "../../src/ops/layernorm.ts";
+import { checkOp, expectClose, gpu, uniform } from "../support/gradcheck.ts";
 
 const eps = 0.1; // large enough to matter: at 1e-5 a kernel that forgot it would still pass
 
@@ -41,6 +43,50 @@ describe.each<[string, Gpu]>([
     await checkOp(
       (x, weight, bias) => layernorm(x!, weight!, bias!, eps),
       (x, weight, bias) => reference(x!, weight!, bias!),
+      [shape, [C], [C]],
+      { device },
+    );
+  });
+
+  test("whose gradient comes as f16 reads it as if it were f32", async () => {
+    const [R, C] = [35, 12];
+    const random = uniform(9);
+    const values = (length: number) => Float32Array.from({ length }, random);
+    const [x, weight, bias] = [values(R * C), values(C), values(C)].map((data, i) =>
+      tensor(device, i === 0 ? [R, C] : [C], data),
+    ) as [Tensor, Tensor, Tensor];
+    const halves = cast(tensor(device, [R, C], values(R * C)));
+    const { mean, rstd } = normalise(x, { weight, bias });
+    const [fromHalves, fromFloats] = [halves, widen(halves)].map((dy) =>
+      normaliseBackward(dy, x, { weight, bias }, { mean, rstd }),
+    );
+    const read = async (grads: typeof fromHalves) => await readAll(grads!.map((grad) => grad!));
+    expect(await read(fromHalves)).toEqual(await read(fromFloats));
+  });
+
+  test.for([false, true])("y is made again with the gradients, as f16: %s", async (half) => {
+    const [R, C] = [35, 12];
+    const random = uniform(10);
+    const values = (length: number) => Float32Array.from({ length }, random);
+    const norm = { weight: tensor(device, [C], values(C)), bias: tensor(device, [C], values(C)) };
+    const x = tensor(device, [R, C], values(R * C));
+    const { y, ...statistics } = normalise(x, norm);
+    const again = half ? emptyHalf(device, [R, C]) : empty(device, [R, C]);
+    normaliseBackward(tensor(device, [R, C], values(R * C)), x, norm, statistics, { again });
+    const made = await read(half ? widen(again) : again);
+    // Rounded once more to 11 bits; or the same arithmetic, of which a compiler may join other pairs.
+    expectClose("y", made, new Map((await read(y)).entries()), half ? 2 ** -11 : 1e-6);
+  });
+
+  // Its gradient comes from both uses; the second is there when the normalisation's turn comes.
+  test.for([
+    [17, 8], // a block of rows and one more
+    [5, 6],
+  ])("of [%s] beside a residual agrees with the reference", async (shape) => {
+    const C = shape.at(-1)!;
+    await checkOp(
+      (x, weight, bias) => add(layernorm(x!, weight!, bias!, eps), x!),
+      (x, weight, bias) => reference(x!, weight!, bias!).map((y, i) => y + x![i]!),
       [shape, [C], [C]],
       { device },
     );

@@ -73,6 +73,24 @@ describe.each(devices)("on %s", (_, device) => {
     );
   });
 
+  test("mlp of a tensor that is the residual too", async () => {
+    await checkOp(
+      (x, weight1, bias1, weight2, bias2, weight, bias) =>
+        mlp(
+          x!,
+          x!,
+          { weight1: weight1!, bias1: bias1!, weight2: weight2!, bias2: bias2! },
+          { norm: { weight: weight!, bias: bias! } },
+        ),
+      (x, weight1, bias1, weight2, bias2, weight, bias) =>
+        product(product(normalised(x!, weight!, bias!), weight1!, bias1!).map(geluOf), weight2!, bias2!).map(
+          (v, i) => x![i]! + v,
+        ),
+      [[6, 8], [12, 8], [12], [8, 12], [8], [8], [8]],
+      { device },
+    );
+  });
+
   test("mlp and linear with layer normalisation", async () => {
     await checkOp(
       (x, residual, weight1, bias1, weight2, bias2, weight, bias) =>

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { makeArena } from "../../src/engine/arena.ts";
 import { gradients } from "../../src/engine/autograd.ts";
-import { read, tensor } from "../../src/engine/tensor.ts";
+import { read, readAll, size, type Tensor, tensor, write, zeros } from "../../src/engine/tensor.ts";
 import {
   patchBasis,
   patchColumns,
@@ -9,7 +10,7 @@ import {
   patchifyPlain,
   unpatchify,
 } from "../../src/ops/patchembed.ts";
-import { checkOp, gpu } from "../support/gradcheck.ts";
+import { checkOp, gpu, uniform } from "../support/gradcheck.ts";
 
 /** Calls `visit` with each patch n, variable v and value k, and its place in [B, V, H, W]. */
 function eachPoint(
@@ -154,6 +155,43 @@ test.for<[number, number, number, number]>([
       [C, D],
     ],
   );
+});
+
+test("variables whose tensors lie side by side are packed together, to the same bits", async () => {
+  const [D, p, ids] = [70, 2, [2, 0, 3]] as const;
+  const random = uniform(8);
+  const kinds = [
+    ["weight", [D, 1, p, p]],
+    ["bias", [D]],
+  ] as const;
+  const specs = ids.flatMap((id) =>
+    kinds.map(([kind, shape]) => ({ name: `${kind}${id}`, shape, group: kind })),
+  );
+  const { parameters } = makeArena(gpu, [...specs, { name: "embed", shape: [1, 4, D], group: "bias" }]);
+  const apart = new Map<string, Tensor>();
+  for (const [name, t] of parameters) {
+    const values = Float32Array.from({ length: size(t.shape) }, random);
+    write(t, values);
+    apart.set(name, { ...tensor(gpu, t.shape, values), grad: zeros(gpu, t.shape) });
+  }
+  const seed = tensor(gpu, [16, D], Float32Array.from({ length: 16 * D }, random));
+  const dispatches: string[] = [];
+  const results = [apart, parameters].map((of) => {
+    const parts = ids.map((id) => ({
+      weight: of.get(`weight${id}`)!,
+      bias: of.get(`bias${id}`)!,
+      row: 0,
+      id,
+    }));
+    dispatches.length = 0;
+    gpu.commands.profiler = ({ kernel }) => void dispatches.push(kernel.entry) as never;
+    const { y } = gradients(() => patchBasis(parts, of.get("embed")!, p), [], seed);
+    gpu.commands.profiler = undefined;
+    return [y, ...[...parameters.keys()].map((name) => of.get(name)!.grad!)];
+  });
+  expect(dispatches).toEqual(["pack", "unpack_values", "unpack_rows", "unpack_rows"]);
+  const [separate, together] = await Promise.all(results.map((tensors) => readAll(tensors)));
+  expect(together).toEqual(separate);
 });
 
 test("a weight of another patch size is refused with both shapes", () => {

@@ -1,6 +1,6 @@
 /** Where parameters lie in buckets, and whose share what is. */
 import { expect, test } from "vitest";
-import { makeArena } from "../../src/engine/arena.ts";
+import { ALIGNMENT, makeArena } from "../../src/engine/arena.ts";
 import { dryGpu } from "../../src/engine/dry.ts";
 import { size, type Tensor } from "../../src/engine/tensor.ts";
 import { BLOCK } from "../../src/ops/wire.ts";
@@ -30,12 +30,12 @@ test("from the last parameter, until a bucket is full; neighbours in one piece",
     [0],
   ]);
   const [whole] = bucketsOf(parameters, 2);
-  // 0 and 3 in one segment, 1, 2, 4 and 5 in the other, each to whole 256 bytes.
+  // 0 and 3 in one segment, 1, 2, 4 and 5 in the other, each to a multiple of ALIGNMENT.
   expect(whole!.pieces.map(({ value }) => [value.offset, value.bytes, value.at])).toEqual([
-    [0, 2 * 256, 0],
-    [0, 4 * 256, UNIT],
+    [0, 2 * ALIGNMENT, 0],
+    [0, 4 * ALIGNMENT, UNIT],
   ]);
-  expect(whole).toMatchObject({ filled: UNIT + 1024, bytes: 2 * UNIT });
+  expect(whole).toMatchObject({ filled: UNIT + 4 * ALIGNMENT, bytes: 2 * UNIT });
   for (const { value, grad } of whole!.pieces) {
     expect({ ...grad, storage: value.storage }).toEqual(value);
     expect(grad.storage).not.toBe(value.storage);
@@ -62,7 +62,7 @@ test.for([1, 2, 3, 4, 7])("%i shares are equal, of whole blocks, and all of it o
       for (const { value, grad } of pieces) {
         expect(value.at).toBeGreaterThanOrEqual((rank * bucket.bytes) / shares);
         expect(value.at + value.bytes).toBeLessThanOrEqual(((rank + 1) * bucket.bytes) / shares);
-        expect([value.offset % 256, value.bytes % 256, value.at % 256]).toEqual([0, 0, 0]);
+        for (const place of [value.offset, value.bytes, value.at]) expect(place % ALIGNMENT).toBe(0);
         expect(value.bytes).toBeGreaterThan(0);
         expect({ ...grad, storage: value.storage }).toEqual(value);
       }

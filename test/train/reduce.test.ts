@@ -53,7 +53,7 @@ test("each bucket is sent when its last gradient is complete, in one order on al
   expect(worlds[0]!.calls).toEqual([]);
   one.complete(models[0]![5]!);
   await settled(worlds[0]!, 2);
-  expect(worlds[0]!.calls).toEqual(["sum of 64 Float32Array", "sum of 64 Float32Array"]); // to whole 256 bytes
+  expect(worlds[0]!.calls).toEqual(["sum of 128 Float32Array", "sum of 128 Float32Array"]); // to whole 512 bytes
   const seconds = await Promise.all(sums.map((sum) => sum.finish()));
   expect(worlds[0]!.calls).toEqual(worlds[1]!.calls);
   for (const s of seconds) expect(s).toEqual({ seconds: expect.any(Number), squares: undefined });

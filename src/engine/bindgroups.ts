@@ -1,0 +1,68 @@
+// The bind groups of one kernel, found again by the memory of their tensors: the pool hands a step the same buffers as
+// the step before, so that in the long run none is made.
+import { size, type Tensor } from "./tensor.ts";
+
+/** Bind groups kept of one kernel: a step of a deep model uses some hundreds of the busiest. */
+const MOST = 4096;
+
+interface Known {
+  /** Of each tensor its storage's id, its offset and its bytes. */
+  readonly places: readonly number[];
+  readonly group: GPUBindGroup;
+  /** Another of the same hash. */
+  readonly next: Known | undefined;
+}
+
+/** Places of the tensors at hand, as in `Known`. Numbers alone: a step looks up hundreds, and a string costs more. */
+const places: number[] = [];
+/** How many numbers of `places` are theirs. */
+let length = 0;
+
+export class BindGroups {
+  readonly #make: (tensors: Readonly<Record<string, Tensor>>) => GPUBindGroup;
+  readonly #known = new Map<number, Known>();
+
+  /** @param make  makes one that is not there yet */
+  constructor(make: (tensors: Readonly<Record<string, Tensor>>) => GPUBindGroup) {
+    this.#make = make;
+  }
+
+  /** @param tensors  by the names that the kernel gives them */
+  of(tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
+    const hash = locate(tensors);
+    for (let one = this.#known.get(hash); one; one = one.next) if (isHere(one)) return one.group;
+    // Shapes that keep changing would fill memory for ever; those still in use are soon there again.
+    if (this.#known.size >= MOST) this.#known.clear();
+    const group = this.#make(tensors);
+    this.#known.set(hash, { places: places.slice(0, length), group, next: this.#known.get(hash) });
+    return group;
+  }
+}
+
+/** Fills `places`, and returns their hash (FNV-1a, by words). */
+function locate(tensors: Readonly<Record<string, Tensor>>): number {
+  let hash = 0x811c9dc5;
+  length = 0;
+  for (const name in tensors) {
+    const { storage, offset, shape, type } = tensors[name]!;
+    const bytes = boundBytes(shape, type);
+    places[length++] = storage.id;
+    places[length++] = offset;
+    places[length++] = bytes;
+    hash = Math.imul(hash ^ storage.id, 0x01000193);
+    hash = Math.imul(hash ^ offset, 0x01000193);
+    hash = Math.imul(hash ^ bytes, 0x01000193);
+  }
+  return hash;
+}
+
+function isHere(known: Known): boolean {
+  if (known.places.length !== length) return false;
+  for (let i = 0; i < length; i++) if (known.places[i] !== places[i]) return false;
+  return true;
+}
+
+/** Whole vec4s, in which kernels read. */
+export function boundBytes(shape: Tensor["shape"], type: Tensor["type"]): number {
+  return 16 * Math.ceil(((type === "f16" ? 2 : 4) * size(shape)) / 16);
+}
