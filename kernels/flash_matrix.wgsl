@@ -20,23 +20,32 @@
 
 const LIFT = 8.0; // so that weights down to 2^-22 of a row's largest keep f16's 11 bits
 const LIMIT = 15.0;
+const MOST_PASSES = 16;
 
 var<workgroup> references: array<f32, OWN>; // base 2
 var<workgroup> shifts: array<f32, OWN>; // what the references grew by; at last, 1 / sum of weights
 // One is used: subgroup matrices want to begin at multiples of 16 bytes, and so must what comes after this.
 var<workgroup> outgrown: array<atomic<u32>, 4>;
 
-// Makes weights of the scores; notes it if one is beyond LIMIT.
+//@names i < MOST_PASSES
+var<private> total_$i: f32; // a thread's part of the sums of weights
+var<private> fresh_$i: f32; // that of the tile at hand
+//@end
+
+// Makes weights of the scores, and a thread's part of their sums; notes it if one is beyond LIMIT.
 fn weigh(square: u32, weights: u32, begin: u32, lane: u32) {
   var most = 0.0;
   //@unroll i < MOST_PASSES
   if (i < PASSES) {
+    fresh_$i = 0.0;
     //@unroll j < 2
     if (j < SPLIT) {
       let score = params.binary * scratch[part_of(square, i, lane) + 32u * j];
       let known = select(-1e30, score, begin + lane % LINE + 32u * j < params.L);
+      let weight = exp2(known);
       most = max(most, known);
-      tile[part_of(weights, i, lane) + 32u * j] = f16(exp2(known));
+      fresh_$i += weight;
+      tile[part_of(weights, i, lane) + 32u * j] = f16(weight);
     }
     //@end
   }
@@ -44,9 +53,9 @@ fn weigh(square: u32, weights: u32, begin: u32, lane: u32) {
   if (most > LIMIT) { atomicStore(&outgrown[0], 1u); }
 }
 
-// Raises the references to the scores of this tile, and lowers the scores accordingly.
+// Raises the references to the scores of this tile, and lowers the scores and a thread's totals accordingly.
 fn raise(square: u32, own: u32, begin: u32, lane: u32) {
-  if (lane < HEIGHT) {
+  if (lane < 16u) {
     var most = -1e30;
     for (var j = 0u; j < min(SPAN, params.L - begin); j++) {
       most = max(most, scratch[square + lane * SQUARE_PITCH + j]);
@@ -64,6 +73,7 @@ fn raise(square: u32, own: u32, begin: u32, lane: u32) {
   //@unroll i < MOST_PASSES
   if (i < PASSES) {
     let shift = shifts[own + (i * 32u + lane) / LINE];
+    if (begin > 0u) { total_$i *= exp2(-shift); }
     //@unroll j < 2
     if (j < SPLIT) { scratch[part_of(square, i, lane) + 32u * j] -= shift / params.binary; }
     //@end
@@ -78,19 +88,13 @@ fn forward_queries(place: Place) {
   let first = place.group.x * OWN;
   let thread = place.thread;
   let lane = lane_of(place);
-  let own = HEIGHT * subgroup_of(place);
+  let own = 16u * subgroup_of(place);
   let square = own * SQUARE_PITCH;
   let weights = FIRST_WEIGHTS + square;
   if (thread == 0u) { atomicStore(&outgrown[0], 1u); } // there are no references yet
-  //@names r < 2
   //@names c < MOST_ACROSS
-  var q_$r$c: Left;
-  var sum_$r$c: Sum;
-  //@end
-  //@end
-  //@names r < 2
-  var total_$r: Sum; // sums of weights, in every column
-  var below_$r: Sum; // minus the references, in every column, as scores are
+  var q_$c: Left;
+  var sum_$c: Sum;
   //@end
   //@names i < MOST_LOADS
   var next_k_$i: vec4<f16>; // keys are a tile ahead of values
@@ -99,9 +103,7 @@ fn forward_queries(place: Place) {
   keep_own_qkv(head.q, first, place.thread);
   workgroupBarrier();
   //@unroll c < MOST_ACROSS
-  //@unroll r < 2
-  if (c < ACROSS && r < TALL) { q_$r$c = left_rows((own + 16u * r) * PITCH + 16u * c, PITCH, lane); }
-  //@end
+  if (c < ACROSS) { q_$c = left_rows(own * PITCH + 16u * c, PITCH, lane); }
   //@end
   workgroupBarrier();
   //@unroll i < MOST_LOADS
@@ -121,24 +123,13 @@ fn forward_queries(place: Place) {
   }
   //@end
   workgroupBarrier();
+  var below = Sum(); // minus the references, in every column, as scores are
   for (var n = 0u; n < SPAN; n += 16u) {
-    //@names r < 2
-    var scores_$r: Sum;
-    //@end
-    //@unroll r < 2
-    if (r < TALL) { scores_$r = below_$r; }
-    //@end
+    var scores = below;
     //@unroll c < MOST_ACROSS
-    if (c < ACROSS) {
-      let right = across_of(0u, n, c);
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = multiplied(q_$r$c, right, scores_$r, lane); }
-      //@end
-    }
+    if (c < ACROSS) { scores = multiplied(q_$c, across_of(0u, n, c), scores, lane); }
     //@end
-    //@unroll r < 2
-    if (r < TALL) { put(square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-    //@end
+    put(square + n, SQUARE_PITCH, scores, lane);
   }
   workgroupBarrier();
 
@@ -154,36 +145,33 @@ fn forward_queries(place: Place) {
       raise(square, own, begin, lane);
       weigh(square, weights, begin, lane);
       workgroupBarrier();
-      //@unroll r < 2
-      if (r < TALL) {
-        // One more than the sums: the total, which every column of a matrix repeats.
-        for (var each = 0u; begin > 0u && each < params.across + 1u; each++) {
+      if (begin > 0u) {
+        for (var each = 0u; each < params.across; each++) {
           //@unroll c < MOST_ACROSS
-          if (c < ACROSS && c == each) { put(square, SQUARE_PITCH, sum_$r$c, lane); }
+          if (c < ACROSS && c == each) { put(square, SQUARE_PITCH, sum_$c, lane); }
           //@end
-          if (each == ACROSS) { put(square, SQUARE_PITCH, total_$r, lane); }
           workgroupBarrier();
           for (var e = lane; e < 256u; e += 32u) {
-            scratch[square + e / 16u * SQUARE_PITCH + e % 16u] *= exp2(-shifts[own + 16u * r + e / 16u]);
+            scratch[square + e / 16u * SQUARE_PITCH + e % 16u] *= exp2(-shifts[own + e / 16u]);
           }
           workgroupBarrier();
           //@unroll c < MOST_ACROSS
-          if (c < ACROSS && c == each) { sum_$r$c = taken(square, SQUARE_PITCH, lane); }
+          if (c < ACROSS && c == each) { sum_$c = taken(square, SQUARE_PITCH, lane); }
           //@end
-          if (each == ACROSS) { total_$r = taken(square, SQUARE_PITCH, lane); }
           workgroupBarrier();
         }
-        for (var e = lane; e < 256u; e += 32u) {
-          scratch[square + e / 16u * SQUARE_PITCH + e % 16u] = -references[own + 16u * r + e / 16u] / params.binary;
-        }
-        workgroupBarrier();
-        below_$r = taken(square, SQUARE_PITCH, lane);
-        workgroupBarrier();
       }
-      //@end
+      for (var e = lane; e < 256u; e += 32u) {
+        scratch[square + e / 16u * SQUARE_PITCH + e % 16u] = -references[own + e / 16u] / params.binary;
+      }
       if (thread == 0u) { atomicStore(&outgrown[0], 0u); }
       workgroupBarrier();
+      below = taken(square, SQUARE_PITCH, lane);
+      workgroupBarrier();
     }
+    //@unroll i < MOST_PASSES
+    total_$i += fresh_$i;
+    //@end
     //@unroll i < MOST_LOADS
     if (i < LOADS) {
       next_k_$i = qkv_at(head.k, begin + 2u * SPAN + row_of(i, thread), quad_of(i, thread));
@@ -191,69 +179,43 @@ fn forward_queries(place: Place) {
     }
     //@end
     for (var k = 0u; k < SPAN; k += 16u) {
-      //@names r < 2
-      var left_$r: Left;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { left_$r = left_rows(weights + 16u * r * SQUARE_PITCH + k, SQUARE_PITCH, lane); }
-      //@end
+      let left = left_rows(weights + k, SQUARE_PITCH, lane);
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = down_of(1u, k, c);
-        //@unroll r < 2
-        if (r < TALL) { sum_$r$c = multiplied(left_$r, right, sum_$r$c, lane); }
-        //@end
-      }
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { total_$r = added_up(left_$r, total_$r, lane); }
+      if (c < ACROSS) { sum_$c = multiplied(left, down_of(1u, k, c), sum_$c, lane); }
       //@end
     }
     for (var n = 0u; n < SPAN; n += 16u) {
-      //@names r < 2
-      var scores_$r: Sum;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = below_$r; }
-      //@end
+      var scores = below;
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = across_of(0u, n, c);
-        //@unroll r < 2
-        if (r < TALL) { scores_$r = multiplied(q_$r$c, right, scores_$r, lane); }
-        //@end
-      }
+      if (c < ACROSS) { scores = multiplied(q_$c, across_of(0u, n, c), scores, lane); }
       //@end
-      //@unroll r < 2
-      if (r < TALL) { put(square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-      //@end
+      put(square + n, SQUARE_PITCH, scores, lane);
     }
     workgroupBarrier();
   }
 
-  //@unroll r < 2
-  if (r < TALL) { put(square + 16u * r * SQUARE_PITCH, SQUARE_PITCH, total_$r, lane); }
+  //@unroll i < MOST_PASSES
+  if (i < PASSES) { scratch[part_of(square, i, lane)] = total_$i; }
   //@end
   workgroupBarrier();
-  if (lane < HEIGHT) {
-    let total = scratch[square + lane * SQUARE_PITCH];
+  if (lane < 16u) {
+    var total = 0.0;
+    for (var j = 0u; j < min(LINE, params.L); j++) { total += scratch[square + lane * SQUARE_PITCH + j]; }
     shifts[own + lane] = 1.0 / total;
     if (first + own + lane < params.L) {
       lse[head.row + first + own + lane] = references[own + lane] + log2(total);
     }
   }
   workgroupBarrier();
-  for (var each = 0u; each < TALL * params.across; each++) {
-    //@unroll r < 2
+  let row = own + lane / 2u;
+  for (var each = 0u; each < params.across; each++) {
     //@unroll c < MOST_ACROSS
-    if (r < TALL && c < ACROSS && r * ACROSS + c == each) { put(square, SQUARE_PITCH, sum_$r$c, lane); }
-    //@end
+    if (c < ACROSS && c == each) { put(square, SQUARE_PITCH, sum_$c, lane); }
     //@end
     workgroupBarrier();
-    let row = own + each / ACROSS * 16u + lane / 2u;
     if (first + row < params.L) {
-      let at = square + lane / 2u * SQUARE_PITCH + lane % 2u * 8u;
-      let to = head.y + (first + row) * params.D + 4u * (each % ACROSS) + lane % 2u * 2u;
+      let at = row * SQUARE_PITCH + lane % 2u * 8u;
+      let to = head.y + (first + row) * params.D + 4u * each + lane % 2u * 2u;
       y4[to] = four(at, shifts[row]);
       y4[to + 1u] = four(at + 4u, shifts[row]);
     }

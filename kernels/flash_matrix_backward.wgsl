@@ -15,7 +15,9 @@
 
 //@include flash_tiles
 
-var<workgroup> parts: array<f32, 2u * OWN>; // of delta, two to a row
+const MOST_PASSES = 16;
+
+var<workgroup> parts: array<f32, THREADS>; // of delta, two to a row
 
 // dy y of half a row, WIDTH / 2 columns of it.
 fn half_of_delta(start: u32, row: u32, which: u32) -> f32 {
@@ -25,11 +27,13 @@ fn half_of_delta(start: u32, row: u32, which: u32) -> f32 {
   return dot(sum, vec4f(1.0));
 }
 
-// Stores a matrix of a subgroup's sums, which is in scratch, in dqkv; q, k or v of the first of its rows is at `start`.
-fn store_gradient(start: u32, row: u32, square: u32, lane: u32, factor: f32) {
-  if (row + lane / 2u < params.L) {
-    let at = square + lane / 2u * SQUARE_PITCH + lane % 2u * 8u;
-    let to = start + (row + lane / 2u) * 3u * params.D + lane % 2u * 2u;
+// Stores the matrix of a subgroup's sums that is in scratch, as columns from `quad` on of dqkv, where the q, k or v of
+// the head begins at `start`.
+fn store_gradient(start: u32, first: u32, quad: u32, own: u32, lane: u32, factor: f32) {
+  let row = own + lane / 2u;
+  if (first + row < params.L) {
+    let at = row * SQUARE_PITCH + lane % 2u * 8u;
+    let to = start + (first + row) * 3u * params.D + quad + lane % 2u * 2u;
     dqkv4[to] = four(at, factor);
     dqkv4[to + 1u] = four(at + 4u, factor);
   }
@@ -42,19 +46,13 @@ fn backward_queries(place: Place) {
   let first = place.group.x * OWN;
   let thread = place.thread;
   let lane = lane_of(place);
-  let own = HEIGHT * subgroup_of(place);
+  let own = 16u * subgroup_of(place);
   let square = own * SQUARE_PITCH;
   let weights = FIRST_WEIGHTS + square;
-  //@names r < 2
   //@names c < MOST_ACROSS
-  var q_$r$c: Left;
-  var dy_$r$c: Left;
-  var sum_$r$c: Sum;
-  //@end
-  //@end
-  //@names r < 2
-  var below_$r: Sum;
-  var minus_delta_$r: Sum;
+  var q_$c: Left;
+  var dy_$c: Left;
+  var sum_$c: Sum;
   //@end
   //@names i < MOST_LOADS
   var next_k_$i: vec4<f16>;
@@ -63,39 +61,31 @@ fn backward_queries(place: Place) {
   keep_own_qkv(head.q, first, place.thread);
   workgroupBarrier();
   //@unroll c < MOST_ACROSS
-  //@unroll r < 2
-  if (c < ACROSS && r < TALL) { q_$r$c = left_rows((own + 16u * r) * PITCH + 16u * c, PITCH, lane); }
-  //@end
+  if (c < ACROSS) { q_$c = left_rows(own * PITCH + 16u * c, PITCH, lane); }
   //@end
   workgroupBarrier();
   keep_own_dy(head.y, first, place.thread);
   workgroupBarrier();
   //@unroll c < MOST_ACROSS
-  //@unroll r < 2
-  if (c < ACROSS && r < TALL) { dy_$r$c = left_rows((own + 16u * r) * PITCH + 16u * c, PITCH, lane); }
-  //@end
+  if (c < ACROSS) { dy_$c = left_rows(own * PITCH + 16u * c, PITCH, lane); }
   //@end
   workgroupBarrier();
 
   // Scores and dy v begin at what is taken off every one of a row: lse, as scores are, and delta.
-  for (var e = thread; e < 2u * OWN; e += THREADS) { parts[e] = half_of_delta(head.y, first + e / 2u, e % 2u); }
+  parts[thread] = half_of_delta(head.y, first + thread / 2u, thread % 2u);
   workgroupBarrier();
-  for (var row = thread; row < min(OWN, params.L - first); row += THREADS) {
-    delta[head.row + first + row] = parts[2u * row] + parts[2u * row + 1u];
+  if (thread < OWN && first + thread < params.L) {
+    delta[head.row + first + thread] = parts[2u * thread] + parts[2u * thread + 1u];
   }
-  for (var e = lane; e < 256u * TALL; e += 32u) {
+  for (var e = lane; e < 256u; e += 32u) {
     let row = own + e / 16u;
     let at = row * SQUARE_PITCH + e % 16u;
     scratch[at] = -lse[head.row + min(first + row, params.L - 1u)] / params.binary;
     scratch[SQUARE + at] = -parts[2u * row] - parts[2u * row + 1u];
   }
   workgroupBarrier();
-  //@unroll r < 2
-  if (r < TALL) {
-    below_$r = taken(square + 16u * r * SQUARE_PITCH, SQUARE_PITCH, lane);
-    minus_delta_$r = taken(SQUARE + square + 16u * r * SQUARE_PITCH, SQUARE_PITCH, lane);
-  }
-  //@end
+  let below = taken(square, SQUARE_PITCH, lane);
+  let minus_delta = taken(SQUARE + square, SQUARE_PITCH, lane);
 
   //@unroll i < MOST_LOADS
   if (i < LOADS) {
@@ -117,42 +107,18 @@ fn backward_queries(place: Place) {
   //@end
   workgroupBarrier();
   for (var n = 0u; n < SPAN; n += 16u) {
-    //@names r < 2
-    var scores_$r: Sum;
-    //@end
-    //@unroll r < 2
-    if (r < TALL) { scores_$r = below_$r; }
-    //@end
+    var scores = below;
     //@unroll c < MOST_ACROSS
-    if (c < ACROSS) {
-      let right = across_of(0u, n, c);
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = multiplied(q_$r$c, right, scores_$r, lane); }
-      //@end
-    }
+    if (c < ACROSS) { scores = multiplied(q_$c, across_of(0u, n, c), scores, lane); }
     //@end
-    //@unroll r < 2
-    if (r < TALL) { put(square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-    //@end
+    put(square + n, SQUARE_PITCH, scores, lane);
   }
   for (var n = 0u; n < SPAN; n += 16u) {
-    //@names r < 2
-    var scores_$r: Sum;
-    //@end
-    //@unroll r < 2
-    if (r < TALL) { scores_$r = minus_delta_$r; }
-    //@end
+    var scores = minus_delta;
     //@unroll c < MOST_ACROSS
-    if (c < ACROSS) {
-      let right = across_of(2u, n, c);
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = multiplied(dy_$r$c, right, scores_$r, lane); }
-      //@end
-    }
+    if (c < ACROSS) { scores = multiplied(dy_$c, across_of(2u, n, c), scores, lane); }
     //@end
-    //@unroll r < 2
-    if (r < TALL) { put(SQUARE + square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-    //@end
+    put(SQUARE + square + n, SQUARE_PITCH, scores, lane);
   }
   workgroupBarrier();
 
@@ -185,70 +151,34 @@ fn backward_queries(place: Place) {
     }
     //@end
     for (var k = 0u; k < SPAN; k += 16u) {
-      //@names r < 2
-      var left_$r: Left;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { left_$r = left_rows(weights + 16u * r * SQUARE_PITCH + k, SQUARE_PITCH, lane); }
-      //@end
+      let left = left_rows(weights + k, SQUARE_PITCH, lane);
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = down_of(now, k, c);
-        //@unroll r < 2
-        if (r < TALL) { sum_$r$c = multiplied(left_$r, right, sum_$r$c, lane); }
-        //@end
-      }
+      if (c < ACROSS) { sum_$c = multiplied(left, down_of(now, k, c), sum_$c, lane); }
       //@end
     }
     now = 1u - now;
     for (var n = 0u; n < SPAN; n += 16u) {
-      //@names r < 2
-      var scores_$r: Sum;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = below_$r; }
-      //@end
+      var scores = below;
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = across_of(now, n, c);
-        //@unroll r < 2
-        if (r < TALL) { scores_$r = multiplied(q_$r$c, right, scores_$r, lane); }
-        //@end
-      }
+      if (c < ACROSS) { scores = multiplied(q_$c, across_of(now, n, c), scores, lane); }
       //@end
-      //@unroll r < 2
-      if (r < TALL) { put(square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-      //@end
+      put(square + n, SQUARE_PITCH, scores, lane);
     }
     for (var n = 0u; n < SPAN; n += 16u) {
-      //@names r < 2
-      var scores_$r: Sum;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = minus_delta_$r; }
-      //@end
+      var scores = minus_delta;
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = across_of(2u, n, c);
-        //@unroll r < 2
-        if (r < TALL) { scores_$r = multiplied(dy_$r$c, right, scores_$r, lane); }
-        //@end
-      }
+      if (c < ACROSS) { scores = multiplied(dy_$c, across_of(2u, n, c), scores, lane); }
       //@end
-      //@unroll r < 2
-      if (r < TALL) { put(SQUARE + square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-      //@end
+      put(SQUARE + square + n, SQUARE_PITCH, scores, lane);
     }
     workgroupBarrier();
   }
-  for (var each = 0u; each < TALL * params.across; each++) {
-    //@unroll r < 2
+  for (var each = 0u; each < params.across; each++) {
     //@unroll c < MOST_ACROSS
-    if (r < TALL && c < ACROSS && r * ACROSS + c == each) { put(square, SQUARE_PITCH, sum_$r$c, lane); }
-    //@end
+    if (c < ACROSS && c == each) { put(square, SQUARE_PITCH, sum_$c, lane); }
     //@end
     workgroupBarrier();
-    store_gradient(head.q + 4u * (each % ACROSS), first + own + each / ACROSS * 16u, square, lane, params.alpha);
+    store_gradient(head.q, first, 4u * each, own, lane, params.alpha);
     workgroupBarrier();
   }
 }
@@ -259,17 +189,15 @@ fn backward_keys(place: Place) {
   let first = place.group.x * OWN;
   let thread = place.thread;
   let lane = lane_of(place);
-  let own = HEIGHT * subgroup_of(place);
+  let own = 16u * subgroup_of(place);
   let square = own * SQUARE_PITCH;
   let weights = FIRST_WEIGHTS + square;
   let gradients = weights + SQUARE;
-  //@names r < 2
   //@names c < MOST_ACROSS
-  var k_$r$c: Left;
-  var v_$r$c: Left;
-  var dk_$r$c: Sum;
-  var dv_$r$c: Sum;
-  //@end
+  var k_$c: Left;
+  var v_$c: Left;
+  var dk_$c: Sum;
+  var dv_$c: Sum;
   //@end
   //@names i < MOST_LOADS
   var next_q_$i: vec4<f16>;
@@ -282,17 +210,13 @@ fn backward_keys(place: Place) {
   keep_own_qkv(head.k, first, place.thread);
   workgroupBarrier();
   //@unroll c < MOST_ACROSS
-  //@unroll r < 2
-  if (c < ACROSS && r < TALL) { k_$r$c = left_rows((own + 16u * r) * PITCH + 16u * c, PITCH, lane); }
-  //@end
+  if (c < ACROSS) { k_$c = left_rows(own * PITCH + 16u * c, PITCH, lane); }
   //@end
   workgroupBarrier();
   keep_own_qkv(head.v, first, place.thread);
   workgroupBarrier();
   //@unroll c < MOST_ACROSS
-  //@unroll r < 2
-  if (c < ACROSS && r < TALL) { v_$r$c = left_rows((own + 16u * r) * PITCH + 16u * c, PITCH, lane); }
-  //@end
+  if (c < ACROSS) { v_$c = left_rows(own * PITCH + 16u * c, PITCH, lane); }
   //@end
   workgroupBarrier();
   //@unroll i < MOST_LOADS
@@ -322,42 +246,18 @@ fn backward_keys(place: Place) {
   //@end
   workgroupBarrier();
   for (var n = 0u; n < SPAN; n += 16u) {
-    //@names r < 2
-    var scores_$r: Sum;
-    //@end
-    //@unroll r < 2
-    if (r < TALL) { scores_$r = Sum(); }
-    //@end
+    var scores = Sum();
     //@unroll c < MOST_ACROSS
-    if (c < ACROSS) {
-      let right = across_of(0u, n, c);
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = multiplied(k_$r$c, right, scores_$r, lane); }
-      //@end
-    }
+    if (c < ACROSS) { scores = multiplied(k_$c, across_of(0u, n, c), scores, lane); }
     //@end
-    //@unroll r < 2
-    if (r < TALL) { put(square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-    //@end
+    put(square + n, SQUARE_PITCH, scores, lane);
   }
   for (var n = 0u; n < SPAN; n += 16u) {
-    //@names r < 2
-    var scores_$r: Sum;
-    //@end
-    //@unroll r < 2
-    if (r < TALL) { scores_$r = Sum(); }
-    //@end
+    var scores = Sum();
     //@unroll c < MOST_ACROSS
-    if (c < ACROSS) {
-      let right = across_of(2u, n, c);
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = multiplied(v_$r$c, right, scores_$r, lane); }
-      //@end
-    }
+    if (c < ACROSS) { scores = multiplied(v_$c, across_of(2u, n, c), scores, lane); }
     //@end
-    //@unroll r < 2
-    if (r < TALL) { put(SQUARE + square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-    //@end
+    put(SQUARE + square + n, SQUARE_PITCH, scores, lane);
   }
   workgroupBarrier();
 
@@ -398,96 +298,48 @@ fn backward_keys(place: Place) {
     }
     //@end
     for (var k = 0u; k < SPAN; k += 16u) {
-      //@names r < 2
-      var left_$r: Left;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { left_$r = left_rows(weights + 16u * r * SQUARE_PITCH + k, SQUARE_PITCH, lane); }
-      //@end
+      let left = left_rows(weights + k, SQUARE_PITCH, lane);
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = down_of(2u + now, k, c);
-        //@unroll r < 2
-        if (r < TALL) { dv_$r$c = multiplied(left_$r, right, dv_$r$c, lane); }
-        //@end
-      }
+      if (c < ACROSS) { dv_$c = multiplied(left, down_of(2u + now, k, c), dv_$c, lane); }
       //@end
     }
     for (var k = 0u; k < SPAN; k += 16u) {
-      //@names r < 2
-      var left_$r: Left;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { left_$r = left_rows(gradients + 16u * r * SQUARE_PITCH + k, SQUARE_PITCH, lane); }
-      //@end
+      let left = left_rows(gradients + k, SQUARE_PITCH, lane);
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = down_of(now, k, c);
-        //@unroll r < 2
-        if (r < TALL) { dk_$r$c = multiplied(left_$r, right, dk_$r$c, lane); }
-        //@end
-      }
+      if (c < ACROSS) { dk_$c = multiplied(left, down_of(now, k, c), dk_$c, lane); }
       //@end
     }
     now = 1u - now;
     for (var n = 0u; n < SPAN; n += 16u) {
-      //@names r < 2
-      var scores_$r: Sum;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = Sum(); }
-      //@end
+      var scores = Sum();
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = across_of(now, n, c);
-        //@unroll r < 2
-        if (r < TALL) { scores_$r = multiplied(k_$r$c, right, scores_$r, lane); }
-        //@end
-      }
+      if (c < ACROSS) { scores = multiplied(k_$c, across_of(now, n, c), scores, lane); }
       //@end
-      //@unroll r < 2
-      if (r < TALL) { put(square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-      //@end
+      put(square + n, SQUARE_PITCH, scores, lane);
     }
     for (var n = 0u; n < SPAN; n += 16u) {
-      //@names r < 2
-      var scores_$r: Sum;
-      //@end
-      //@unroll r < 2
-      if (r < TALL) { scores_$r = Sum(); }
-      //@end
+      var scores = Sum();
       //@unroll c < MOST_ACROSS
-      if (c < ACROSS) {
-        let right = across_of(2u + now, n, c);
-        //@unroll r < 2
-        if (r < TALL) { scores_$r = multiplied(v_$r$c, right, scores_$r, lane); }
-        //@end
-      }
+      if (c < ACROSS) { scores = multiplied(v_$c, across_of(2u + now, n, c), scores, lane); }
       //@end
-      //@unroll r < 2
-      if (r < TALL) { put(SQUARE + square + 16u * r * SQUARE_PITCH + n, SQUARE_PITCH, scores_$r, lane); }
-      //@end
+      put(SQUARE + square + n, SQUARE_PITCH, scores, lane);
     }
     workgroupBarrier();
   }
-  for (var each = 0u; each < TALL * params.across; each++) {
-    //@unroll r < 2
+  for (var each = 0u; each < params.across; each++) {
     //@unroll c < MOST_ACROSS
-    if (r < TALL && c < ACROSS && r * ACROSS + c == each) { put(square, SQUARE_PITCH, dv_$r$c, lane); }
-    //@end
+    if (c < ACROSS && c == each) { put(square, SQUARE_PITCH, dv_$c, lane); }
     //@end
     workgroupBarrier();
-    store_gradient(head.v + 4u * (each % ACROSS), first + own + each / ACROSS * 16u, square, lane, 1.0);
+    store_gradient(head.v, first, 4u * each, own, lane, 1.0);
     workgroupBarrier();
   }
-  for (var each = 0u; each < TALL * params.across; each++) {
-    //@unroll r < 2
+  for (var each = 0u; each < params.across; each++) {
     //@unroll c < MOST_ACROSS
-    if (r < TALL && c < ACROSS && r * ACROSS + c == each) { put(square, SQUARE_PITCH, dk_$r$c, lane); }
-    //@end
+    if (c < ACROSS && c == each) { put(square, SQUARE_PITCH, dk_$c, lane); }
     //@end
     workgroupBarrier();
-    store_gradient(head.k + 4u * (each % ACROSS), first + own + each / ACROSS * 16u, square, lane, params.alpha);
+    store_gradient(head.k, first, 4u * each, own, lane, params.alpha);
     workgroupBarrier();
   }
 }

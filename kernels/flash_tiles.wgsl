@@ -1,5 +1,5 @@
 // What the kernels of attention on subgroup matrices share: where a head lies, and how rows of it pass through
-// workgroup memory. A workgroup owns OWN rows, a subgroup 16 TALL of them; SPAN others at a time are in each of TILES.
+// workgroup memory. A workgroup owns OWN rows, a subgroup 16 of them; SPAN others at a time are in each of TILES.
 //
 // Shapes      qkv, dqkv [B, L, 3, heads, WIDTH] and y, dy [B, L, heads, WIDTH] f16, lse, delta [B, heads, L] f32;
 //             any L, WIDTH a multiple of 16 up to 128
@@ -13,13 +13,11 @@
 override THREADS = 64u; // a multiple of 32
 override SPAN = 16u; // 16, 32 or 64
 override WIDTH = 16u; // of a head
-override TALL = 1u; // matrices of a subgroup above each other, 1 or 2
 override TILES = 2u; // of SPAN rows in workgroup memory
 override SQUARES = 1u; // of f32 [OWN, SPAN] in workgroup memory
 override WEIGHTS = 1u; // of f16
 
-override HEIGHT = 16u * TALL; // rows of a subgroup
-override OWN = THREADS / 32u * HEIGHT;
+override OWN = THREADS / 2u;
 override QUADS = WIDTH / 4u; // of a row
 override ACROSS = WIDTH / 16u; // matrices of a row
 override LOADS = (SPAN * QUADS + THREADS - 1u) / THREADS; // quads of a tile that a thread brings
@@ -31,14 +29,13 @@ override SQUARE_PITCH = SPAN + 8u;
 override SQUARE = OWN * SQUARE_PITCH;
 override FIRST_WEIGHTS = TILES * TILE;
 
-// A thread's elements of its subgroup's HEIGHT x SPAN square: PASSES rows, each in SPLIT columns.
+// A thread's elements of its subgroup's 16 x SPAN square: PASSES rows, each in SPLIT columns.
 override LINE = min(SPAN, 32u);
-override PASSES = HEIGHT * LINE / 32u;
+override PASSES = LINE / 2u;
 override SPLIT = SPAN / LINE;
 
 const MOST_ACROSS = 8;
 const MOST_LOADS = 8;
-const MOST_PASSES = 32;
 
 struct Params {
   L: u32,

@@ -53,16 +53,6 @@ fn multiplied(left: Left, right: Right, sum: Sum, lane: u32) -> Sum {
   return more;
 }
 
-// sum + the sums of left's rows, in every column
-fn added_up(left: Left, sum: Sum, lane: u32) -> Sum {
-  var row = left;
-  var more = sum;
-  for (var k = 0u; k < rolled(16u); k++) {
-    for (var j = 0u; j < rolled(8u); j++) { more[j] += row[k]; }
-  }
-  return more;
-}
-
 fn put(at: u32, pitch: u32, sum: Sum, lane: u32) {
   var values = sum;
   for (var j = 0u; j < rolled(8u); j++) { scratch[at + lane / 2u * pitch + lane % 2u * 8u + j] = values[j]; }

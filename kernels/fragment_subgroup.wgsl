@@ -36,10 +36,5 @@ fn multiplied(left: Left, right: Right, sum: Sum, lane: u32) -> Sum {
   return subgroupMatrixMultiplyAccumulate(left, right, sum);
 }
 
-// sum + the sums of left's rows, in every column
-fn added_up(left: Left, sum: Sum, lane: u32) -> Sum {
-  return subgroupMatrixMultiplyAccumulate(left, Right(1.0h), sum);
-}
-
 fn put(at: u32, pitch: u32, sum: Sum, lane: u32) { subgroupMatrixStore<row_major>(&scratch, at, sum, pitch); }
 fn taken(at: u32, pitch: u32, lane: u32) -> Sum { return subgroupMatrixLoad<Sum, row_major>(&scratch, at, pitch); }

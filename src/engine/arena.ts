@@ -23,14 +23,11 @@ export interface Arena<S = Segment> {
   readonly segments: readonly S[];
 }
 
-/** Below the smallest limit of a storage binding met so far (lavapipe: 128 MiB). */
+/**
+ * Below the smallest limit of a storage binding met so far (lavapipe: 128 MiB). Larger ones save dispatches, but an H100
+ * moved 2.9 TB/s through AdamW's kernel with these and 1.5 to 2.4 TB/s with one of 400 MiB.
+ */
 const SEGMENT_BYTES = 64 * 2 ** 20;
-
-/** A GPU is faster with few long dispatches: there a segment takes a quarter of what a binding may hold. */
-function segmentBytes({ kind, device }: Gpu): number {
-  if (kind === "software") return SEGMENT_BYTES;
-  return Math.max(SEGMENT_BYTES, device.limits.maxStorageBufferBindingSize / 4);
-}
 
 /**
  * Where parameters begin in a segment, bytes; what lies between two is zero. WebGPU's largest
@@ -101,7 +98,6 @@ function bytesOf(shape: readonly number[]): number {
 }
 
 function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
-  const most = segmentBytes(gpu);
   const segments: Omit<Segment, "grad">[] = [];
   const views: (Tensor & { name: string; segment: number })[] = [];
   for (const group of new Set(specs.map((spec) => spec.group))) {
@@ -124,7 +120,7 @@ function layOut(gpu: Gpu, specs: readonly ParameterSpec[]) {
     };
     for (const spec of specs.filter((other) => other.group === group)) {
       const needed = bytesOf(spec.shape);
-      if (bytes > 0 && bytes + needed > most) close();
+      if (bytes > 0 && bytes + needed > SEGMENT_BYTES) close();
       run.push({ spec, offset: bytes });
       bytes += needed;
     }

@@ -33,6 +33,7 @@ export function attendInMatrices(qkv: Tensor, heads: number): Tensor {
   launch(kernels.forwardQueries, { qkv4: qkv, y4: y, lse });
 
   return record(y, [qkv], (dy) => {
+    if (dy.type !== "f16") throw new Error("attention: the gradient of what is f16 must be f16");
     const delta = empty(gpu, lse.shape);
     const dqkv = emptyHalf(gpu, qkv.shape);
     // The queries' kernel also makes delta, which the keys' one reads.
