@@ -23,10 +23,7 @@ export interface Arena<S = Segment> {
   readonly segments: readonly S[];
 }
 
-/**
- * Below the smallest limit of a storage binding met so far (lavapipe: 128 MiB). Larger ones save dispatches, but an H100
- * moved 2.9 TB/s through AdamW's kernel with these and 1.5 to 2.4 TB/s with one of 400 MiB.
- */
+/** Below the smallest limit of a storage binding met so far (lavapipe: 128 MiB). Larger ones were no faster on an H100. */
 const SEGMENT_BYTES = 64 * 2 ** 20;
 
 /**

@@ -14,6 +14,9 @@ const FIRST_BATCH = 8;
 /** Bytes from which a write goes through a buffer of our own: what is smaller fits a ring of memory that Dawn keeps. */
 const LARGE_WRITE = 64 * 1024;
 
+/** Bytes of idle upload buffers: for a GPU a batch or two of many variables on the way, with the next in the making. */
+const IDLE_UPLOADS = { hardware: 2 ** 27, software: 2 ** 23 };
+
 /** One dispatch, as a profiler sees it. */
 export interface Dispatch {
   readonly kernel: Kernel;
@@ -36,9 +39,10 @@ export class Commands {
   #count = 0;
   #batch = FIRST_BATCH;
 
-  constructor(device: GPUDevice) {
+  /** @param kind  of the adapter: a software adapter's uploads take memory that it computes in, and little else */
+  constructor(device: GPUDevice, kind: "hardware" | "software") {
     this.#device = device;
-    this.#uploads = new Uploads(device);
+    this.#uploads = new Uploads(device, IDLE_UPLOADS[kind]);
   }
 
   /** An encoder outside any pass, for copies and clears, in order with the dispatches. */

@@ -83,7 +83,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     matrices,
     precision,
     pool: new Pool(device),
-    commands: new Commands(device),
+    commands: new Commands(device, kind),
     get fault() {
       return faults.first;
     },

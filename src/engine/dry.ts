@@ -29,6 +29,12 @@ export function dryGpu(gpu: Gpu): { readonly gpu: Gpu; readonly largestBinding: 
     },
   };
   const device = new Proxy({}, { get: (_, key) => answers[key] ?? nothing }) as GPUDevice;
-  const dry = { ...gpu, device, pool: new Pool(device), commands: new DryCommands(device), fault: undefined };
+  const dry = {
+    ...gpu,
+    device,
+    pool: new Pool(device),
+    commands: new DryCommands(device, gpu.kind),
+    fault: undefined,
+  };
   return { gpu: dry, largestBinding: () => largest };
 }

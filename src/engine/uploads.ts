@@ -2,21 +2,21 @@
 import { sizeClass } from "./pool.ts";
 import { wait } from "./wait.ts";
 
-/** Bytes of idle buffers that are kept: a batch or two of many variables on the way, with the next in the making. */
-const MOST_IDLE = 128 * 2 ** 20;
-
 /**
  * Dawn's `queue.writeBuffer` allocates memory for every large write and frees it afterwards: on an H100 12.6 MB took
  * the host 10 ms and the device 4 ms more, and take 1.5 ms in all through a buffer that is there already.
  */
 export class Uploads {
   readonly #device: GPUDevice;
+  readonly #mostIdle: number;
   /** Mapped, those used longest ago first. */
   #idle: GPUBuffer[] = [];
   #idleBytes = 0;
 
-  constructor(device: GPUDevice) {
+  /** @param mostIdle  bytes of idle buffers that are kept */
+  constructor(device: GPUDevice, mostIdle: number) {
     this.#device = device;
+    this.#mostIdle = mostIdle;
   }
 
   /** A buffer that holds these bytes at its beginning, unmapped, to be copied from. Whole multiples of four. */
@@ -36,7 +36,7 @@ export class Uploads {
     }
     this.#idle.push(buffer);
     this.#idleBytes += buffer.size;
-    while (this.#idleBytes > MOST_IDLE) {
+    while (this.#idleBytes > this.#mostIdle) {
       const oldest = this.#idle.shift()!;
       this.#idleBytes -= oldest.size;
       oldest.destroy();

@@ -75,9 +75,9 @@ test("a set that cannot keep up is said to, with what to do", async () => {
 
 test("without a speed to keep up with one is assumed, and named as that", async () => {
   const { out } = await climax("bench", "data", set, ...quick, "--workers", "0", "-q");
-  // 80 at 2048 points, 16 times as many at 128.
+  // 344 at 2048 points, 16 times as many at 128.
   expect(out).toContain(
-    "training asks for 1280 samples/s (assumed: the paper's model on a GPU like the H100, 80 at 32 x 64",
+    "training asks for 5504 samples/s (assumed: the paper's model in f16 on an H100, 344 at 32 x 64",
   );
 });
 

@@ -19,7 +19,7 @@ function noted(): { commands: Commands; asked: string[] } {
     finish: () => undefined,
   };
   const device = { createCommandEncoder: () => encoder, queue: { submit: () => asked.push("submit") } };
-  return { commands: new Commands(device as unknown as GPUDevice), asked };
+  return { commands: new Commands(device as unknown as GPUDevice, "hardware"), asked };
 }
 
 function dispatch(commands: Commands, pipeline: string, timestamps?: GPUComputePassTimestampWrites): void {

@@ -55,7 +55,7 @@ function counted(lost = false): { uploads: Uploads; made: Made[] } {
     made.push(buffer);
     return buffer;
   };
-  return { uploads: new Uploads({ createBuffer } as unknown as GPUDevice), made };
+  return { uploads: new Uploads({ createBuffer } as unknown as GPUDevice, 2 ** 27), made };
 }
 
 test("one buffer serves uploads that follow one another, two those that overlap", async () => {
