@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { stringify } from "yaml";
 import { makeFolder } from "../data/folder.ts";
 import { type Gpu, openGpu, type Precision } from "../engine/device.ts";
+import { precompile } from "../engine/kernel.ts";
 import { ClimaxError } from "../errors.ts";
 import { networkOf } from "../model/network.ts";
 import type { PatternScalingConfig } from "../model/patternscaling.ts";
@@ -209,8 +210,10 @@ async function trainOn(
           bar.log(`step ${step}: validation loss ${loss.toFixed(4)}${best ? ", the best so far" : ""}`),
       };
       try {
-        const from = resume ? await resumeRun(run) : undefined;
-        if (!from) await learner.load(fromFirst(world, learner, start));
+        const filled = resume
+          ? resumeRun(run)
+          : learner.load(fromFirst(world, learner, start)).then(() => undefined);
+        const [from] = await Promise.all([filled, precompile(gpu, plan.kernels)]);
         return await trainRun({ ...run, from });
       } finally {
         bar.stop();

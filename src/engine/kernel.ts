@@ -5,6 +5,7 @@ import { type Gpu, MATRICES } from "./device.ts";
 import { limitsOf } from "./limits.ts";
 import { loadShader, type Shader } from "./shader.ts";
 import type { Shape, Tensor } from "./tensor.ts";
+import { wait } from "./wait.ts";
 
 /** One entry point of one file in kernels/, e.g. `layernorm.wgsl` `forward_rows`. */
 export interface Kernel {
@@ -110,15 +111,54 @@ function makeCompiler(gpu: Gpu): Compiler {
   return fresh;
 }
 
-function compile(gpu: Gpu, { kernels, modules }: Compiler, kernel: Kernel): Compiled {
-  const { file, entry, constants } = kernel;
-  const { shader, module } = compileModule(gpu, modules, kernel);
-  const label = `${file}:${entry}`;
-  const pipeline = gpu.device.createComputePipeline({
-    label,
-    layout: "auto", // keeps only the bindings this entry point uses
-    compute: { module, entryPoint: entry, constants: { ...constants } },
+/** The kernels that were dispatched on a device so far. */
+export function kernelsOf(gpu: Gpu): Kernel[] {
+  return [...(compilers.get(gpu)?.kernels.keys() ?? [])];
+}
+
+/**
+ * Compiles kernels side by side, on as many threads as the driver takes, so that what then dispatches them does not
+ * compile one after the other.
+ *
+ * @throws GPUPipelineError for one that the device refuses
+ */
+export async function precompile(gpu: Gpu, kernels: readonly Kernel[]): Promise<void> {
+  const compiler = compilers.get(gpu) ?? makeCompiler(gpu);
+  const missing = kernels.filter((one) => !compiler.kernels.has(one));
+  const made = missing.map(async (one) => {
+    const pipeline = await gpu.device.createComputePipelineAsync(descriptorOf(gpu, compiler, one));
+    // It may have been needed, and compiled, in the meantime.
+    if (!compiler.kernels.has(one)) finish(gpu, compiler, one, pipeline);
   });
+  await wait(Promise.all(made));
+}
+
+function compile(gpu: Gpu, compiler: Compiler, kernel: Kernel): Compiled {
+  return finish(gpu, compiler, kernel, gpu.device.createComputePipeline(descriptorOf(gpu, compiler, kernel)));
+}
+
+function descriptorOf(gpu: Gpu, { modules }: Compiler, kernel: Kernel): GPUComputePipelineDescriptor {
+  const { file, entry, constants } = kernel;
+  return {
+    label: `${file}:${entry}`,
+    layout: "auto", // keeps only the bindings this entry point uses
+    compute: {
+      module: moduleOf(gpu, modules, kernel).module,
+      entryPoint: entry,
+      constants: { ...constants },
+    },
+  };
+}
+
+function finish(
+  gpu: Gpu,
+  { kernels, modules }: Compiler,
+  kernel: Kernel,
+  pipeline: GPUComputePipeline,
+): Compiled {
+  const { file, entry } = kernel;
+  const { shader } = moduleOf(gpu, modules, kernel);
+  const label = `${file}:${entry}`;
   const layout = pipeline.getBindGroupLayout(0);
   const bindGroups = new BindGroups((tensors) => {
     const entries = Object.entries(tensors).map(([name, { storage, offset, shape, type }]) => {
@@ -141,7 +181,7 @@ interface Module {
   readonly module: GPUShaderModule;
 }
 
-function compileModule(gpu: Gpu, modules: Compiler["modules"], { file, choices }: Kernel): Module {
+function moduleOf(gpu: Gpu, modules: Compiler["modules"], { file, choices }: Kernel): Module {
   const key = [file, ...choices].join(" ");
   const known = modules.get(key);
   if (known) return known;

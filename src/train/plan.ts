@@ -2,6 +2,7 @@
 
 import type { Gpu } from "../engine/device.ts";
 import { dryGpu } from "../engine/dry.ts";
+import { type Kernel, kernelsOf } from "../engine/kernel.ts";
 import { Random } from "../engine/random.ts";
 import { free, type Tensor } from "../engine/tensor.ts";
 import type { Grid } from "../grid/grid.ts";
@@ -32,7 +33,7 @@ export interface Rehearsal {
   readonly ranks?: (Exchange & { readonly rank: number; readonly size: number }) | undefined;
 }
 
-/** All in bytes. */
+/** In bytes. */
 export interface MemoryPlan {
   readonly microBatch: number;
   /** Parameters, with their gradients and running means where those are kept. */
@@ -48,6 +49,8 @@ export interface MemoryPlan {
   readonly host: number;
   readonly largestBuffer: number;
   readonly largestBinding: number;
+  /** What was rehearsed with; not in bytes. */
+  readonly kernels: readonly Kernel[];
 }
 
 /** Rehearses two steps and a validation of each kind of batch: from then on a run borrows what it gave back. */
@@ -85,6 +88,7 @@ export function planMemory(gpu: Gpu, rehearsal: Rehearsal, microBatch: number): 
     host: sum?.bytes ?? 0,
     largestBuffer: largest,
     largestBinding: dry.largestBinding(),
+    kernels: kernelsOf(dry.gpu),
   };
 }
 

@@ -125,7 +125,7 @@ test("a plan in one line", () => {
       activations: 3 * 2 ** 20,
       peak: 5 * 2 ** 20,
     },
-    ...{ host: 0, largestBuffer: 1, largestBinding: 1 },
+    ...{ host: 0, largestBuffer: 1, largestBinding: 1, kernels: [] },
   };
   expect(describePlan(plan, wide)).toBe(
     "parameters 1 MiB, optimiser 1 MiB, activations 3 MiB, peak 5 MiB of micro-batches of 2 samples " +

@@ -12,7 +12,7 @@ import { gpu } from "../support/gpu.ts";
 
 const planOf = (microBatch: number): MemoryPlan => ({
   ...{ microBatch, parameters: 1, optimiser: 1, optimiserOfAll: 1, activations: 1 },
-  ...{ peak: 3, host: 0, largestBuffer: 1, largestBinding: 1 },
+  ...{ peak: 3, host: 0, largestBuffer: 1, largestBinding: 1, kernels: [] },
 });
 
 test("all plan with the smallest micro-batch that fits any of them", async () => {
