@@ -13,7 +13,7 @@ export interface Tensor {
   readonly storage: Storage;
   /** Where it begins in the storage, bytes. */
   readonly offset: number;
-  /** Only products, attention and what is said to take it read it. */
+  /** Half the memory; read by products, attention, and the ops whose docs say so. */
   readonly type?: "f16";
   /** The same numbers rounded to f16, for products; kept up by who changes them. */
   readonly half?: Tensor;
