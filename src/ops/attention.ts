@@ -1,6 +1,7 @@
 // Multi-head self-attention.
 import { isRecording, record } from "../engine/autograd.ts";
 import { type Kernel, kernel, run, threads } from "../engine/kernel.ts";
+import { limitsOf } from "../engine/limits.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
 import { attendInMatrices, fitsMatrices } from "./attentionmatrix.ts";
 import { cast, widen } from "./cast.ts";
@@ -25,8 +26,7 @@ export function attention(qkv: Tensor, heads: number): Tensor {
   }
   const lanes = broadcastLanes(qkv.gpu);
   const L = qkv.shape[1]!;
-  const fits =
-    d % 4 === 0 && d <= 128 && qkv.gpu.device.limits.maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
+  const fits = d % 4 === 0 && d <= 128 && limitsOf(qkv.gpu).maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
   if (lanes === 0 && fits) return attendInTiles(qkv, heads);
   // With 8 lanes (lavapipe) a shuffle is one instruction, with 4 (SwiftShader) a loop.
   if (lanes === 8 && d % 4 === 0 && d <= 64 && L % 4 === 0) return attendInRows(qkv, heads);
@@ -244,7 +244,7 @@ const ROW_STEP = 64;
 
 function blocksOf(qkv: Tensor, heads: number): Block[] {
   const { B, L } = arrange(qkv, heads);
-  const limit = Math.min(WEIGHT_BYTES, qkv.gpu.device.limits.maxStorageBufferBindingSize / 4);
+  const limit = Math.min(WEIGHT_BYTES, limitsOf(qkv.gpu).maxStorageBufferBindingSize / 4);
   const steps = Math.floor(limit / (4 * B * heads * L * ROW_STEP));
   const rows = Math.min(L, ROW_STEP * Math.max(1, steps));
   return Array.from({ length: Math.ceil(L / rows) }, (_, i) => ({

@@ -2,12 +2,13 @@
 import { record } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import { type Kernel, kernel, run } from "../engine/kernel.ts";
+import { limitsOf } from "../engine/limits.ts";
 import { empty, emptyHalf, type Tensor } from "../engine/tensor.ts";
 
 /** Whether `attendInMatrices` can take heads of this width: multiples of 16, on a GPU that has subgroup matrices. */
-export function fitsMatrices({ matrices, device }: Gpu, d: number): boolean {
-  const memory = device.limits.maxComputeWorkgroupStorageSize;
-  return matrices && d % 16 === 0 && d <= 128 && ENTRIES.every((entry) => sizesFor(entry, d, memory));
+export function fitsMatrices(gpu: Gpu, d: number): boolean {
+  const memory = limitsOf(gpu).maxComputeWorkgroupStorageSize;
+  return gpu.matrices && d % 16 === 0 && d <= 128 && ENTRIES.every((entry) => sizesFor(entry, d, memory));
 }
 
 /**
@@ -95,8 +96,8 @@ function sizesFor(entry: Entry, d: number, memory: number): Sizes | undefined {
 /** By workgroup memory and width of a head. */
 const variants = new Map<string, Kernels>();
 
-function kernelsFor({ device }: Gpu, d: number): Kernels {
-  const memory = device.limits.maxComputeWorkgroupStorageSize;
+function kernelsFor(gpu: Gpu, d: number): Kernels {
+  const memory = limitsOf(gpu).maxComputeWorkgroupStorageSize;
   const key = `${memory} ${d}`;
   const sized = (entry: Entry, make: (constants: Record<string, number>) => Kernel): Sized => {
     const sizes = sizesFor(entry, d, memory)!;

@@ -1,6 +1,7 @@
 // One matrix product, or a batch of them, with its epilogue: chooses the kernel that suits the adapter and the shapes.
 import type { Gpu } from "../engine/device.ts";
 import { type Kernel, kernel, run } from "../engine/kernel.ts";
+import { limitsOf } from "../engine/limits.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { type Noise, noiseWords } from "./noise.ts";
 
@@ -204,7 +205,7 @@ function choose(p: Product): Choice {
 }
 
 function chooseMatrix({ M, N, K, c, batch = [1, 1] }: Product): Choice {
-  const memory = c.tensor.gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const memory = limitsOf(c.tensor.gpu).maxComputeWorkgroupStorageSize;
   const last = MATRIX_BLOCKS.at(-1)!;
   const block =
     MATRIX_BLOCKS.find(({ HEIGHT, WIDTH, SIDE }) => {

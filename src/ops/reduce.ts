@@ -1,5 +1,6 @@
 // Sums over an axis.
 import { kernel, quads, run, threads } from "../engine/kernel.ts";
+import { limitsOf } from "../engine/limits.ts";
 import { empty, free, type Tensor } from "../engine/tensor.ts";
 import { broadcastLanes } from "./product.ts";
 
@@ -87,7 +88,7 @@ function blockOf(dy: Tensor, axes: Axes): number {
 function byColumns({ gpu, type }: Tensor, { outer, count, inner }: Axes): boolean {
   if (type === "f16") return true;
   const few = outer * inner < MANY_COLUMNS || count > 2 * SHARE;
-  const fits = inner % 4 === 0 && outer <= gpu.device.limits.maxComputeWorkgroupsPerDimension;
+  const fits = inner % 4 === 0 && outer <= limitsOf(gpu).maxComputeWorkgroupsPerDimension;
   return broadcastLanes(gpu) === 0 && fits && few;
 }
 

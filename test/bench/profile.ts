@@ -1,7 +1,6 @@
 // Times every dispatch of a piece of work with the device's own clock.
 import type { Dispatch } from "../../src/engine/commands.ts";
 import type { Gpu } from "../../src/engine/device.ts";
-import type { Storage } from "../../src/engine/pool.ts";
 import { size } from "../../src/engine/tensor.ts";
 import { wait } from "../../src/engine/wait.ts";
 
@@ -78,31 +77,26 @@ async function readQueries({ device, commands }: Gpu, querySet: GPUQuerySet, cou
   return values;
 }
 
-/** Products of L x d x L that attention makes for each head, by entry point of flash.wgsl; backward makes weights again. */
+/**
+ * Products of L x d x L that attention makes for each head, by entry point of flash.wgsl and of those on subgroup
+ * matrices; the backward makes weights again.
+ */
 const FLASH: Readonly<Record<string, number>> = { forward_queries: 2, backward_queries: 3, backward_keys: 4 };
 
 /** Products say their sizes in their parameters, and their batch in the grid. The rest is bound by memory. */
 function flopOf({ kernel: { file, entry }, params, workgroups }: Dispatch): number {
-  const { M = 0, N = 0, K = 0, rows = 0, L = 0, quads = 0 } = params;
+  const { M = 0, N = 0, K = 0, L = 0, D = 0 } = params;
   if (file.startsWith("matmul")) return 2 * M * N * K * workgroups[2];
-  return file === "flash.wgsl" ? (FLASH[entry] ?? 0) * 2 * rows * L * 4 * quads : 0;
+  // D is a row's width in vec4s, all heads together.
+  return file.startsWith("flash") ? (FLASH[entry] ?? 0) * 2 * workgroups[2] * L * L * 4 * D : 0;
 }
 
 function bytesOf({ tensors }: Dispatch): number {
   const parts = new Map(
-    Object.values(tensors).map(({ storage, offset, shape }) => [
-      `${idOf(storage)} ${offset}`,
-      4 * size(shape),
+    Object.values(tensors).map(({ storage, offset, shape, type }) => [
+      `${storage.id} ${offset}`,
+      (type === "f16" ? 2 : 4) * size(shape),
     ]),
   );
   return [...parts.values()].reduce((sum, bytes) => sum + bytes, 0);
-}
-
-const ids = new WeakMap<Storage, number>();
-let lastId = 0;
-
-function idOf(storage: Storage): number {
-  const id = ids.get(storage) ?? ++lastId;
-  ids.set(storage, id);
-  return id;
 }

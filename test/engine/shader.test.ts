@@ -51,3 +51,24 @@ test("unrolled blocks count in consts of the file", () => {
   expect(code).toContain("{ const i = 3u;"); // ROWS / LANES = 4 loads of A
   expect(code).not.toContain("{ const i = 4u;");
 });
+
+test("names are declared and used with the number that they are unrolled by", () => {
+  const { code } = loadShader("matmul_matrix.wgsl", 32, "f16", true);
+  expect(code).toContain("var sum_3_3: Sum;");
+  expect(code).not.toMatch(/\/\/@|\$/);
+});
+
+test("choices decide which text a kernel has", () => {
+  const typeOfA = (choices: string[]) =>
+    loadShader("matmul.wgsl", 32, "f16", false, choices).code.match(/> a4: array<(.+)>;/)![1];
+  expect([typeOfA([]), typeOfA(["A_HALF"])]).toEqual(["vec4f", "vec4<f16>"]);
+});
+
+test("where an include says so, blocks stay loops and names become arrays", () => {
+  const [real, emulated] = [true, false].map(
+    (matrices) => loadShader("flash_matrix.wgsl", 32, "f16", matrices).code,
+  );
+  expect(real).toContain("var<private> total_15: f32;");
+  expect(emulated).toContain("var<private> total_: array<f32, 16>;");
+  expect(emulated).toContain("i < rolled(16u)");
+});

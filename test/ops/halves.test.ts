@@ -7,6 +7,7 @@ import { mlp } from "../../src/ops/mlp.ts";
 import { geluOf } from "../support/gelu.ts";
 import { checkOp, expectClose, gpu, uniform } from "../support/gradcheck.ts";
 import { half } from "../support/half.ts";
+import { normalised, product } from "../support/layers.ts";
 
 // Layers whose activations are stored as f16 between their products, against f64.
 
@@ -14,26 +15,6 @@ const inHalf: Gpu = { ...gpu, precision: "f16", matrices: false };
 
 /** Each number on its way is rounded to 11 bits, half a unit at most; sums of some dozen of them err by some units. */
 const TOLERANCE = 2 ** -8;
-
-function product(x: Float64Array, weight: Float64Array, bias: Float64Array): Float64Array {
-  const N = bias.length;
-  const K = weight.length / N;
-  return Float64Array.from({ length: (x.length / K) * N }, (_, i) => {
-    let sum = bias[i % N]!;
-    for (let k = 0; k < K; k++) sum += x[Math.floor(i / N) * K + k]! * weight[(i % N) * K + k]!;
-    return sum;
-  });
-}
-
-function normalised(x: Float64Array, gain: Float64Array, shift: Float64Array): Float64Array {
-  const C = gain.length;
-  return x.map((value, i) => {
-    const row = x.subarray(i - (i % C), i - (i % C) + C);
-    const mean = row.reduce((a, b) => a + b) / C;
-    const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / C;
-    return ((value - mean) / Math.sqrt(variance + 1e-5)) * gain[i % C]! + shift[i % C]!;
-  });
-}
 
 describe.skipIf(!gpu.half)("activations of f16 (skipped without shader-f16)", () => {
   test("are stored so where rows are whole vec4s", () => {

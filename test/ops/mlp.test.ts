@@ -8,6 +8,7 @@ import { mlp } from "../../src/ops/mlp.ts";
 import type { Noise } from "../../src/ops/noise.ts";
 import { geluOf } from "../support/gelu.ts";
 import { checkOp, gpu } from "../support/gradcheck.ts";
+import { normalised, product } from "../support/layers.ts";
 
 /** The factor of element i, by the twin of the kernels' generator. */
 function factor({ rate, pathRate, share, draw }: Noise, i: number): number {
@@ -16,26 +17,6 @@ function factor({ rate, pathRate, share, draw }: Noise, i: number): number {
   const path = pcg4d([Math.floor(i / share), stream + 1, step, seed])[0]!;
   const kept = (draw: number, p: number) => (draw >= Math.floor(p * 2 ** 32) ? 1 / (1 - p) : 0);
   return kept(word, rate) * kept(path, pathRate);
-}
-
-function product(x: Float64Array, weight: Float64Array, bias: Float64Array): Float64Array {
-  const N = bias.length;
-  const K = weight.length / N;
-  return Float64Array.from({ length: (x.length / K) * N }, (_, i) => {
-    let sum = bias[i % N]!;
-    for (let k = 0; k < K; k++) sum += x[Math.floor(i / N) * K + k]! * weight[(i % N) * K + k]!;
-    return sum;
-  });
-}
-
-function normalised(x: Float64Array, weight: Float64Array, bias: Float64Array): Float64Array {
-  const C = weight.length;
-  return x.map((value, i) => {
-    const row = x.subarray(i - (i % C), i - (i % C) + C);
-    const mean = row.reduce((a, b) => a + b) / C;
-    const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / C;
-    return ((value - mean) / Math.sqrt(variance + 1e-5)) * weight[i % C]! + bias[i % C]!;
-  });
 }
 
 const noise = (rate: number, pathRate: number, share: number, stream: number): Noise => ({
