@@ -2,8 +2,8 @@
 // multiplications is the same there and can be tested. A thread holds half a row of a sum and the whole rows and
 // columns of the factors that it needs.
 //
-// Shapes      a_tile and b_tile as kernels/matmul_matrix.wgsl keeps them, scratch [8, 16, 16]
-// Dispatch    included by a kernel of workgroups of four subgroups of 32 threads
+// Shapes      a_tile and b_tile as kernels/matmul_matrix.wgsl keeps them, scratch [subgroups, 2, 16, 16]
+// Dispatch    included by a kernel of workgroups of whole subgroups of 32 threads
 // Called by   src/engine/shader.ts
 // Checked by  test/ops/product.test.ts
 
