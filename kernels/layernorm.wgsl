@@ -4,9 +4,10 @@
 //   backward   dx = rstd * (g - avg(g) - n * avg(g * n)) (+ past),   g = dy * weight
 //              dweight = sum of dy * n over rows,                    dbias = sum of dy over rows
 //
-// Choices      HALF: dy is f16;  PAST: past is added to dx;  AGAIN, AGAIN_HALF: *_blocks4 makes y again, as f32 or f16;
-//              the first and the last of *4 alone
-// Shapes       x, y, dx, dy, past [R, C];   mean, rstd [R];   weight, bias [C];   dweight, dbias [ceil(R / block), C], sums
+// Choices      KEEP: forward_half_rows4 writes n, too;  NORMED: the backward reads that n, and no x;  HALF: dy is f16;
+//              PAST: past is added to dx;  AGAIN, AGAIN_HALF: *_blocks4 and *_columns4 make y again, as f32 or f16;
+//              all but PAST of *4 alone
+// Shapes       x, y, n, dx, dy, past [R, C];   mean, rstd [R];   weight, bias [C];   dweight, dbias [ceil(R / block), C], sums
 //              over `block` rows each;   dboth [2, ceil(R / TALL), C], both sums over TALL rows;   *4: C a multiple of 4
 // Dispatch     *_rows, *_rows4: one workgroup of LANES threads per row;
 //              *_columns, *_columns4: one thread per element of dweight, or per four;
@@ -48,6 +49,7 @@ var<immediate> params: Params;
 @group(0) @binding(17) var<storage, read_write> dbias4: array<vec4f>;
 @group(0) @binding(20) var<storage, read_write> dboth4: array<vec4f>;
 @group(0) @binding(21) var<storage, read_write> y_half4: array<vec2u>; // y as f16, four to an entry
+@group(0) @binding(22) var<storage, read_write> n_half4: array<vec2u>; // n likewise
 
 // Mean and 1 / standard deviation of the row that begins at vec4 `start`; its threads keep them.
 fn statistics_of(row: u32, lane: u32) -> vec2f {
@@ -76,10 +78,29 @@ fn statistics_of(row: u32, lane: u32) -> vec2f {
   return vec2f(m, r);
 }
 
+fn halves_of(quad: vec4f) -> vec2u { return vec2u(pack2x16float(quad.xy), pack2x16float(quad.zw)); }
+
+fn quad_of(halves: vec2u) -> vec4f { return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y)); }
+
+//@if KEEP
+fn keep(i: u32, n: vec4f) { n_half4[i] = halves_of(n); }
+//@else
+fn keep(i: u32, n: vec4f) {}
+//@end
+
+// Elements 4 i .. 4 i + 3 of n, in the backward.
+//@if NORMED
+fn mean_of(row: u32) -> f32 { return 0.0; } // nobody asks
+fn n_quad(i: u32, mean: f32, rstd: f32) -> vec4f { return quad_of(n_half4[i]); }
+//@else
+fn mean_of(row: u32) -> f32 { return mean[row]; }
+fn n_quad(i: u32, mean: f32, rstd: f32) -> vec4f { return (x4[i] - mean) * rstd; }
+//@end
+
 // Elements 4 i .. 4 i + 3 of dy.
 //@if HALF
 @group(0) @binding(14) var<storage, read> dy4: array<vec2u>;
-fn dy_quad(i: u32) -> vec4f { return vec4f(unpack2x16float(dy4[i].x), unpack2x16float(dy4[i].y)); }
+fn dy_quad(i: u32) -> vec4f { return quad_of(dy4[i]); }
 //@else
 @group(0) @binding(14) var<storage, read> dy4: array<vec4f>;
 fn dy_quad(i: u32) -> vec4f { return dy4[i]; }
@@ -95,6 +116,24 @@ fn with_past4(i: u32, d: vec4f) -> vec4f { return d + past4[i]; }
 fn with_past(i: u32, d: f32) -> f32 { return d; }
 fn with_past4(i: u32, d: vec4f) -> vec4f { return d; }
 //@end
+
+// Makes vec4 i of y again; q of its row. Where it is not wanted, neither are weight and bias read.
+//@if AGAIN
+fn again(i: u32, n: vec4f, q: u32) { y4[i] = n * weight4[q] + bias4[q]; }
+//@else
+fn again(i: u32, n: vec4f, q: u32) {}
+//@end
+
+//@if AGAIN_HALF
+fn again_half(i: u32, n: vec4f, q: u32) { y_half4[i] = halves_of(n * weight4[q] + bias4[q]); }
+//@else
+fn again_half(i: u32, n: vec4f, q: u32) {}
+//@end
+
+fn make_again(i: u32, n: vec4f, q: u32) {
+  again(i, n, q);
+  again_half(i, n, q);
+}
 
 @compute @workgroup_size(LANES)
 fn forward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -114,8 +153,9 @@ fn forward_half_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgrou
   let start = row * quads;
   let s = statistics_of(row, lane);
   for (var q = lane; q < quads; q += LANES) {
-    let y = (x4[start + q] - s.x) * s.y * weight4[q] + bias4[q];
-    y_half4[start + q] = vec2u(pack2x16float(y.xy), pack2x16float(y.zw));
+    let n = (x4[start + q] - s.x) * s.y;
+    y_half4[start + q] = halves_of(n * weight4[q] + bias4[q]);
+    keep(start + q, n);
   }
 }
 
@@ -125,7 +165,7 @@ fn backward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) 
   if (row >= params.rows) { return; }
   let quads = params.columns / 4u;
   let start = row * quads;
-  let m = mean[row];
+  let m = mean_of(row);
   let r = rstd[row];
 
   var g_total = vec4f();
@@ -133,13 +173,13 @@ fn backward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) 
   for (var q = lane; q < quads; q += LANES) {
     let g = dy_quad(start + q) * weight4[q];
     g_total += g;
-    gn_total += g * (x4[start + q] - m);
+    gn_total += g * n_quad(start + q, m, r);
   }
   let g_avg = lanes_sum(lane, dot(g_total, vec4f(1.0))) / f32(params.columns);
-  let gn_avg = lanes_sum(lane, dot(gn_total, vec4f(1.0))) * r / f32(params.columns);
+  let gn_avg = lanes_sum(lane, dot(gn_total, vec4f(1.0))) / f32(params.columns);
 
   for (var q = lane; q < quads; q += LANES) {
-    let n = (x4[start + q] - m) * r;
+    let n = n_quad(start + q, m, r);
     dx4[start + q] = with_past4(start + q, r * (dy_quad(start + q) * weight4[q] - g_avg - n * gn_avg));
   }
 }
@@ -151,13 +191,16 @@ fn backward_columns4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroup
   let first = at / quads * params.block;
   if (first >= params.rows) { return; }
   let end = min(first + params.block, params.rows);
+  let q = at % quads;
   var w = vec4f();
   var b = vec4f();
   for (var row = first; row < end; row++) {
-    let i = row * quads + at % quads;
+    let i = row * quads + q;
     let g = dy_quad(i);
-    w += g * ((x4[i] - mean[row]) * rstd[row]);
+    let n = n_quad(i, mean_of(row), rstd[row]);
+    w += g * n;
     b += g;
+    make_again(i, n, q);
   }
   dweight4[at] = w;
   dbias4[at] = b;
@@ -166,42 +209,20 @@ fn backward_columns4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroup
 // On GPUs all at once: a block of rows comes from memory once, for their averages, and from the cache a second time, for
 // dx, the sums over its rows, and y again where it is wanted.
 
-var<workgroup> team_sums: array<vec2f, TALL * TEAM>; // of g, and of g (x - mean)
-var<workgroup> statistics: array<vec4f, TALL>; // of a row: mean, rstd, avg(g), avg(g * n)
+var<workgroup> team_sums: array<vec2f, TALL * TEAM>; // of g, and of g n
+var<workgroup> statistics: array<vec4f, TALL>; // of a row: mean, rstd, avg(g), avg(g n)
+
+fn n_in(row: u32, i: u32) -> vec4f {
+  let s = statistics[row];
+  return n_quad(i, s.x, s.y);
+}
 
 // One vec4 of dx; adds to the sums over the rows.
-fn dx_of(row: u32, dy: vec4f, x: vec4f, w: vec4f, dw: ptr<function, vec4f>, db: ptr<function, vec4f>) -> vec4f {
+fn dx_of(row: u32, dy: vec4f, n: vec4f, w: vec4f, dw: ptr<function, vec4f>, db: ptr<function, vec4f>) -> vec4f {
   let s = statistics[row];
-  let n = (x - s.x) * s.y;
   *dw += dy * n;
   *db += dy;
   return s.y * (dy * w - s.z - n * s.w);
-}
-
-// Vec4 q of a row of y; i of all.
-fn y_of(row: u32, x: vec4f, q: u32) -> vec4f {
-  let s = statistics[row];
-  return (x - s.x) * s.y * weight4[q] + bias4[q];
-}
-
-//@if AGAIN
-fn again(i: u32, row: u32, x: vec4f, q: u32) { y4[i] = y_of(row, x, q); }
-//@else
-fn again(i: u32, row: u32, x: vec4f, q: u32) {}
-//@end
-
-//@if AGAIN_HALF
-fn again_half(i: u32, row: u32, x: vec4f, q: u32) {
-  let y = y_of(row, x, q);
-  y_half4[i] = vec2u(pack2x16float(y.xy), pack2x16float(y.zw));
-}
-//@else
-fn again_half(i: u32, row: u32, x: vec4f, q: u32) {}
-//@end
-
-fn make_again(i: u32, row: u32, x: vec4f, q: u32) {
-  again(i, row, x, q);
-  again_half(i, row, x, q);
 }
 
 @compute @workgroup_size(TALL * TEAM)
@@ -217,11 +238,12 @@ fn backward_blocks4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   var gn_total = vec4f();
   if (own < rows) {
     let start = (first + own) * quads;
-    let m = mean[first + own];
+    let m = mean_of(first + own);
+    let r = rstd[first + own];
     for (var q = thread % TEAM; q < quads; q += TEAM) {
       let g = dy_quad(start + q) * weight4[q];
       g_total += g;
-      gn_total += g * (x4[start + q] - m);
+      gn_total += g * n_quad(start + q, m, r);
     }
   }
   team_sums[thread] = vec2f(dot(g_total, vec4f(1.0)), dot(gn_total, vec4f(1.0)));
@@ -229,8 +251,7 @@ fn backward_blocks4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   if (thread < rows) {
     var total = vec2f();
     for (var k = 0u; k < TEAM; k++) { total += team_sums[thread * TEAM + k]; }
-    let r = rstd[first + thread];
-    statistics[thread] = vec4f(mean[first + thread], r, total * vec2f(1.0, r) / f32(params.columns));
+    statistics[thread] = vec4f(mean_of(first + thread), rstd[first + thread], total / f32(params.columns));
   }
   workgroupBarrier();
 
@@ -246,28 +267,28 @@ fn backward_blocks4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
       let g1 = dy_quad(i + quads);
       let g2 = dy_quad(i + 2u * quads);
       let g3 = dy_quad(i + 3u * quads);
-      let x0 = x4[i];
-      let x1 = x4[i + quads];
-      let x2 = x4[i + 2u * quads];
-      let x3 = x4[i + 3u * quads];
-      let d0 = with_past4(i, dx_of(row, g0, x0, w, &dw, &db));
-      let d1 = with_past4(i + quads, dx_of(row + 1u, g1, x1, w, &dw, &db));
-      let d2 = with_past4(i + 2u * quads, dx_of(row + 2u, g2, x2, w, &dw, &db));
-      let d3 = with_past4(i + 3u * quads, dx_of(row + 3u, g3, x3, w, &dw, &db));
+      let n0 = n_in(row, i);
+      let n1 = n_in(row + 1u, i + quads);
+      let n2 = n_in(row + 2u, i + 2u * quads);
+      let n3 = n_in(row + 3u, i + 3u * quads);
+      let d0 = with_past4(i, dx_of(row, g0, n0, w, &dw, &db));
+      let d1 = with_past4(i + quads, dx_of(row + 1u, g1, n1, w, &dw, &db));
+      let d2 = with_past4(i + 2u * quads, dx_of(row + 2u, g2, n2, w, &dw, &db));
+      let d3 = with_past4(i + 3u * quads, dx_of(row + 3u, g3, n3, w, &dw, &db));
       dx4[i] = d0;
       dx4[i + quads] = d1;
       dx4[i + 2u * quads] = d2;
       dx4[i + 3u * quads] = d3;
-      make_again(i, row, x0, q);
-      make_again(i + quads, row + 1u, x1, q);
-      make_again(i + 2u * quads, row + 2u, x2, q);
-      make_again(i + 3u * quads, row + 3u, x3, q);
+      make_again(i, n0, q);
+      make_again(i + quads, n1, q);
+      make_again(i + 2u * quads, n2, q);
+      make_again(i + 3u * quads, n3, q);
       i += 4u * quads;
     }
     for (; row < rows; row++) {
-      let x = x4[i];
-      dx4[i] = with_past4(i, dx_of(row, dy_quad(i), x, w, &dw, &db));
-      make_again(i, row, x, q);
+      let n = n_in(row, i);
+      dx4[i] = with_past4(i, dx_of(row, dy_quad(i), n, w, &dw, &db));
+      make_again(i, n, q);
       i += quads;
     }
     let blocks = (params.rows + TALL - 1u) / TALL;

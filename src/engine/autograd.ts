@@ -16,12 +16,29 @@ interface Step {
   readonly made: number;
 }
 
+/** The storages that a forward pass has made and not freed since, each with how many it had made before. */
+class Made extends Set<Storage> {
+  readonly #before = new Map<Storage, number>();
+  count = 0;
+
+  override add(storage: Storage): this {
+    this.#before.set(storage, this.count++);
+    return super.add(storage);
+  }
+
+  /** In the order they were made: one that was freed may have been made again. */
+  inOrder(): { storage: Storage; before: number }[] {
+    const all = [...this].map((storage) => ({ storage, before: this.#before.get(storage)! }));
+    return all.sort((a, b) => a.before - b.before);
+  }
+}
+
 const add = kernel("elementwise.wgsl", "add");
 const accumulate = kernel("elementwise.wgsl", "accumulate");
 
 interface Tape {
   readonly steps: Step[];
-  readonly made: Set<Storage>;
+  readonly made: Made;
   /** What is differentiated by, and all that was made from it. */
   readonly needed: Set<Tensor>;
 }
@@ -44,10 +61,13 @@ export function takeGradient(x: Tensor): Tensor | undefined {
   return dx;
 }
 
-/** Notes on the tape how `y` was made, if a gradient flows through it. Outside `gradients` this costs nothing. */
+/**
+ * Notes on the tape how `y` was made, if a gradient flows through it. Outside `gradients` this costs nothing. A forward
+ * pass may free what neither it nor any backward reads again.
+ */
 export function record(y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
   if (!tape || !inputs.some(needsGradient)) return y;
-  tape.steps.push({ y, inputs, backward, made: tape.made.size });
+  tape.steps.push({ y, inputs, backward, made: tape.made.count });
   tape.needed.add(y);
   return y;
 }
@@ -144,7 +164,7 @@ function differentiate(
 ): { y: Tensor; grads: (Tensor | undefined)[] } {
   if (tape) throw new Error("gradients cannot be nested");
   const steps: Step[] = [];
-  const made = new Set<Storage>();
+  const made = new Made();
   tape = { steps, made, needed: new Set(wrt) };
   let y: Tensor;
   try {
@@ -153,12 +173,14 @@ function differentiate(
     tape = undefined;
   }
   const { gpu } = y;
-  const saved = [...made]; // in the order they were made
+  const saved = made.inOrder();
   const grads = new GradientMap(gpu);
   // A gradient may lie in what the forward pass made; it is given back when nobody holds it any more.
   const release = (from: number): void => {
-    for (const storage of saved.splice(from))
+    while ((saved.at(-1)?.before ?? -1) >= from) {
+      const { storage } = saved.pop()!;
       if (storage !== y.storage && !grads.holds(storage)) gpu.pool.giveBack(storage);
+    }
   };
 
   grads.add(y, seed ?? one(gpu, y));

@@ -5,7 +5,7 @@
 import { reshape } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import type { Random } from "../engine/random.ts";
-import type { Tensor } from "../engine/tensor.ts";
+import { free, type Tensor } from "../engine/tensor.ts";
 import { unknownName } from "../errors.ts";
 import { addEmbeddings, addPicked } from "../ops/layout.ts";
 import { fieldShape, type ModelConfig } from "./config.ts";
@@ -74,6 +74,7 @@ export function forward(
     positions,
     embedLead(get, leadHours),
   );
+  free(aggregated);
   const encoded = encode(parameters, config, tokens, options); // [B, L, D]
   const known = config.variables.length;
   const fields = predictFields(get, config, encoded, { known, outputs, shape }); // -> [B, outputs, h, w]

@@ -1,12 +1,12 @@
 // The transformer that ClimaX, its projection and the ViT baseline share: dropout, blocks, a last norm.
 //
 // B sequences, L tokens of each, D width of a token.
-import { checkpoint } from "../engine/autograd.ts";
+import { checkpoint, isRecording } from "../engine/autograd.ts";
 import type { Random } from "../engine/random.ts";
-import { scope, size, type Tensor } from "../engine/tensor.ts";
+import { free, scope, size, type Tensor } from "../engine/tensor.ts";
 import { attention } from "../ops/attention.ts";
 import { dropout } from "../ops/dropout.ts";
-import { layernorm } from "../ops/layernorm.ts";
+import { keepsNormed, layernorm } from "../ops/layernorm.ts";
 import { linear } from "../ops/matmul.ts";
 import { mlp } from "../ops/mlp.ts";
 import { drawNoise } from "../ops/noise.ts";
@@ -33,7 +33,7 @@ export type EncoderConfig = Pick<
 /**
  * Runs tokens through dropout, the blocks and the last norm.
  *
- * @param x  [B, L, D]
+ * @param x  [B, L, D]; given back when it is read: the caller uses it no more
  * @returns  [B, L, D]
  */
 export function encode(
@@ -45,6 +45,7 @@ export function encode(
   const { depth } = config;
   const get = getter(parameters);
   let y = dropout(x, drawNoise(random, { rate: config.dropout, share: size(x.shape.slice(1)) }));
+  if (y !== x) free(x);
   observe?.("blocks_in", y);
   for (let i = 0; i < depth; i++) {
     const rate = depth > 1 ? (config.dropPath * i) / (depth - 1) : 0; // 0 in the first block, dropPath in the last
@@ -55,7 +56,10 @@ export function encode(
     if (recompute) {
       const own = [...parameters].flatMap(([name, t]) => (name.startsWith(prefix) ? [t] : []));
       y = checkpoint([into, ...own], through, random);
-    } else y = scope(y.gpu, () => through(random)); // without a tape, nothing of a block outlives it
+    } else {
+      y = scope(y.gpu, () => through(random)); // without a tape, nothing of a block outlives it
+      if (!observe && (!isRecording() || keepsNormed(into))) free(into);
+    }
     observe?.(`block${i}_out`, y);
   }
   y = layernorm(y, get("norm.weight"), get("norm.bias"));
@@ -88,9 +92,11 @@ function block(get: Get, x: Tensor, config: EncoderConfig, rate: number, random:
     ...{ weight1: get("mlp.fc1.weight"), bias1: get("mlp.fc1.bias") }, // [ratio D, D]
     ...{ weight2: get("mlp.fc2.weight"), bias2: get("mlp.fc2.bias") }, // [D, ratio D]
   };
-  return mlp(attended, attended, weights, {
+  const y = mlp(attended, attended, weights, {
     norm: norm("norm2"),
     hiddenNoise: drawNoise(random, { rate: config.dropout, share: L * modelSizes(config).hidden }),
     noise: drawNoise(random, branch),
   }); // [B, L, D]
+  if (keepsNormed(attended)) free(attended);
+  return y;
 }

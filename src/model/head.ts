@@ -41,7 +41,8 @@ export function predictFields(
   const [B, L, D] = x.shape as [number, number, number];
   let y = x;
   for (let i = 0; i < decoderDepth; i++) {
-    y = linear(y, get(`head.${2 * i}.weight`), get(`head.${2 * i}.bias`), { gelu: true });
+    const [weight, bias] = [get(`head.${2 * i}.weight`), get(`head.${2 * i}.bias`)];
+    y = linear(y, weight, bias, { gelu: true, operand: true });
   }
   // The last layer predicts p p values of every variable it knows, the variable changing fastest: only the rows of
   // the outputs are computed.

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { reshape } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import type { Random } from "../engine/random.ts";
-import type { Tensor } from "../engine/tensor.ts";
+import { free, type Tensor } from "../engine/tensor.ts";
 import { aggregate } from "../ops/aggregate.ts";
 import { addEmbeddings, gather } from "../ops/layout.ts";
 import { linear } from "../ops/matmul.ts";
@@ -114,6 +114,7 @@ function forwardProjection(
     positionsOf(get, config),
     embedLead(get, leads, when),
   );
+  free(aggregated);
   const { random } = options;
   const encoded = encode(parameters, config, tokens, {
     ...options,

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { reshape } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
-import type { Tensor } from "../engine/tensor.ts";
+import { free, type Tensor } from "../engine/tensor.ts";
 import { addEmbeddings, addPicked } from "../ops/layout.ts";
 import { linear } from "../ops/matmul.ts";
 import { patchifyPlain } from "../ops/patchembed.ts";
@@ -71,6 +71,7 @@ function forwardVit(
     positions,
     embedLead(get, leadHours),
   );
+  free(embedded);
   const encoded = encode(parameters, config, tokens, options); // [B, L, D]
   const known = config.outputs.length;
   const fields = predictFields(get, config, encoded, { known, outputs: wanted, shape }); // [B, outputs, h, w]

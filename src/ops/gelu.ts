@@ -1,10 +1,11 @@
 // The exact Gaussian error linear unit.
 import { record } from "../engine/autograd.ts";
 import { kernel, quads, run } from "../engine/kernel.ts";
-import { empty, size, type Tensor } from "../engine/tensor.ts";
+import { empty, emptyLike, size, type Tensor } from "../engine/tensor.ts";
 
 const forward = kernel("elementwise.wgsl", "gelus");
 const slopes = kernel("elementwise.wgsl", "gelu_slopes");
+const halfSlopes = kernel("elementwise.wgsl", "half_gelu_slopes");
 
 /**
  * `y = x Phi(x)`, with the error function, not its tanh fit.
@@ -18,10 +19,12 @@ export function gelu(x: Tensor): Tensor {
   return record(y, [x], (dy) => [geluBackward(dy, x)]);
 }
 
-/** dL/dx from dL/dy, for y = gelu(x). */
+/** dL/dx from dL/dy, for y = gelu(x); all of f32 or all of f16. */
 export function geluBackward(dy: Tensor, x: Tensor): Tensor {
-  const dx = empty(x.gpu, x.shape);
-  const length = size(x.shape);
-  run(slopes, { a: dy, b: x, y: dx }, { length, factor: 1 }, quads(length));
+  if (dy.type !== x.type) throw new Error(`geluBackward: dy of ${dy.type ?? "f32"}, x of ${x.type ?? "f32"}`);
+  const dx = emptyLike(x);
+  const params = { length: size(x.shape), factor: 1 };
+  if (x.type === "f16") run(halfSlopes, { a_half: dy, b_half: x, y_half: dx }, params, quads(params.length));
+  else run(slopes, { a: dy, b: x, y: dx }, params, quads(params.length));
   return dx;
 }

@@ -1,13 +1,13 @@
 // Layer normalisation.
-import { record, takeGradient } from "../engine/autograd.ts";
+import { isRecording, record, takeGradient } from "../engine/autograd.ts";
 import { expectShape, type Kernel, kernel, quads, run, threads } from "../engine/kernel.ts";
-import { empty, free, size, type Tensor } from "../engine/tensor.ts";
+import { empty, emptyHalf, free, size, type Tensor } from "../engine/tensor.ts";
 import { broadcastLanes } from "./product.ts";
 import { SHARE, sumInto, sumPairInto } from "./reduce.ts";
 
 const forwardRows = kernel("layernorm.wgsl", "forward_rows");
 const forwardRows4 = kernel("layernorm.wgsl", "forward_rows4");
-const forwardHalfRows4 = kernel("layernorm.wgsl", "forward_half_rows4");
+const forwardHalfRows4 = variants((choices) => kernel("layernorm.wgsl", "forward_half_rows4", {}, choices));
 const backwardRows = variants((choices) => kernel("layernorm.wgsl", "backward_rows", {}, choices));
 const backwardRows4 = variants((choices) => kernel("layernorm.wgsl", "backward_rows4", {}, choices));
 const backwardBlocks4 = variants((choices) => kernel("layernorm.wgsl", "backward_blocks4", {}, choices));
@@ -55,6 +55,8 @@ export function layernorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): 
 export interface RowStatistics {
   readonly mean: Tensor;
   readonly rstd: Tensor;
+  /** (x - mean) * rstd, f16, of x's shape: where it is kept the backward reads no x. */
+  readonly normed?: Tensor;
 }
 
 /** What normalising gives: y [..., C], and what its backward wants to know. */
@@ -63,15 +65,25 @@ export interface Normed extends RowStatistics {
 }
 
 /**
+ * Whether ops that begin by normalising x keep all that their backward wants, in half the memory of x: then x may be
+ * freed once nothing else reads it. So where products take f16 anyway.
+ */
+export function keepsNormed({ gpu, shape }: Tensor): boolean {
+  return isRecording() && gpu.precision === "f16" && shape.at(-1)! % 4 === 0;
+}
+
+/**
  * `layernorm`, not noted on the tape: for ops that make it again instead of keeping it.
  *
- * @param y  where it goes, of x's shape; f16 if C is a multiple of 4
+ * @param y     where it goes, of x's shape; f16 if C is a multiple of 4
+ * @param keep  make `normed`, too; of a y of f16 alone
  */
 export function normalise(
   x: Tensor,
   { weight, bias }: NormWeights,
   eps = 1e-5,
   y = empty(x.gpu, x.shape),
+  keep = false,
 ): Normed {
   const { gpu } = x;
   const columns = x.shape.at(-1)!; // C
@@ -84,8 +96,13 @@ export function normalise(
   const rstd = empty(gpu, [rows]);
   if (columns % 4 === 0) {
     const tensors = { x4: x, weight4: weight, bias4: bias, mean, rstd };
-    if (y.type === "f16") run(forwardHalfRows4, { ...tensors, y_half4: y }, params, rows);
-    else run(forwardRows4, { ...tensors, y4: y }, params, rows);
+    if (y.type === "f16") {
+      const normed = keep ? { normed: emptyHalf(gpu, x.shape) } : {};
+      const kept = normed.normed ? { n_half4: normed.normed } : {};
+      run(forwardHalfRows4(keep ? ["KEEP"] : []), { ...tensors, y_half4: y, ...kept }, params, rows);
+      return { y, mean, rstd, ...normed };
+    }
+    run(forwardRows4, { ...tensors, y4: y }, params, rows);
   } else run(forwardRows, { x, weight, bias, y, mean, rstd }, params, rows);
   return { y, mean, rstd };
 }
@@ -114,40 +131,44 @@ export function normaliseBackward(
   // Software adapters pay more for the barriers of a block than for reading x and dy twice.
   const inBlocks = columns % 4 === 0 && broadcastLanes(x.gpu) === 0;
   if (inBlocks) return backwardInBlocks(dy, x, norm, statistics, past, again);
-  if (again) makeAgain(x, norm, again);
-  return backwardInRows(dy, x, norm, statistics, past);
+  return backwardInRows(dy, x, norm, statistics, past, again);
 }
 
-function makeAgain(x: Tensor, norm: NormWeights, y: Tensor): void {
-  const { mean, rstd } = normalise(x, norm, undefined, y);
-  for (const t of [mean, rstd]) free(t);
+/** What tells kernels of vec4s n of the forward, with the choices for it and for a dy of f16. */
+function givenTo(dy: Tensor, x: Tensor, { mean, rstd, normed }: RowStatistics) {
+  const choices = [...(dy.type === "f16" ? ["HALF"] : []), ...(normed ? ["NORMED"] : [])];
+  return { choices, given: { dy4: dy, rstd, ...(normed ? { n_half4: normed } : { x4: x, mean }) } };
 }
 
-/** What a kernel calls a dy of f16. */
-function ifHalf({ type }: Tensor): string[] {
-  return type === "f16" ? ["HALF"] : [];
+/** What has y made again in `again`, with the choice for it. */
+function makingAgain(again: Tensor | undefined, { weight, bias }: NormWeights) {
+  if (!again) return { choices: [], given: {} };
+  const [choice, y] = again.type === "f16" ? ["AGAIN_HALF", "y_half4"] : ["AGAIN", "y4"];
+  return { choices: [choice], given: { [y]: again, weight4: weight, bias4: bias } };
 }
 
 function backwardInBlocks(
   dy: Tensor,
   x: Tensor,
-  { weight, bias }: NormWeights,
-  { mean, rstd }: RowStatistics,
+  norm: NormWeights,
+  statistics: RowStatistics,
   past: Tensor | undefined,
   again: Tensor | undefined,
 ): ReturnType<typeof normaliseBackward> {
   const { gpu } = x;
+  const { weight, bias } = norm;
   const columns = x.shape.at(-1)!; // C
   const rows = size(x.shape) / columns; // R
   const blocks = Math.ceil(rows / TALL);
   const dx = empty(gpu, x.shape);
   const dboth = empty(gpu, [2, blocks, columns]);
-  const [toAgain, y] = again?.type === "f16" ? ["AGAIN_HALF", "y_half4"] : ["AGAIN", "y4"];
-  const choices = [...ifHalf(dy), ...(past ? ["PAST"] : []), ...(again ? [toAgain] : [])];
+  const from = givenTo(dy, x, statistics);
+  const anew = makingAgain(again, norm);
+  const choices = [...from.choices, ...(past ? ["PAST"] : []), ...anew.choices];
   const tensors = {
-    ...{ dy4: dy, x4: x, weight4: weight, mean, rstd, dx4: dx, dboth4: dboth },
+    ...{ ...from.given, weight4: weight, dx4: dx, dboth4: dboth },
     ...(past ? { past4: past } : {}),
-    ...(again ? { [y]: again, bias4: bias } : {}),
+    ...anew.given,
   };
   run(backwardBlocks4(choices), tensors, { rows, columns, eps: 0, block: 0 }, blocks);
   const [dweight, dbias] = sumPairInto(dboth, [weight, bias], [blocks, columns]);
@@ -157,11 +178,13 @@ function backwardInBlocks(
 function backwardInRows(
   dy: Tensor,
   x: Tensor,
-  { weight, bias }: NormWeights,
-  { mean, rstd }: RowStatistics,
+  norm: NormWeights,
+  statistics: RowStatistics,
   past: Tensor | undefined,
+  again: Tensor | undefined,
 ): ReturnType<typeof normaliseBackward> {
   const { gpu } = x;
+  const { weight, bias } = norm;
   const columns = x.shape.at(-1)!; // C
   const rows = size(x.shape) / columns; // R
   const params = { rows, columns, eps: 0, block: SHARE }; // eps is in rstd already
@@ -171,17 +194,24 @@ function backwardInRows(
   const dweight = empty(gpu, [shares, columns]);
   const dbias = empty(gpu, [shares, columns]);
   if (columns % 4 === 0) {
-    const given = { dy4: dy, x4: x, mean, rstd };
-    const half = ifHalf(dy);
-    const inRow = { ...given, weight4: weight, dx4: dx, ...(past ? { past4: past } : {}) };
-    run(backwardRows4([...half, ...added]), inRow, params, rows);
-    const inColumns = { ...given, dweight4: dweight, dbias4: dbias };
-    run(backwardColumns4(half), inColumns, params, quads(size(dweight.shape)));
+    const from = givenTo(dy, x, statistics);
+    const anew = makingAgain(again, norm);
+    const inRow = { ...from.given, weight4: weight, dx4: dx, ...(past ? { past4: past } : {}) };
+    run(backwardRows4([...from.choices, ...added]), inRow, params, rows);
+    const inColumns = { ...from.given, ...anew.given, dweight4: dweight, dbias4: dbias };
+    run(backwardColumns4([...from.choices, ...anew.choices]), inColumns, params, quads(size(dweight.shape)));
   } else {
+    if (again) makeAgain(x, norm, again);
+    const { mean, rstd } = statistics;
     const inRow = { dy, x, weight, mean, rstd, dx, ...(past ? { past } : {}) };
     run(backwardRows(added), inRow, params, rows);
     run(backwardColumns, { dy, x, mean, rstd, dweight, dbias }, params, threads(size(dweight.shape)));
   }
   const summed = [1, shares, columns] as const;
   return [dx, sumInto(dweight, weight, summed), sumInto(dbias, bias, summed)];
+}
+
+function makeAgain(x: Tensor, norm: NormWeights, y: Tensor): void {
+  const { mean, rstd } = normalise(x, norm, undefined, y);
+  for (const t of [mean, rstd]) free(t);
 }

@@ -4,7 +4,7 @@ import { expectShape } from "../engine/kernel.ts";
 import { empty, emptyLike, emptyOperand, free, type Shape, size, type Tensor } from "../engine/tensor.ts";
 import { masked, maskedOperand } from "./dropout.ts";
 import { geluBackward } from "./gelu.ts";
-import { type NormWeights, normalise, normaliseBackward, type RowStatistics } from "./layernorm.ts";
+import { keepsNormed, type NormWeights, normalise, normaliseBackward, type RowStatistics } from "./layernorm.ts";
 import type { Noise } from "./noise.ts";
 import { type Operand, type Product, product } from "./product.ts";
 import { sumInto } from "./reduce.ts";
@@ -82,7 +82,7 @@ export interface LinearOptions {
   readonly noise?: Noise | undefined;
   /** Added to the result, [..., N]. */
   readonly residual?: Tensor;
-  /** Only products and attention read the result: it may be stored as f16. Not with gelu. */
+  /** Only products and attention read the result: it may be stored as f16. Not with both gelu and noise. */
   readonly operand?: boolean;
 }
 
@@ -108,7 +108,7 @@ export function linear(
   if (bias) expectShape("linear", "bias", bias, [N]);
   const y = (operand ? emptyOperand : empty)(gpu, [...x.shape.slice(0, -1), N]);
   if (residual) expectShape("linear", "residual", residual, y.shape);
-  const before = gelu && isRecording() ? empty(gpu, y.shape) : undefined;
+  const before = gelu && isRecording() ? emptyLike(y) : undefined;
   const statistics = withNormed(x, norm, (input) =>
     project(input, weight, y, { bias, gelu: before ?? gelu, noise, residual }),
   );
@@ -142,7 +142,13 @@ export function withNormed(
     use(x);
     return undefined;
   }
-  const { y, ...statistics } = normalise(x, norm, undefined, emptyOperand(x.gpu, x.shape));
+  const { y, ...statistics } = normalise(
+    x,
+    norm,
+    undefined,
+    emptyOperand(x.gpu, x.shape),
+    keepsNormed(x),
+  );
   use(y);
   free(y);
   return statistics;

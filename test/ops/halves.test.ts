@@ -36,6 +36,18 @@ describe.skipIf(!gpu.half)("activations of f16 (skipped without shader-f16)", ()
       { device: inHalf, tolerance: TOLERANCE },
     ));
 
+  test("between a linear layer with gelu and the next", () =>
+    checkOp(
+      (x, w1, b1, w2, b2) => {
+        const inner = linear(x!, w1!, b1!, { gelu: true, operand: true });
+        expect(inner.type).toBe("f16");
+        return linear(inner, w2!, b2!);
+      },
+      (x, w1, b1, w2, b2) => product(product(x!, w1!, b1!).map(geluOf), w2!, b2!),
+      [[2, 5, 8], [12, 8], [12], [4, 12], [4]],
+      { device: inHalf, tolerance: TOLERANCE },
+    ));
+
   test("within an mlp with a norm", () =>
     checkOp(
       (x, residual, gain, shift, weight1, bias1, weight2, bias2) =>

@@ -78,6 +78,29 @@ describe.each<[string, Gpu]>([
     expectClose("y", made, new Map((await read(y)).entries()), half ? 2 ** -11 : 1e-6);
   });
 
+  test("the backward of a norm that is kept as f16 needs no x", async () => {
+    const [R, C] = [35, 12];
+    const random = uniform(11);
+    const values = (length: number) => Float32Array.from({ length }, random);
+    const norm = { weight: tensor(device, [C], values(C)), bias: tensor(device, [C], values(C)) };
+    const x = tensor(device, [R, C], values(R * C));
+    const dy = tensor(device, [R, C], values(R * C));
+    const past = tensor(device, [R, C], values(R * C));
+    const { y, ...kept } = normalise(x, norm, undefined, emptyHalf(device, [R, C]), true);
+    const { mean, rstd } = kept;
+    const again = emptyHalf(device, [R, C]);
+    const lost = tensor(device, [R, C], new Float32Array(R * C).fill(Number.NaN));
+    const found = normaliseBackward(dy, lost, norm, kept, { past, again });
+    const wanted = normaliseBackward(dy, x, norm, { mean, rstd }, { past });
+    // n has 11 bits; of the sums of R terms, and of what is left after the averages are taken away, some units.
+    for (const [i, name] of ["dx", "dweight", "dbias"].entries()) {
+      const [a, b] = await readAll([found[i]!, wanted[i]!]);
+      expectClose(name, a!, new Map(b!.entries()), 2 ** -9);
+    }
+    const [made, first] = await readAll([widen(again), widen(y)]);
+    expectClose("y", made!, new Map(first!.entries()), 2 ** -10); // from an n of 11 bits, rounded once more
+  });
+
   // Its gradient comes from both uses; the second is there when the normalisation's turn comes.
   test.for([
     [17, 8], // a block of rows and one more
