@@ -6,6 +6,7 @@
 //   scaled_norm  the same for gradients times a scale: state = [norm / scale, factor / scale, corrections, scale].
 //                A norm that is not finite halves the scale, 2000 finite ones in a row double it, within [1, 2^24];
 //                the corrections count steps that were made
+//   scaled_part  that of a part of the gradients: the scaler stays as it is
 //   step         p = p (1 - rate decay);  m = m + (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
 //                p = p - rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps),   g = factor * gradient;
 //                gradient = 0
@@ -13,7 +14,7 @@
 //
 // Shapes      value, gradient, m, v, halves [N], whole vec4s; partial [shares of all tensors]; state [5];
 //             scaler [4]
-// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_norm: one;  step*: one thread per four elements
+// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_*: one;  step*: one thread per four elements
 // Called by   src/ops/adamw.ts
 // Checked by  test/ops/adamw.test.ts
 
@@ -133,6 +134,18 @@ fn scaled_norm(@builtin(local_invocation_index) lane: u32) {
   state[1] = factor_of(total) / scale;
   state[2] = 1.0 - power1;
   state[3] = 1.0 - power2;
+  state[4] = scale;
+}
+
+@compute @workgroup_size(LANES)
+fn scaled_part(@builtin(local_invocation_index) lane: u32) {
+  let scaled = norm_of_all(lane);
+  if (lane > 0u) { return; }
+  let scale = scaler[0];
+  state[0] = scaled / scale;
+  state[1] = factor_of(scaled / scale) / scale;
+  state[2] = 1.0 - scaler[2] * params.beta1;
+  state[3] = 1.0 - scaler[3] * params.beta2;
   state[4] = scale;
 }
 

@@ -53,11 +53,34 @@ export interface LentParameter extends Tensor {
   release(): void;
 }
 
-/** Like `makeArena`, with gradients that exist from their first use until they are released. */
+/** Bytes from which on a parameter's gradient is lent: keeping smaller ones costs less than a step for each. */
+const LEAST_LENT = 64 * 2 ** 10;
+
+/**
+ * Like `makeArena`, with gradients of large parameters that exist from their first use until they are released. Those
+ * of small ones stay, in segments of their own.
+ */
 export function makeLendingArena(
   gpu: Gpu,
   specs: readonly ParameterSpec[],
-): Arena<Omit<Segment, "grad">> & { readonly parameters: ReadonlyMap<string, LentParameter> } {
+): Arena<Partial<Segment> & Omit<Segment, "grad">> {
+  const isSmall = ({ shape }: ParameterSpec): boolean => bytesOf(shape) < LEAST_LENT;
+  const small = makeArena(gpu, specs.filter(isSmall));
+  const large = makeLendingOnly(
+    gpu,
+    specs.filter((spec) => !isSmall(spec)),
+  );
+  return {
+    parameters: new Map([...small.parameters, ...large.parameters]),
+    segments: [...small.segments, ...large.segments],
+  };
+}
+
+export function isLent(parameter: Tensor): parameter is LentParameter {
+  return "release" in parameter;
+}
+
+function makeLendingOnly(gpu: Gpu, specs: readonly ParameterSpec[]): Arena<Omit<Segment, "grad">> {
   const { segments, views } = layOut(gpu, specs);
   const parameters = views.map(({ name, segment: _, ...view }): [string, LentParameter] => {
     let lent: Tensor | undefined;

@@ -1,11 +1,12 @@
 // The optimiser's kernels: global gradient norm, clipping and the AdamW step, all on the device.
 import type { Gpu } from "../engine/device.ts";
-import { kernel, run } from "../engine/kernel.ts";
+import { type Kernel, kernel, run } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor, tensor, zeros } from "../engine/tensor.ts";
 
 const squares = kernel("adamw.wgsl", "squares");
 const norms = kernel("adamw.wgsl", "norm");
 const scaledNorms = kernel("adamw.wgsl", "scaled_norm");
+const scaledParts = kernel("adamw.wgsl", "scaled_part");
 const steps = [0, 1].map((CLEAR) => kernel("adamw.wgsl", "step", { CLEAR }));
 const stepsHalves = [0, 1].map((CLEAR) => kernel("adamw.wgsl", "step_halves", { CLEAR }));
 
@@ -70,65 +71,87 @@ export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSe
       ? squaresOf(gpu, groups, shared)
       : tensor(gpu, [4], [settings.squares, 0, 0, 0]);
   const state = empty(gpu, [5]);
-  const normParams = { ...shared, decay: 0, length: size(partial.shape) / 4, first: 0 };
-  if (scaler) run(scaledNorms, { partial4: partial, state, scaler }, normParams, 1);
-  else run(norms, { partial4: partial, state }, normParams, 1);
+  normOf(partial, state, shared, scaler && { scaler, by: scaledNorms });
   for (const group of groups) step(group, state, shared, clear);
   return state;
 }
 
 /** Partial sums of the squares of all gradients, whole vec4s. */
-function squaresOf(gpu: Gpu, groups: readonly AdamwGroup[], shared: ReturnType<typeof sharedParams>): Tensor {
-  let total = 0;
-  const shares = groups.map(({ grad }) => {
-    const first = total;
-    const count = sharesOf(grad);
-    total += count;
-    return { first, count };
-  });
-  const partial = empty(gpu, [total]);
-  for (const [i, { grad, decay }] of groups.entries()) {
-    const { first, count } = shares[i]!;
-    const params = { ...shared, decay, length: size(grad.shape) / 4, first };
-    run(squares, { gradient: grad, partial }, params, count);
-  }
+function squaresOf(gpu: Gpu, groups: readonly AdamwGroup[], shared: Shared): Tensor {
+  const partial = empty(gpu, [sharesOfAll(groups)]);
+  squaresInto(partial, groups, shared);
   return partial;
+}
+
+function sharesOfAll(groups: readonly AdamwGroup[]): number {
+  return groups.reduce((sum, { grad }) => sum + sharesOf(grad), 0);
+}
+
+/** Partial sums one after the other. */
+function squaresInto(partial: Tensor, groups: readonly AdamwGroup[], shared: Shared): void {
+  let first = 0;
+  for (const { grad, decay } of groups) {
+    const count = sharesOf(grad);
+    run(
+      squares,
+      { gradient: grad, partial },
+      { ...shared, decay, length: size(grad.shape) / 4, first },
+      count,
+    );
+    first += count;
+  }
+}
+
+/** Fills in the state from partial sums of squares; with a scaler, by the kernel that reads it. */
+function normOf(
+  partial: Tensor,
+  state: Tensor,
+  shared: Shared,
+  scaled?: { readonly scaler: Tensor; readonly by: Kernel } | undefined,
+): void {
+  const params = { ...shared, decay: 0, length: size(partial.shape) / 4, first: 0 };
+  if (scaled) run(scaled.by, { partial4: partial, state, scaler: scaled.scaler }, params, 1);
+  else run(norms, { partial4: partial, state }, params, 1);
 }
 
 /**
  * AdamW one tensor at a time, in any order, so that no two gradients need to exist at once. A gradient that is not
  * finite changes nothing of its own tensor, and shows in the state: the tensors before it have changed already.
  *
- * @param most  tensors to come
+ * @param lent  how many tensors will come by themselves
+ * @param rest  what is stepped at the end, all at once and only if every gradient of the step was finite
  */
-export function adamwInTurn(gpu: Gpu, most: number, settings: Omit<AdamwSettings, "clip" | "scaler">) {
+export function adamwInTurn(
+  gpu: Gpu,
+  lent: number,
+  rest: readonly AdamwGroup[],
+  settings: Omit<AdamwSettings, "clip" | "squares">,
+) {
+  const { scaler, clear = false } = settings;
   const shared = sharedParams({ ...settings, clip: 0 });
-  const partial = zeros(gpu, [most * MAX_SHARES]);
+  const partial = zeros(gpu, [lent * MAX_SHARES + sharesOfAll(rest)]);
+  const from = (first: number, count: number): Tensor => ({
+    ...partial,
+    shape: [count],
+    offset: partial.offset + 4 * first,
+  });
   let updated = 0;
-  const norm = (share: Tensor, state: Tensor): void => {
-    run(
-      norms,
-      { partial4: share, state },
-      { ...shared, decay: 0, length: size(share.shape) / 4, first: 0 },
-      1,
-    );
-  };
   return {
     /** Takes the step of one tensor; nothing reads its gradient again. */
     update(group: AdamwGroup): void {
-      const count = sharesOf(group.grad);
-      const share = { ...partial, shape: [count], offset: partial.offset + 4 * MAX_SHARES * updated++ };
-      const params = { ...shared, decay: group.decay, length: size(group.grad.shape) / 4, first: 0 };
-      run(squares, { gradient: group.grad, partial: share }, params, count);
+      const share = from(MAX_SHARES * updated++, sharesOf(group.grad));
+      squaresInto(share, [group], shared);
       const state = empty(gpu, [5]);
-      norm(share, state);
+      normOf(share, state, shared, scaler && { scaler, by: scaledParts });
       step(group, state, shared, false);
       free(state);
     },
-    /** The state of the whole step, as `adamw` returns it. */
+    /** Takes the step of the rest; the state of the whole step, as `adamw` returns it. */
     finish(): Tensor {
+      if (rest.length > 0) squaresInto(from(MAX_SHARES * lent, sharesOfAll(rest)), rest, shared);
       const state = empty(gpu, [5]);
-      norm(partial, state);
+      normOf(partial, state, shared, scaler && { scaler, by: scaledNorms });
+      for (const group of rest) step(group, state, shared, clear);
       free(partial);
       return state;
     },
@@ -140,16 +163,13 @@ function sharesOf(grad: Tensor): number {
   return 4 * Math.ceil(Math.min(MAX_SHARES, size(grad.shape) / SHARE) / 4);
 }
 
+type Shared = ReturnType<typeof sharedParams>;
+
 function sharedParams({ rate, beta1, beta2, eps, clip, t }: AdamwSettings) {
   return { clip, rate, beta1, beta2, eps, correction1: 1 - beta1 ** t, correction2: 1 - beta2 ** t };
 }
 
-function step(
-  { value, grad, m, v, decay }: AdamwGroup,
-  state: Tensor,
-  shared: ReturnType<typeof sharedParams>,
-  clear: boolean,
-): void {
+function step({ value, grad, m, v, decay }: AdamwGroup, state: Tensor, shared: Shared, clear: boolean): void {
   const length = size(grad.shape) / 4;
   const params = { ...shared, decay, length, first: 0 };
   const groups = Math.ceil(length / STEP_THREADS);

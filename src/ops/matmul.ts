@@ -4,7 +4,13 @@ import { expectShape } from "../engine/kernel.ts";
 import { empty, emptyLike, emptyOperand, free, type Shape, size, type Tensor } from "../engine/tensor.ts";
 import { masked, maskedOperand } from "./dropout.ts";
 import { geluBackward } from "./gelu.ts";
-import { keepsNormed, type NormWeights, normalise, normaliseBackward, type RowStatistics } from "./layernorm.ts";
+import {
+  keepsNormed,
+  type NormWeights,
+  normalise,
+  normaliseBackward,
+  type RowStatistics,
+} from "./layernorm.ts";
 import type { Noise } from "./noise.ts";
 import { type Operand, type Product, product } from "./product.ts";
 import { sumInto } from "./reduce.ts";
@@ -142,13 +148,7 @@ export function withNormed(
     use(x);
     return undefined;
   }
-  const { y, ...statistics } = normalise(
-    x,
-    norm,
-    undefined,
-    emptyOperand(x.gpu, x.shape),
-    keepsNormed(x),
-  );
+  const { y, ...statistics } = normalise(x, norm, undefined, emptyOperand(x.gpu, x.shape), keepsNormed(x));
   use(y);
   free(y);
   return statistics;

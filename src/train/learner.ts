@@ -1,6 +1,6 @@
 // A model with its optimiser on a device: one micro-batch forward and backward, one step, one checkpoint.
 
-import { keptZeros, type LentParameter } from "../engine/arena.ts";
+import { isLent, keptZeros, type LentParameter } from "../engine/arena.ts";
 import { gradients } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import type { Random } from "../engine/random.ts";
@@ -19,7 +19,7 @@ import {
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
 import { type BoundNetwork, isState, type NetworkConfig, networkOf } from "../model/network.ts";
-import { adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
+import { type AdamwGroup, adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
 import { keepHalves } from "../ops/cast.ts";
 import { add, approach, scale } from "../ops/elementwise.ts";
 import type { Batch } from "../sets/samples.ts";
@@ -283,16 +283,21 @@ export class Learner {
    */
   stepEarly(batch: Batch, random: Random, lr: number, t: number): { loss: Tensor; state: Tensor } {
     const { beta1, beta2, eps } = this.#optimiser;
-    const waiting = new Map(
-      [...this.#arena.parameters.values()].map((parameter) => [parameter, groupOf(this.#groups, parameter)]),
+    const waiting = new Map<LentParameter, AdamwGroup>(
+      [...this.#arena.parameters.values()].flatMap((parameter) =>
+        isLent(parameter) ? [[parameter, groupOf(this.#groups, parameter)]] : [],
+      ),
     );
     return scope(this.gpu, () => {
-      const turn = adamwInTurn(this.gpu, waiting.size, { rate: lr, beta1, beta2, eps, t });
+      const scaler = this.#scaler ? { scaler: this.#scaler } : {};
+      const settings = { rate: lr, beta1, beta2, eps, t, ...scaler, clear: true };
+      const turn = adamwInTurn(this.gpu, waiting.size, kept(this.#groups), settings);
       const update = (parameter: Tensor): void => {
-        const group = waiting.get(parameter);
-        if (group) turn.update(group);
+        const group = isLent(parameter) && waiting.get(parameter);
+        if (!group) return;
         waiting.delete(parameter);
-        (parameter as LentParameter).release();
+        turn.update(group);
+        parameter.release();
       };
       const loss = this.#accumulatePart(batch, 1, random, update);
       for (const parameter of [...waiting.keys()]) update(parameter); // no part of this batch: decay, and a zero gradient
@@ -314,10 +319,9 @@ export class Learner {
     const { beta1, beta2, eps, clip } = this.#optimiser;
     const whole = this.share === undefined;
     return scope(this.gpu, () => {
-      const groups = this.#groups.map(({ grad, ...rest }) => ({ ...rest, grad: grad! }));
       const scaler = this.#scaler ? { scaler: this.#scaler } : {};
       const settings = { rate: lr, beta1, beta2, eps, clip, t, ...scaler, clear: whole, squares };
-      const state = adamw(this.gpu, groups, settings);
+      const state = adamw(this.gpu, kept(this.#groups), settings);
       if (whole) this.follow(t);
       else for (const grad of this.#gradients) clear(grad);
       return state;
@@ -357,4 +361,9 @@ export class Learner {
       return { ...kept, size: part.size };
     });
   }
+}
+
+/** Those groups whose gradients are kept. */
+function kept(groups: readonly StateGroup[]): AdamwGroup[] {
+  return groups.flatMap(({ grad, ...rest }) => (grad ? [{ ...rest, grad }] : []));
 }

@@ -32,7 +32,7 @@ test.for(["of all segments", "of one parameter after the other"])(
       const whole = groups.map((group, i) => ({ ...group, grad: segments[i]!.grad }));
       free(adamw(tensorCores, whole, { ...settings, clip: 1 }));
     } else {
-      const turn = adamwInTurn(tensorCores, parameters.size, settings);
+      const turn = adamwInTurn(tensorCores, parameters.size, [], settings);
       for (const t of parameters.values()) turn.update(groupOf(groups, t));
       free(turn.finish());
     }
