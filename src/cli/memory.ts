@@ -36,18 +36,23 @@ export function roomOf({ device, name, kind }: Gpu, memory?: number, processes =
 }
 
 /**
- * Plans the run with the largest micro-batches that fit: divisors of the batch size.
+ * Plans the run with the largest micro-batches that fit: divisors of the batch size, and of one that updates early the
+ * whole batch alone.
  *
  * @param wanted  the size of a micro-batch that the user asks for; then only the adapter's limits may refuse it
  * @throws ClimaxError "device" when nothing fits
  */
 export function planRun(gpu: Gpu, rehearsal: Rehearsal, room: Room, wanted?: number): MemoryPlan {
-  const { batchSize, ranks } = rehearsal;
-  const sizes = Array.from({ length: batchSize }, (_, i) => batchSize - i).filter((n) => batchSize % n === 0);
-  const allowed = wanted === undefined ? room : { ...room, memory: Number.POSITIVE_INFINITY };
+  const { batchSize, ranks, options } = rehearsal;
+  const { early = false, recompute = false } = options;
+  const divisors = Array.from({ length: batchSize }, (_, i) => batchSize - i).filter(
+    (n) => batchSize % n === 0,
+  );
+  const sizes = wanted === undefined ? divisors : [Math.min(wanted, batchSize)];
+  const allowed = allowedOf(room, wanted);
   let refusal = "";
   let short = false; // of memory, not of what one buffer holds
-  for (const size of wanted === undefined ? sizes : [Math.min(wanted, batchSize)]) {
+  for (const size of early ? sizes.slice(0, 1) : sizes) {
     const plan = planMemory(gpu, rehearsal, size);
     refusal = refusalOf(plan, allowed);
     if (refusal === "") return plan;
@@ -55,12 +60,30 @@ export function planRun(gpu: Gpu, rehearsal: Rehearsal, room: Room, wanted?: num
   }
   const mends = [
     ...(short && ranks && !ranks.shares ? ["--shard-optimiser"] : []),
-    ...(rehearsal.options.recompute ? [] : ["--recompute"]),
+    ...(recompute ? [] : ["--recompute"]),
+    ...(early ? ["no --update-early, which keeps batches whole"] : []),
     ...(wanted !== undefined && wanted > 1 ? ["a smaller --training.micro-batch"] : []),
     "a smaller model (--model.embed-dim, --model.depth) or larger patches (--model.patch-size)",
     ...(wanted === undefined ? ["--memory, if the adapter has more"] : []),
   ];
   throw new ClimaxError("device", refusal, `use ${mends.join("; ")}; or another --adapter`);
+}
+
+/** The plan of a run that updates early, if whole batches fit then and the user asks for no smaller micro-batches. */
+export function planEarly(
+  gpu: Gpu,
+  rehearsal: Rehearsal,
+  room: Room,
+  wanted?: number,
+): MemoryPlan | undefined {
+  const { batchSize, options } = rehearsal;
+  if (wanted !== undefined && wanted < batchSize) return undefined;
+  const plan = planMemory(gpu, { ...rehearsal, options: { ...options, early: true } }, batchSize);
+  return refusalOf(plan, allowedOf(room, wanted)) === "" ? plan : undefined;
+}
+
+function allowedOf(room: Room, wanted: number | undefined): Room {
+  return wanted === undefined ? room : { ...room, memory: Number.POSITIVE_INFINITY };
 }
 
 function memoryOf({ peak, host }: MemoryPlan, { ofHost }: Room): number {
@@ -83,11 +106,12 @@ function refusalOf(plan: MemoryPlan, room: Room): string {
 
 /** `parameters 1.2 GiB, optimiser 1.2 GiB, activations 3 GiB, peak 5.4 GiB ...` */
 export function describePlan(plan: MemoryPlan, room: Room, ranks = 1): string {
-  const { microBatch, parameters, optimiser, optimiserOfAll, activations, peak, host } = plan;
+  const { microBatch, early, parameters, optimiser, optimiserOfAll, activations, peak, host } = plan;
   const part =
     optimiser < optimiserOfAll ? ` of ${bytes(optimiserOfAll)} (1/${ranks}, --shard-optimiser)` : "";
   return (
-    `parameters ${bytes(parameters)}, optimiser ${bytes(optimiser)}${part}, activations ${bytes(activations)}, ` +
+    `parameters ${bytes(parameters)}${early ? " (large ones updated as their gradients come)" : ""}, ` +
+    `optimiser ${bytes(optimiser)}${part}, activations ${bytes(activations)}, ` +
     `peak ${bytes(peak)} of micro-batches of ${microBatch} sample${microBatch === 1 ? "" : "s"}` +
     `${host > 0 ? `, for the ranks' gradients ${bytes(host)} of the host's` : ""} ` +
     `(adapter: buffers up to ${bytes(room.buffer)}, bindings up to ${bytes(room.binding)})`

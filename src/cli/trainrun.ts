@@ -22,7 +22,7 @@ import { byAll, byFirst } from "../train/together.ts";
 import type { Context } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
 import { bytes } from "./machine.ts";
-import { describePlan, planRun, roomOf } from "./memory.ts";
+import { describePlan, planEarly, planRun, roomOf } from "./memory.ts";
 import { progress } from "./progress.ts";
 import { describeRanks, planTogether } from "./trainranks.ts";
 
@@ -33,7 +33,7 @@ export interface RunConfig {
   readonly adapter?: string | undefined;
   readonly precision: Precision;
   readonly recompute: boolean;
-  readonly updateEarly: boolean;
+  readonly updateEarly: boolean | "auto";
   readonly shardOptimiser: boolean;
   readonly allreduce: "f32" | "f16";
   readonly memory?: number | undefined;
@@ -128,7 +128,8 @@ async function trainOn(
     training,
   } = config;
   // Before it is planned for: whole gradients are what ranks exchange.
-  if (updateEarly && world.size > 1) await byAll(world, () => checkEarly(config, world.size));
+  const against = againstEarly(config, world.size);
+  if (updateEarly === true && against.length > 0) await byAll(world, () => refuseEarly(against));
   const { model, train, validation, grid, batches, start } = objective;
   const { batchSize } = training;
   const info = {
@@ -153,7 +154,7 @@ async function trainOn(
     ...objective.learner,
     variables: entering,
     recompute,
-    early: updateEarly,
+    early: updateEarly === true,
     average: training.ema,
   };
   const kept = await byFirst(world, () => (resume ? microBatchOf(out) : undefined));
@@ -162,10 +163,11 @@ async function trainOn(
   const { rank, size } = world;
   const ranks = size > 1 ? { rank, size, shares: shardOptimiser, wire: allreduce } : undefined;
   const rehearsal = { config: model, grid, optimiser, options, batchSize, batches, last, ranks };
-  const plan = await planTogether(world, training.microBatch ?? kept, (wanted) =>
-    planRun(gpu, rehearsal, room, wanted),
-  );
-  if (updateEarly) await byAll(world, () => checkEarly(config, size, plan.microBatch));
+  const asked = training.microBatch ?? kept;
+  const maybe = updateEarly === "auto" && against.length === 0;
+  const plan =
+    (maybe ? planEarly(gpu, rehearsal, room, asked) : undefined) ??
+    (await planTogether(world, asked, (wanted) => planRun(gpu, rehearsal, room, wanted)));
   const who = await describeRanks(world, gpu);
   context.info(
     [
@@ -190,8 +192,8 @@ async function trainOn(
   const result = await interruptible(
     async (signal) => {
       const share = ranks?.shares ? ranks : undefined;
-      const { microBatch } = plan;
-      const learner = new Learner(gpu, model, grid, optimiser, { ...options, microBatch, share });
+      const { microBatch, early } = plan;
+      const learner = new Learner(gpu, model, grid, optimiser, { ...options, microBatch, early, share });
       const bar = progress({ label: name, total: steps, quiet: context.quiet });
       const run: Run = {
         learner,
@@ -237,21 +239,21 @@ async function trainOn(
   );
 }
 
-/** @throws ClimaxError "config" for settings that need the gradients of the whole model at once */
-function checkEarly(config: RunConfig, ranks: number, microBatch?: number): void {
-  const { precision, shardOptimiser, optimiser, training } = config;
-  const { batchSize, accumulate } = training;
-  const against = [
-    ...(precision === "f16" ? ["--precision f16 (a step may have to be skipped)"] : []),
+/** The settings that need the gradients of the whole model at once, with why. */
+function againstEarly({ shardOptimiser, optimiser, training }: RunConfig, ranks: number): string[] {
+  const { batchSize, accumulate, microBatch = batchSize } = training;
+  return [
     ...(optimiser.clip > 0 ? [`--optimiser.clip ${optimiser.clip} (the norm is of all gradients)`] : []),
     ...(accumulate > 1 ? [`--training.accumulate ${accumulate}`] : []),
     ...(ranks > 1 ? [`${ranks} ranks (their gradients are added up before the step)`] : []),
     ...(ranks > 1 && shardOptimiser ? ["--shard-optimiser"] : []),
-    ...(microBatch !== undefined && microBatch < batchSize
-      ? [`--training.batch-size ${batchSize}, of which ${microBatch} fit at once`]
+    ...(microBatch < batchSize
+      ? [`--training.micro-batch ${microBatch} of a --training.batch-size of ${batchSize}`]
       : []),
   ];
-  if (against.length === 0) return;
+}
+
+function refuseEarly(against: readonly string[]): never {
   throw new ClimaxError(
     "config",
     `--update-early does not go with ${against.join(", ")}`,

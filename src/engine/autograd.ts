@@ -62,6 +62,14 @@ export function takeGradient(x: Tensor): Tensor | undefined {
 }
 
 /**
+ * In a backward that has more to do: it adds nothing more to a parameter's gradient, and does not read its value again,
+ * so that it may be updated before the others of the op.
+ */
+export function doneWith(parameter: Tensor): void {
+  completing?.(parameter);
+}
+
+/**
  * Notes on the tape how `y` was made, if a gradient flows through it. Outside `gradients` this costs nothing. A forward
  * pass may free what neither it nor any backward reads again.
  */

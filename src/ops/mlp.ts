@@ -1,6 +1,6 @@
 // The two-layer perceptron of a transformer block, with the layer normalisation before it. Of its hidden layer only
 // what gelu was applied to is kept for the backward pass, which makes the rest again.
-import { needsGradient, record } from "../engine/autograd.ts";
+import { doneWith, needsGradient, record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
 import { empty, emptyOperand, free, type Tensor } from "../engine/tensor.ts";
 import { geluMasked, maskedOperand } from "./dropout.ts";
@@ -68,6 +68,7 @@ export function mlp(
     if (again) free(again);
     const dbefore = emptyOperand(gpu, wide);
     projectBack(dout, weight2, dbefore, { slope: before, noise: hiddenNoise });
+    doneWith(weight2);
     const dbias1 = biasGradient(dbefore, bias1);
     const dinput = norm ? emptyOperand(gpu, x.shape) : empty(gpu, x.shape);
     projectBack(dbefore, weight1, dinput);

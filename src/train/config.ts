@@ -140,12 +140,13 @@ export const runFields = {
         "the same numbers",
     ),
   updateEarly: z
-    .boolean()
-    .default(false)
+    .union([z.boolean(), z.literal("auto")])
+    .default("auto")
     .describe(
-      "let AdamW take each parameter as soon as its gradient is complete, so that the gradients of the whole model " +
-        "never exist at once: a quarter less memory for them and the optimiser; goes with f32, no clipping, " +
-        "no accumulation, and batches that are one micro-batch",
+      "let AdamW take each large parameter as soon as its gradient is complete, so that the gradients of the whole " +
+        "model never exist at once: a quarter less memory for them and the optimiser, the same numbers (in f16 a " +
+        "gradient that overflows skips its own parameter alone); goes with one rank, no clipping, no accumulation, and " +
+        "batches that are one micro-batch; auto: where it goes",
     ),
   shardOptimiser: z
     .boolean()

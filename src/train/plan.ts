@@ -36,6 +36,8 @@ export interface Rehearsal {
 /** In bytes. */
 export interface MemoryPlan {
   readonly microBatch: number;
+  /** Whether parameters are updated as their gradients come; not in bytes, as the kernels below. */
+  readonly early: boolean;
   /** Parameters, with their gradients and running means where those are kept. */
   readonly parameters: number;
   /** The optimiser's moments that this rank keeps, and those of all that is trained. */
@@ -49,7 +51,7 @@ export interface MemoryPlan {
   readonly host: number;
   readonly largestBuffer: number;
   readonly largestBinding: number;
-  /** What was rehearsed with; not in bytes. */
+  /** What was rehearsed with. */
   readonly kernels: readonly Kernel[];
 }
 
@@ -80,6 +82,7 @@ export function planMemory(gpu: Gpu, rehearsal: Rehearsal, microBatch: number): 
   const { own, all } = learner.optimiserBytes;
   return {
     microBatch,
+    early: learner.early,
     parameters: state - own,
     optimiser: own,
     optimiserOfAll: all,

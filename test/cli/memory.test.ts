@@ -1,6 +1,6 @@
 /** How a run is fitted to its adapter. */
 import { expect, test } from "vitest";
-import { describePlan, planRun, type Room, roomOf } from "../../src/cli/memory.ts";
+import { describePlan, planEarly, planRun, type Room, roomOf } from "../../src/cli/memory.ts";
 import type { Gpu } from "../../src/engine/device.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { ModelConfig } from "../../src/model/config.ts";
@@ -72,6 +72,29 @@ test("a run that does not fit is refused with what would help", () => {
   });
 });
 
+test("parameters are updated early where whole batches fit so, and take less", () => {
+  const large = { ...rehearsal, config: { ...config, embedDim: 64 } };
+  const [whole, early] = [planRun(gpu, large, wide), planEarly(gpu, large, wide)!];
+  expect([whole.early, early.early]).toEqual([false, true]);
+  // The gradients of the mlps' weights, 64 KiB each, exist one or two at a time.
+  expect(whole.peak - early.peak).toBeGreaterThan(2 * 2 ** 16);
+  expect(whole.optimiser).toBe(early.optimiser);
+  const { peak } = early;
+  expect(planEarly(gpu, large, { ...wide, memory: peak })).toMatchObject({ microBatch: 6, peak });
+  expect(planEarly(gpu, large, { ...wide, memory: peak - 1 })).toBeUndefined();
+  expect(planEarly(gpu, large, { ...wide, memory: 1 }, 6)).toMatchObject({ microBatch: 6 });
+  expect(planEarly(gpu, large, wide, 3)).toBeUndefined();
+  // Asked for, it is the whole batch or nothing.
+  const asked = { ...large, options: { early: true } };
+  expect(planRun(gpu, asked, { ...wide, memory: peak })).toMatchObject({ microBatch: 6, early: true });
+  expect(refusal({ ...wide, memory: peak - 1 }, undefined, asked)).toMatchObject({
+    message: expect.stringMatching(/^a micro-batch of 6 samples needs .* of memory/),
+    hint: expect.stringMatching(
+      /^use --recompute; no --update-early, which keeps batches whole; a smaller model/,
+    ),
+  });
+});
+
 const four = { rank: 0, size: 4, shares: false, wire: "f32" } as const;
 const shared = { ...rehearsal, ranks: { ...four, shares: true } };
 
@@ -119,6 +142,7 @@ test("a plan in one line", () => {
   const plan = {
     ...{
       microBatch: 2,
+      early: false,
       parameters: 2 ** 20,
       optimiser: 2 ** 20,
       optimiserOfAll: 2 ** 20,
@@ -130,6 +154,9 @@ test("a plan in one line", () => {
   expect(describePlan(plan, wide)).toBe(
     "parameters 1 MiB, optimiser 1 MiB, activations 3 MiB, peak 5 MiB of micro-batches of 2 samples " +
       "(adapter: buffers up to 1 GiB, bindings up to 128 MiB)",
+  );
+  expect(describePlan({ ...plan, early: true }, wide)).toMatch(
+    /^parameters 1 MiB \(large ones updated as their gradients come\), optimiser 1 MiB, /,
   );
   expect(describePlan({ ...plan, optimiserOfAll: 2 ** 22, host: 2 ** 21 }, wide, 4)).toBe(
     "parameters 1 MiB, optimiser 1 MiB of 4 MiB (1/4, --shard-optimiser), activations 3 MiB, " +

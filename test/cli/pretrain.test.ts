@@ -162,6 +162,33 @@ describe("settings", () => {
   });
 });
 
+test("parameters are updated as their gradients come unless something is against it, to the same weights", async () => {
+  const run = async (...flags: string[]) => {
+    const output = freshFolder();
+    const all = ["pretrain", "--config", settings, "--training.max-steps", "2", "-o", output, ...flags];
+    const { code, err } = await climax(...all);
+    expect(code, err).toBe(0);
+    const { weights } = JSON.parse((await climax("inspect", lastCheckpoint(output), "--json")).out);
+    return { early: err.includes("(large ones updated as their gradients come)"), weights };
+  };
+  const [auto, kept] = [
+    await run("--model.embed-dim", "64"),
+    await run("--model.embed-dim", "64", "--no-update-early"),
+  ];
+  expect([auto.early, kept.early]).toEqual([true, false]);
+  expect(auto.weights).toEqual(kept.weights);
+  for (const flags of [
+    ["--optimiser.clip", "1"],
+    ["--training.accumulate", "2"],
+    ["--training.micro-batch", "2"],
+  ]) {
+    expect((await run(...flags)).early, flags.join(" ")).toBe(false);
+    expect(await refusal("--config", settings, "-o", freshFolder(), "--update-early", ...flags)).toContain(
+      `--update-early does not go with ${flags.join(" ")}`,
+    );
+  }
+});
+
 describe("a signal", () => {
   /** With noise and a checkpoint after each of so many steps that the signal comes before the last. */
   const flags = (output: string) => [

@@ -11,7 +11,7 @@ import { fakeWorlds } from "../support/fakeworld.ts";
 import { gpu } from "../support/gpu.ts";
 
 const planOf = (microBatch: number): MemoryPlan => ({
-  ...{ microBatch, parameters: 1, optimiser: 1, optimiserOfAll: 1, activations: 1 },
+  ...{ microBatch, early: false, parameters: 1, optimiser: 1, optimiserOfAll: 1, activations: 1 },
   ...{ peak: 3, host: 0, largestBuffer: 1, largestBinding: 1, kernels: [] },
 });
 
