@@ -4,14 +4,14 @@
 //   backward   dx = rstd * (g - avg(g) - n * avg(g * n)) (+ past),   g = dy * weight
 //              dweight = sum of dy * n over rows,                    dbias = sum of dy over rows
 //
-// Choices      KEEP: forward_half_rows4 writes n, too;  NORMED: the backward reads that n, and no x;  HALF: dy is f16;
-//              PAST: past is added to dx;  AGAIN, AGAIN_HALF: *_blocks4 and *_columns4 make y again, as f32 or f16;
-//              all but PAST of *4 alone
+// Choices      KEEP: forward_*4 writes n, too;  NORMED: the backward reads that n, and no x;  HALF: dy is f16;
+//              PAST: past is added to dx;  AGAIN, AGAIN_HALF: *_blocks4, *_columns4 and again_quads make y again, as f32
+//              or f16;  all but PAST of *4 and again_quads alone
 // Shapes       x, y, n, dx, dy, past [R, C];   mean, rstd [R];   weight, bias [C];   dweight, dbias [ceil(R / block), C], sums
 //              over `block` rows each;   dboth [2, ceil(R / TALL), C], both sums over TALL rows;   *4: C a multiple of 4
 // Dispatch     *_rows, *_rows4: one workgroup of LANES threads per row;
 //              *_columns, *_columns4: one thread per element of dweight, or per four;
-//              backward_blocks4: one workgroup of TALL x TEAM threads per TALL rows
+//              again_quads: one thread per four elements;  backward_blocks4: one workgroup of TALL x TEAM threads per TALL rows
 // Called by    src/ops/layernorm.ts
 // Checked by   test/ops/layernorm.test.ts
 
@@ -142,7 +142,11 @@ fn forward_rows4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) g
   let quads = params.columns / 4u;
   let start = row * quads;
   let s = statistics_of(row, lane);
-  for (var q = lane; q < quads; q += LANES) { y4[start + q] = (x4[start + q] - s.x) * s.y * weight4[q] + bias4[q]; }
+  for (var q = lane; q < quads; q += LANES) {
+    let n = (x4[start + q] - s.x) * s.y;
+    y4[start + q] = n * weight4[q] + bias4[q];
+    keep(start + q, n);
+  }
 }
 
 @compute @workgroup_size(LANES)
@@ -204,6 +208,16 @@ fn backward_columns4(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroup
   }
   dweight4[at] = w;
   dbias4[at] = b;
+}
+
+// y again by itself, from what the backward knows.
+@compute @workgroup_size(WORKGROUP)
+fn again_quads(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  let quads = params.columns / 4u;
+  if (i >= params.rows * quads) { return; }
+  let row = i / quads;
+  make_again(i, n_quad(i, mean_of(row), rstd[row]), i % quads);
 }
 
 // On GPUs all at once: a block of rows comes from memory once, for their averages, and from the cache a second time, for

@@ -60,7 +60,7 @@ export function planRun(gpu: Gpu, rehearsal: Rehearsal, room: Room, wanted?: num
   }
   const mends = [
     ...(short && ranks && !ranks.shares ? ["--shard-optimiser"] : []),
-    ...(recompute ? [] : ["--recompute"]),
+    ...(recompute === true ? [] : ["--recompute"]),
     ...(early ? ["no --update-early, which keeps batches whole"] : []),
     ...(wanted !== undefined && wanted > 1 ? ["a smaller --training.micro-batch"] : []),
     "a smaller model (--model.embed-dim, --model.depth) or larger patches (--model.patch-size)",

@@ -8,7 +8,8 @@ import { makeFolder } from "../data/folder.ts";
 import { type Gpu, openGpu, type Precision } from "../engine/device.ts";
 import { precompile } from "../engine/kernel.ts";
 import { ClimaxError } from "../errors.ts";
-import { networkOf } from "../model/network.ts";
+import type { Recompute } from "../model/climax.ts";
+import { isTransformer, type NetworkConfig, networkOf } from "../model/network.ts";
 import type { PatternScalingConfig } from "../model/patternscaling.ts";
 import type { World } from "../parallel/world.ts";
 import { type OptimiserSettings, overRanks, type TrainingSettings } from "../train/config.ts";
@@ -32,7 +33,7 @@ export interface RunConfig {
   readonly resume: boolean | "auto";
   readonly adapter?: string | undefined;
   readonly precision: Precision;
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   readonly updateEarly: boolean | "auto";
   readonly shardOptimiser: boolean;
   readonly allreduce: "f32" | "f16";
@@ -131,6 +132,7 @@ async function trainOn(
   const against = againstEarly(config, world.size);
   if (updateEarly === true && against.length > 0) await byAll(world, () => refuseEarly(against));
   const { model, train, validation, grid, batches, start } = objective;
+  if (recompute === "hidden" && !isTransformer(model)) await byAll(world, () => refuseHidden(model));
   const { batchSize } = training;
   const info = {
     ...objective.info,
@@ -251,6 +253,14 @@ function againstEarly({ shardOptimiser, optimiser, training }: RunConfig, ranks:
       ? [`--training.micro-batch ${microBatch} of a --training.batch-size of ${batchSize}`]
       : []),
   ];
+}
+
+function refuseHidden({ type }: NetworkConfig): never {
+  throw new ClimaxError(
+    "config",
+    `--recompute hidden is for transformers, and --model.type is ${type}`,
+    "use --recompute, or leave it out",
+  );
 }
 
 function refuseEarly(against: readonly string[]): never {

@@ -27,11 +27,14 @@ export interface ModelInput {
   readonly outputs: readonly number[];
 }
 
+/** All of a block but its output (true), the hidden layers of transformers' mlps alone ("hidden"), or nothing. */
+export type Recompute = boolean | "hidden";
+
 export interface ForwardOptions {
   /** Source of dropout and drop path, for training; without it nothing is dropped. */
   readonly random?: Random;
-  /** Keep nothing of a block for the backward pass but its output: less memory, one more forward pass. */
-  readonly recompute?: boolean;
+  /** What is not kept for the backward pass, which runs it again instead. */
+  readonly recompute?: Recompute;
   /** How variables are aggregated; both forms are the same function. */
   readonly aggregation?: "factored" | "plain";
   /** Is shown the activations that the reference names: `blocks_in`, `block<i>_out`, `encoder_out`, each [B, L, D]. */

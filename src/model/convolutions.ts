@@ -137,7 +137,7 @@ export function beginPass(
     random,
     training,
     update: training,
-    recompute,
+    recompute: recompute === true,
   };
 }
 

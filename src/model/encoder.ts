@@ -52,19 +52,25 @@ export function encode(
     const prefix = `blocks.${i}.`;
     const into = y;
     const through = (draws: Random | undefined) =>
-      block((name) => get(prefix + name), into, config, rate, draws);
-    if (recompute) {
+      block((name) => get(prefix + name), into, config, rate, draws, recompute === "hidden");
+    if (recompute === true) {
       const own = [...parameters].flatMap(([name, t]) => (name.startsWith(prefix) ? [t] : []));
       y = checkpoint([into, ...own], through, random);
     } else {
       y = scope(y.gpu, () => through(random)); // without a tape, nothing of a block outlives it
-      if (!observe && (!isRecording() || keepsNormed(into))) free(into);
+      if (!observe && mayGo(into)) free(into);
     }
     observe?.(`block${i}_out`, y);
   }
-  y = layernorm(y, get("norm.weight"), get("norm.bias"));
-  observe?.("encoder_out", y);
-  return y;
+  const encoded = layernorm(y, get("norm.weight"), get("norm.bias"));
+  if (!observe && mayGo(y)) free(y);
+  observe?.("encoder_out", encoded);
+  return encoded;
+}
+
+/** Whether no backward reads what a normalisation has read. */
+function mayGo(x: Tensor): boolean {
+  return !isRecording() || keepsNormed(x);
 }
 
 /**
@@ -74,8 +80,16 @@ export function encode(
  * @param get   the block's own parameters
  * @param x     [B, L, D]
  * @param rate  probability of dropping a sample's branch
+ * @param hiddenAgain  keep nothing of the mlp's hidden layer
  */
-function block(get: Get, x: Tensor, config: EncoderConfig, rate: number, random: Random | undefined): Tensor {
+function block(
+  get: Get,
+  x: Tensor,
+  config: EncoderConfig,
+  rate: number,
+  random: Random | undefined,
+  hiddenAgain: boolean,
+): Tensor {
   const { heads } = config;
   const L = x.shape[1]!;
   const branch = { rate: config.dropout, pathRate: rate, share: size(x.shape.slice(1)) };
@@ -96,6 +110,7 @@ function block(get: Get, x: Tensor, config: EncoderConfig, rate: number, random:
     norm: norm("norm2"),
     hiddenNoise: drawNoise(random, { rate: config.dropout, share: L * modelSizes(config).hidden }),
     noise: drawNoise(random, branch),
+    hiddenAgain,
   }); // [B, L, D]
   if (keepsNormed(attended)) free(attended);
   return y;

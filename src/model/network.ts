@@ -82,6 +82,10 @@ const names: Readonly<Record<NetworkType, string>> = {
 /** How a network is called in the field. */
 export const networkName = ({ type }: { readonly type: NetworkType }): string => names[type];
 
+/** Whether it is made of transformer blocks. */
+export const isTransformer = ({ type }: { readonly type: NetworkType }): boolean =>
+  type === "climax" || type === "projection" || type === "vit";
+
 /** A network of given sizes. */
 export interface BoundNetwork {
   readonly config: NetworkConfig;

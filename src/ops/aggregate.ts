@@ -9,7 +9,8 @@
 // (Nguyen et al. 2023, arXiv:2301.10343, section 3.1.)
 import { needsGradient, record } from "../engine/autograd.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
-import { copy, empty, type Tensor, zeros } from "../engine/tensor.ts";
+import { copy, empty, free, type Tensor, zeros } from "../engine/tensor.ts";
+import { asOperand } from "./cast.ts";
 import { linear } from "./matmul.ts";
 import { mix, mixBackward, scoreColumns } from "./mix.ts";
 import { patchColumns, patchEmbed } from "./patchembed.ts";
@@ -59,7 +60,9 @@ export function aggregateFactored(
     // Heads of no whole vec4s.
     return aggregate(patchEmbed(patches, basis, V, p), weights, { heads, ...(residual ? { residual } : {}) });
   }
-  const mixed = mixPatches(patches, basis, weights, V, p, heads); // [N, D], without b_v
+  const o = mixPatches(patches, basis, weights, V, p, heads); // [N, D], without b_v
+  const mixed = asOperand(o);
+  if (mixed !== o) free(o);
   return linear(mixed, outWeight, outputBias(outWeight, inBias, outBias), residual ? { residual } : {});
 }
 

@@ -11,6 +11,11 @@ export function cast(x: Tensor): Tensor {
   return record(narrowed(x), [x], (dy) => [widened(dy)]);
 }
 
+/** `x` as only products will read it: `cast` where those take f16 anyway and its rows are whole vec4s, else itself. */
+export function asOperand(x: Tensor): Tensor {
+  return x.gpu.precision === "f16" && x.shape.at(-1)! % 4 === 0 ? cast(x) : x;
+}
+
 /** What `cast` made, as f32 again, exactly; its gradient is rounded to f16. */
 export function widen(x: Tensor): Tensor {
   return record(widened(x), [x], (dy) => [narrowed(dy)]);

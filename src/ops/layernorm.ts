@@ -1,15 +1,16 @@
 // Layer normalisation.
 import { isRecording, record, takeGradient } from "../engine/autograd.ts";
 import { expectShape, type Kernel, kernel, quads, run, threads } from "../engine/kernel.ts";
-import { empty, emptyHalf, free, size, type Tensor } from "../engine/tensor.ts";
+import { empty, emptyHalf, emptyOperand, free, size, type Tensor } from "../engine/tensor.ts";
 import { broadcastLanes } from "./product.ts";
 import { SHARE, sumInto, sumPairInto } from "./reduce.ts";
 
 const forwardRows = kernel("layernorm.wgsl", "forward_rows");
-const forwardRows4 = kernel("layernorm.wgsl", "forward_rows4");
+const forwardRows4 = variants((choices) => kernel("layernorm.wgsl", "forward_rows4", {}, choices));
 const forwardHalfRows4 = variants((choices) => kernel("layernorm.wgsl", "forward_half_rows4", {}, choices));
 const backwardRows = variants((choices) => kernel("layernorm.wgsl", "backward_rows", {}, choices));
 const backwardRows4 = variants((choices) => kernel("layernorm.wgsl", "backward_rows4", {}, choices));
+const againQuads = variants((choices) => kernel("layernorm.wgsl", "again_quads", {}, choices));
 const backwardBlocks4 = variants((choices) => kernel("layernorm.wgsl", "backward_blocks4", {}, choices));
 const backwardColumns = kernel("layernorm.wgsl", "backward_columns");
 const backwardColumns4 = variants((choices) => kernel("layernorm.wgsl", "backward_columns4", {}, choices));
@@ -47,7 +48,7 @@ export interface NormWeights {
  */
 export function layernorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
   const norm = { weight, bias };
-  const normed = normalise(x, norm, eps);
+  const normed = normalise(x, norm, eps, undefined, keepsNormed(x));
   return record(normed.y, [x, weight, bias], (dy) => normaliseBackward(dy, x, norm, normed));
 }
 
@@ -76,7 +77,7 @@ export function keepsNormed({ gpu, shape }: Tensor): boolean {
  * `layernorm`, not noted on the tape: for ops that make it again instead of keeping it.
  *
  * @param y     where it goes, of x's shape; f16 if C is a multiple of 4
- * @param keep  make `normed`, too; of a y of f16 alone
+ * @param keep  make `normed`, too; C a multiple of 4
  */
 export function normalise(
   x: Tensor,
@@ -96,13 +97,15 @@ export function normalise(
   const rstd = empty(gpu, [rows]);
   if (columns % 4 === 0) {
     const tensors = { x4: x, weight4: weight, bias4: bias, mean, rstd };
-    if (y.type === "f16") {
-      const normed = keep ? { normed: emptyHalf(gpu, x.shape) } : {};
-      const kept = normed.normed ? { n_half4: normed.normed } : {};
-      run(forwardHalfRows4(keep ? ["KEEP"] : []), { ...tensors, y_half4: y, ...kept }, params, rows);
-      return { y, mean, rstd, ...normed };
+    const half = y.type === "f16";
+    const forward = half ? forwardHalfRows4 : forwardRows4;
+    const given = { ...tensors, [half ? "y_half4" : "y4"]: y };
+    if (keep) {
+      const normed = emptyHalf(gpu, x.shape);
+      run(forward(["KEEP"]), { ...given, n_half4: normed }, params, rows);
+      return { y, mean, rstd, normed };
     }
-    run(forwardRows4, { ...tensors, y4: y }, params, rows);
+    run(forward([]), given, params, rows);
   } else run(forwardRows, { x, weight, bias, y, mean, rstd }, params, rows);
   return { y, mean, rstd };
 }
@@ -134,10 +137,16 @@ export function normaliseBackward(
   return backwardInRows(dy, x, norm, statistics, past, again);
 }
 
-/** What tells kernels of vec4s n of the forward, with the choices for it and for a dy of f16. */
-function givenTo(dy: Tensor, x: Tensor, { mean, rstd, normed }: RowStatistics) {
-  const choices = [...(dy.type === "f16" ? ["HALF"] : []), ...(normed ? ["NORMED"] : [])];
-  return { choices, given: { dy4: dy, rstd, ...(normed ? { n_half4: normed } : { x4: x, mean }) } };
+/** What tells kernels of vec4s n of the forward, with the choice for it. */
+function givenTo(x: Tensor, { mean, rstd, normed }: RowStatistics) {
+  if (normed) return { choices: ["NORMED"], given: { n_half4: normed, rstd } };
+  return { choices: [], given: { x4: x, mean, rstd } };
+}
+
+/** The same with dy, and the choice for one of f16. */
+function backwardFrom(dy: Tensor, x: Tensor, statistics: RowStatistics) {
+  const { choices, given } = givenTo(x, statistics);
+  return { choices: [...choices, ...(dy.type === "f16" ? ["HALF"] : [])], given: { ...given, dy4: dy } };
 }
 
 /** What has y made again in `again`, with the choice for it. */
@@ -162,7 +171,7 @@ function backwardInBlocks(
   const blocks = Math.ceil(rows / TALL);
   const dx = empty(gpu, x.shape);
   const dboth = empty(gpu, [2, blocks, columns]);
-  const from = givenTo(dy, x, statistics);
+  const from = backwardFrom(dy, x, statistics);
   const anew = makingAgain(again, norm);
   const choices = [...from.choices, ...(past ? ["PAST"] : []), ...anew.choices];
   const tensors = {
@@ -194,7 +203,7 @@ function backwardInRows(
   const dweight = empty(gpu, [shares, columns]);
   const dbias = empty(gpu, [shares, columns]);
   if (columns % 4 === 0) {
-    const from = givenTo(dy, x, statistics);
+    const from = backwardFrom(dy, x, statistics);
     const anew = makingAgain(again, norm);
     const inRow = { ...from.given, weight4: weight, dx4: dx, ...(past ? { past4: past } : {}) };
     run(backwardRows4([...from.choices, ...added]), inRow, params, rows);
@@ -209,6 +218,24 @@ function backwardInRows(
   }
   const summed = [1, shares, columns] as const;
   return [dx, sumInto(dweight, weight, summed), sumInto(dbias, bias, summed)];
+}
+
+/** y of `normalise` again, as products want it, from what it kept. */
+export function normedAgain(x: Tensor, norm: NormWeights, statistics: RowStatistics): Tensor {
+  const columns = x.shape.at(-1)!; // C
+  const y = emptyOperand(x.gpu, x.shape);
+  if (columns % 4 === 0) {
+    const from = givenTo(x, statistics);
+    const anew = makingAgain(y, norm);
+    const params = { rows: size(x.shape) / columns, columns, eps: 0, block: 0 };
+    run(
+      againQuads([...from.choices, ...anew.choices]),
+      { ...from.given, ...anew.given },
+      params,
+      quads(size(x.shape)),
+    );
+  } else makeAgain(x, norm, y);
+  return y;
 }
 
 function makeAgain(x: Tensor, norm: NormWeights, y: Tensor): void {

@@ -133,11 +133,12 @@ export const runFields = {
     .default("f32")
     .describe("operands of matrix products: f16 is faster on GPUs; they add up in f32, and all else is f32"),
   recompute: z
-    .boolean()
+    .union([z.boolean(), z.literal("hidden")])
     .default(false)
     .describe(
       "run each block again for its gradient instead of keeping its activations: less memory, a third more time, " +
-        "the same numbers",
+        "the same numbers; hidden: only the hidden layers of a transformer's perceptrons, a third of the activations " +
+        "for a tenth more time",
     ),
   updateEarly: z
     .union([z.boolean(), z.literal("auto")])

@@ -18,6 +18,7 @@ import {
 } from "../engine/tensor.ts";
 import { type Grid, latitudeWeights } from "../grid/grid.ts";
 import type { Moments } from "../model/checkpoint.ts";
+import type { Recompute } from "../model/climax.ts";
 import { type BoundNetwork, isState, type NetworkConfig, networkOf } from "../model/network.ts";
 import { type AdamwGroup, adamw, adamwInTurn, makeScaler } from "../ops/adamw.ts";
 import { keepHalves } from "../ops/cast.ts";
@@ -46,8 +47,8 @@ export interface LearnerOptions {
   readonly variables?: readonly string[];
   /** Samples that go through the model at once; a batch of more is split. All of a batch by default. */
   readonly microBatch?: number | undefined;
-  /** Keep no activations of the blocks for their gradients. */
-  readonly recompute?: boolean;
+  /** What of the blocks is not kept for their gradients. */
+  readonly recompute?: Recompute;
   /** Names of parameters that keep their starting values. */
   readonly frozen?: ReadonlySet<string>;
   /** Decay of a running mean of the weights, which is what is validated and saved; none by default. */
@@ -74,7 +75,7 @@ export class Learner {
   readonly early: boolean;
   /** What of the optimiser's state it keeps; undefined for all of it. */
   readonly share: Share | undefined;
-  readonly #recompute: boolean;
+  readonly #recompute: Recompute;
   /** The state of loss scaling, in f16. */
   readonly #scaler: Tensor | undefined;
   /** Those that are trained. */

@@ -264,6 +264,14 @@ describe("what is refused", () => {
       ],
       "crosses 0 E, where its columns are apart",
     ],
+    [
+      "hidden layers of a network that has none",
+      () => [
+        ...["finetune", "--data.set", "SET", "--data.leads", "12", "--training.batch-size", "4"],
+        ...["--model", "resnet", "--recompute", "hidden", "-o", "x"],
+      ],
+      "--recompute hidden is for transformers, and --model.type is resnet",
+    ],
     ["a part there is not", () => tiny("--freeze", "attenton", "-o", "x"), "attenton"],
     [
       "settings of another network",

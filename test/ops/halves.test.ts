@@ -48,14 +48,14 @@ describe.skipIf(!gpu.half)("activations of f16 (skipped without shader-f16)", ()
       { device: inHalf, tolerance: TOLERANCE },
     ));
 
-  test("within an mlp with a norm", () =>
+  test.for([false, true])("within an mlp with a norm, its hidden layer made again: %s", (hiddenAgain) =>
     checkOp(
       (x, residual, gain, shift, weight1, bias1, weight2, bias2) =>
         mlp(
           x!,
           residual!,
           { weight1: weight1!, bias1: bias1!, weight2: weight2!, bias2: bias2! },
-          { norm: { weight: gain!, bias: shift! } },
+          { norm: { weight: gain!, bias: shift! }, hiddenAgain },
         ),
       (x, residual, gain, shift, w1, b1, w2, b2) => {
         const hidden = product(normalised(x!, gain!, shift!), w1!, b1!).map(geluOf);
@@ -63,7 +63,8 @@ describe.skipIf(!gpu.half)("activations of f16 (skipped without shader-f16)", ()
       },
       [[1, 6, 8], [1, 6, 8], [8], [8], [16, 8], [16], [8, 16], [8]],
       { device: inHalf, tolerance: TOLERANCE },
-    ));
+    ),
+  );
 
   test("a weight's halves are what products read, as they were last kept", async () => {
     const random = uniform(4);

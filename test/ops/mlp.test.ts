@@ -2,12 +2,12 @@ import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/engine/autograd.ts";
 import type { Gpu } from "../../src/engine/device.ts";
 import { pcg4d } from "../../src/engine/random.ts";
-import { tensor } from "../../src/engine/tensor.ts";
+import { readAll, size, tensor } from "../../src/engine/tensor.ts";
 import { linear } from "../../src/ops/matmul.ts";
 import { mlp } from "../../src/ops/mlp.ts";
 import type { Noise } from "../../src/ops/noise.ts";
 import { geluOf } from "../support/gelu.ts";
-import { checkOp, gpu } from "../support/gradcheck.ts";
+import { checkOp, gpu, uniform } from "../support/gradcheck.ts";
 import { normalised, product } from "../support/layers.ts";
 
 /** The factor of element i, by the twin of the kernels' generator. */
@@ -120,24 +120,54 @@ describe.each(devices)("on %s", (_, device) => {
   });
 });
 
-test("the hidden layer is not kept for the backward pass", () => {
-  const [M, D, F] = [64, 16, 512];
-  const zeros = (shape: number[]) => tensor(gpu, shape, new Float32Array(shape.reduce((a, b) => a * b, 1)));
-  const weights = {
-    ...{ weight1: zeros([F, D]), bias1: zeros([F]) },
-    ...{ weight2: zeros([D, F]), bias2: zeros([D]) },
-  };
-  const x = zeros([M, D]);
-  let kept = 0;
-  gradients(
-    () => {
-      const before = gpu.pool.bytes.lent;
-      const y = mlp(x, x, weights);
-      kept = gpu.pool.bytes.lent - before;
-      return y;
-    },
-    [x],
-    x,
-  );
-  expect(kept).toBe(4 * M * (F + D));
-});
+test.for([false, true])(
+  "a hidden layer that is made again changes no bit, with a norm: %s",
+  async (normed) => {
+    const random = uniform(12);
+    const values = (...shape: number[]) =>
+      tensor(gpu, shape, Float32Array.from({ length: size(shape) }, random));
+    const [M, D, F] = [35, 8, 12];
+    const x = values(M, D);
+    const weights = {
+      ...{ weight1: values(F, D), bias1: values(F) },
+      ...{ weight2: values(D, F), bias2: values(D) },
+    };
+    const norm = normed ? { weight: values(D), bias: values(D) } : undefined;
+    const hiddenNoise = noise(0.3, 0, F, 3);
+    const wrt = [x, ...Object.values(weights), ...(norm ? Object.values(norm) : [])];
+    const seed = values(M, D);
+    const by = async (hiddenAgain: boolean) => {
+      const { y, grads } = gradients(() => mlp(x, x, weights, { norm, hiddenNoise, hiddenAgain }), wrt, seed);
+      return await readAll([y, ...grads]);
+    };
+    expect(await by(true)).toEqual(await by(false));
+  },
+);
+
+test.for([
+  [false, 4 * 64 * (512 + 16)],
+  [true, 4 * 64 * 16],
+] as const)(
+  "the hidden layer is not kept for the backward pass, nor, %s, what gelu was applied to",
+  ([hiddenAgain, bytes]) => {
+    const [M, D, F] = [64, 16, 512];
+    const zeros = (shape: number[]) => tensor(gpu, shape, new Float32Array(shape.reduce((a, b) => a * b, 1)));
+    const weights = {
+      ...{ weight1: zeros([F, D]), bias1: zeros([F]) },
+      ...{ weight2: zeros([D, F]), bias2: zeros([D]) },
+    };
+    const x = zeros([M, D]);
+    let kept = 0;
+    gradients(
+      () => {
+        const before = gpu.pool.bytes.lent;
+        const y = mlp(x, x, weights, { hiddenAgain });
+        kept = gpu.pool.bytes.lent - before;
+        return y;
+      },
+      [x],
+      x,
+    );
+    expect(kept).toBe(bytes);
+  },
+);

@@ -48,9 +48,10 @@ const batchOf = ({ variables, outputs }: BatchVariables, size: number): Batch =>
 test.for([
   { microBatch: 8, recompute: false },
   { microBatch: 8, recompute: true },
+  { microBatch: 8, recompute: "hidden" },
   { microBatch: 3, recompute: false },
   { microBatch: 8, recompute: false, last: 5 },
-])("a run takes what was planned: %o", async ({ microBatch, recompute, last }) => {
+] as const)("a run takes what was planned: %o", async ({ microBatch, recompute, last }) => {
   const options = { ...rehearsal.options, recompute };
   const plan = planMemory(gpu, { ...rehearsal, options, last }, microBatch);
   // A pool of its own, which begins at nothing.
@@ -78,9 +79,11 @@ test.for([
 test("smaller micro-batches and recomputation take less, and nothing of the adapter is touched", () => {
   const before = gpu.pool.bytes;
   const again = { ...rehearsal, options: { ...rehearsal.options, recompute: true } };
+  const hidden = { ...rehearsal, options: { ...rehearsal.options, recompute: "hidden" as const } };
   const whole = planMemory(gpu, rehearsal, 8);
   expect(planMemory(gpu, rehearsal, 4).activations).toBeLessThan(0.7 * whole.activations);
   expect(planMemory(gpu, again, 8).activations).toBeLessThan(0.8 * whole.activations);
+  expect(planMemory(gpu, hidden, 8).activations).toBeLessThan(0.9 * whole.activations);
   expect(gpu.pool.bytes).toEqual(before);
 });
 
