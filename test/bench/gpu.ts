@@ -2,10 +2,18 @@
 import type { Precision } from "../../src/engine/device.ts";
 import { script } from "./child.ts";
 import type { Context } from "./context.ts";
+import { DEFAULT, flagsOf, type Way } from "./model.ts";
 import { describe, fullModel } from "./models.ts";
 import type { OwnAnswer, OwnTask } from "./ownmodel.ts";
 import { absent, memory, type Row, timed } from "./rows.ts";
 import type { ModelSpec, Twin, TwinAnswer } from "./twin.ts";
+
+const WAYS: readonly Way[] = [
+  DEFAULT,
+  { ...DEFAULT, early: false },
+  { ...DEFAULT, recompute: "hidden" },
+  { ...DEFAULT, recompute: true },
+];
 
 interface Peer {
   readonly name: string;
@@ -13,7 +21,7 @@ interface Peer {
 }
 
 /**
- * Every batch and precision, with activations kept and recomputed; the twin eager and compiled. Each measurement has a
+ * Every batch and precision, in all ways that trade time for memory; the twin eager and compiled. Each measurement has a
  * process of its own: none inherits another's memory, and one that runs out of it ends alone.
  */
 export async function* gpu(context: Context): AsyncGenerator<Row> {
@@ -63,10 +71,10 @@ async function* ownSteps(
   precision: Precision,
   peers: readonly Peer[],
 ): AsyncGenerator<Row> {
-  for (const recompute of [false, true]) {
-    const what = `${precision} step, ${describe(spec)}${recompute ? ", recomputed" : ""}`;
+  for (const way of WAYS) {
+    const what = `${precision} step, ${describe(spec)}${flagsOf(way)}`;
     say(`gpu: ${what}`);
-    const input: OwnTask = { ...spec, adapter: adapterOption, precision, recompute, early: false, rounds };
+    const input: OwnTask = { ...spec, ...way, adapter: adapterOption, precision, rounds };
     let own: OwnAnswer;
     try {
       own = await script<OwnAnswer>("ownmodel.ts", { input });

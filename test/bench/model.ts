@@ -4,12 +4,12 @@ import { type Gpu, throwFault } from "../../src/engine/device.ts";
 import { Random } from "../../src/engine/random.ts";
 import { done, free, scope, size, type Tensor, tensor } from "../../src/engine/tensor.ts";
 import { makeGrid } from "../../src/grid/grid.ts";
-import { forward } from "../../src/model/climax.ts";
+import { forward, type Recompute } from "../../src/model/climax.ts";
 import { ModelConfig } from "../../src/model/config.ts";
 import { initialise, parameterShapes } from "../../src/model/parameters.ts";
 import type { Batch } from "../../src/sets/samples.ts";
 import { optimiserFields } from "../../src/train/config.ts";
-import { Learner, type LearnerOptions } from "../../src/train/learner.ts";
+import { Learner } from "../../src/train/learner.ts";
 import type { ModelSpec } from "./twin.ts";
 
 /** Something to time: `call` records and submits it, `done` resolves when the device has finished. */
@@ -21,10 +21,30 @@ export interface Timed {
 /** Hours; the twin looks as far. */
 const LEAD = 72;
 
+/** How a model is trained. */
+export interface Way {
+  /** What is not kept for the backward pass. */
+  readonly recompute: Recompute;
+  /** Parameters are updated as their gradients come. */
+  readonly early: boolean;
+}
+
+/** As runs train unless told otherwise, where batches go through whole. */
+export const DEFAULT: Way = { recompute: false, early: true };
+
+/** How a user asks for it. */
+export function flagsOf({ recompute, early }: Way): string {
+  const flags = [
+    ...(recompute === false ? [] : [recompute === true ? "--recompute" : `--recompute ${recompute}`]),
+    ...(early ? [] : ["--no-update-early"]),
+  ];
+  return flags.map((flag) => `, ${flag}`).join("");
+}
+
 /** Forward with dropout, backward and AdamW, as a training run does them: the batch is uploaded, nothing is read. */
-export async function trainingStep(gpu: Gpu, spec: ModelSpec, options: LearnerOptions = {}): Promise<Timed> {
+export async function trainingStep(gpu: Gpu, spec: ModelSpec, way: Way = DEFAULT): Promise<Timed> {
   const config = configOf(spec);
-  const learner = new Learner(gpu, config, gridOf(spec), optimiserFields.parse({}), options);
+  const learner = new Learner(gpu, config, gridOf(spec), optimiserFields.parse({}), way);
   await learner.load((name) => initialise(config, 1, new Set([name])).get(name)!);
   const batch = batchOf(spec, config);
   let t = 0;

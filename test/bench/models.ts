@@ -3,7 +3,7 @@
 import { script } from "./child.ts";
 import { clock } from "./clock.ts";
 import type { Context } from "./context.ts";
-import { forwardPass, trainingStep } from "./model.ts";
+import { DEFAULT, flagsOf, forwardPass, trainingStep } from "./model.ts";
 import type { OwnAnswer, OwnTask } from "./ownmodel.ts";
 import { absent, memory, type Row, timed } from "./rows.ts";
 import type { ModelSpec } from "./twin.ts";
@@ -68,13 +68,11 @@ export async function* processMemory(context: Context): AsyncGenerator<Row> {
     const answer = await twin.run({ ...spec, task: "step", rounds: 2 });
     peer = { name: twin.name(answer), bytes: answer.peak_bytes };
   }
-  for (const lean of [false, true]) {
-    const flags = lean ? ", --recompute --update-early" : "";
+  for (const recompute of [false, "hidden", true] as const) {
+    const way = { ...DEFAULT, recompute };
+    const flags = flagsOf(way);
     say(`${what}${flags}`);
-    const task: OwnTask = {
-      ...{ ...spec, adapter: adapterOption, precision: "f32", rounds: 1 },
-      ...{ recompute: lean, early: lean },
-    };
+    const task: OwnTask = { ...spec, ...way, adapter: adapterOption, precision: "f32", rounds: 1 };
     const own = await script<OwnAnswer>("ownmodel.ts", { input: task });
     yield memory(`${what}${flags}`, adapter, own.peak_bytes, peer);
   }

@@ -2,15 +2,12 @@
 import { json } from "node:stream/consumers";
 import { openGpu, type Precision } from "../../src/engine/device.ts";
 import { clock } from "./clock.ts";
-import { trainingStep } from "./model.ts";
+import { trainingStep, type Way } from "./model.ts";
 import type { ModelSpec } from "./twin.ts";
 
-export interface OwnTask extends ModelSpec {
+export interface OwnTask extends ModelSpec, Way {
   readonly adapter: string | undefined;
   readonly precision: Precision;
-  readonly recompute: boolean;
-  /** Update parameters as their gradients complete. */
-  readonly early: boolean;
   readonly rounds: number;
 }
 
