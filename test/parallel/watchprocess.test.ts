@@ -6,7 +6,7 @@ import { builtScript } from "../support/builtclimax.ts";
 import type { Act, ToChild } from "../support/watchchild.ts";
 
 // Silence of 1.5 s instead of 20 s; threads of several processes may wait for a core in that time.
-const limits: Limits = { beat: 100, silence: 1500, reconnect: 700, join: 5000 };
+const limits: Limits = { beat: 100, silence: 1500, reconnect: 700, join: 20_000 };
 
 interface Ended {
   readonly code: number | null;
@@ -27,8 +27,17 @@ afterEach(() => {
 
 /** `n` processes that watch over one another. */
 async function startRanks(n: number): Promise<Rank[]> {
+  /** The next message; one that ends instead says so, not the test's limit of time. */
   const heard = <T>(child: ChildProcess): Promise<T> =>
-    new Promise((resolve) => child.once("message", (message) => resolve(message as T)));
+    new Promise((resolve, reject) => {
+      const end = (code: number | null): void =>
+        reject(new Error(`a rank ended (${code}) instead of answering`));
+      child.once("exit", end);
+      child.once("message", (message) => {
+        child.off("exit", end);
+        resolve(message as T);
+      });
+    });
   const ranks = await Promise.all(
     Array.from({ length: n }, async (_, rank): Promise<Rank> => {
       const child = fork(builtScript("watchchild"), [String(rank), JSON.stringify(limits)], {
