@@ -84,17 +84,23 @@ function makeLendingOnly(gpu: Gpu, specs: readonly ParameterSpec[]): Arena<Omit<
   const { segments, views } = layOut(gpu, specs);
   const parameters = views.map(({ name, segment: _, ...view }): [string, LentParameter] => {
     let lent: Tensor | undefined;
+    const borrowed = (): Tensor => {
+      return { gpu, shape: view.shape, storage: gpu.pool.borrow(bytesOf(view.shape)), offset: 0 };
+    };
     return [
       name,
       {
         ...view,
         get grad() {
           if (!lent) {
-            const storage = gpu.pool.borrow(bytesOf(view.shape));
-            lent = { gpu, shape: view.shape, storage, offset: 0 };
+            lent = borrowed();
             clear({ ...lent, shape: [bytesOf(view.shape) / 4] });
           }
           return lent;
+        },
+        get freshGrad() {
+          // An optimiser reads whole vec4s: what no gradient fills must be zero.
+          return lent || size(view.shape) % 4 > 0 ? undefined : (lent = borrowed());
         },
         release() {
           if (lent) gpu.pool.giveBack(lent.storage);

@@ -19,6 +19,8 @@ export interface Tensor {
   readonly half?: Tensor;
   /** Where the gradients of a parameter add up, of the same shape; only parameters have it. */
   readonly grad?: Tensor;
+  /** Of a parameter whose gradient nothing was added to yet: `grad`, of any content. Whoever asks writes all of it. */
+  readonly freshGrad?: Tensor | undefined;
 }
 
 export function size(shape: Shape): number {
@@ -42,6 +44,25 @@ export function emptyHalf(gpu: Gpu, shape: Shape): Tensor {
   const storage = gpu.pool.borrow(2 * size(shape));
   scopes.at(-1)?.add(storage);
   return { gpu, shape, storage, offset: 0, type: "f16" };
+}
+
+/** Where a backward puts the gradient of x, of which it writes every element. */
+export interface GradientRoom {
+  readonly into: Tensor;
+  /** Add to what is there, which is the gradient of a parameter so far. */
+  readonly accumulate: boolean;
+  /** What the backward returns for x. */
+  readonly result: Tensor | null;
+}
+
+/** To be asked for when it is written, once for each backward. */
+export function gradientRoom(x: Tensor): GradientRoom {
+  const fresh = x.freshGrad;
+  if (fresh) return { into: fresh, accumulate: false, result: null };
+  const { grad } = x;
+  if (grad) return { into: grad, accumulate: true, result: null };
+  const into = empty(x.gpu, x.shape);
+  return { into, accumulate: false, result: into };
 }
 
 /** An uninitialised tensor of x's type, and of its shape unless told otherwise. */

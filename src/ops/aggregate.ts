@@ -9,7 +9,7 @@
 // (Nguyen et al. 2023, arXiv:2301.10343, section 3.1.)
 import { needsGradient, record } from "../engine/autograd.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
-import { copy, empty, free, type Tensor, zeros } from "../engine/tensor.ts";
+import { copy, empty, free, type GradientRoom, gradientRoom, type Tensor, zeros } from "../engine/tensor.ts";
 import { asOperand } from "./cast.ts";
 import { linear } from "./matmul.ts";
 import { mix, mixBackward, scoreColumns } from "./mix.ts";
@@ -79,12 +79,12 @@ function outputBias(outWeight: Tensor, inBias: Tensor, outBias: Tensor): Tensor 
     residual: outBias,
   });
   return record(bias, [outWeight, inBias, outBias], (dbias) => {
-    const doutWeight = outWeight.grad ?? empty(gpu, outWeight.shape);
+    const doutWeight = gradientRoom(outWeight);
     product({
-      ...{ M: D, N: D, K: 1, accumulate: outWeight.grad !== undefined },
+      ...{ M: D, N: D, K: 1, accumulate: doutWeight.accumulate },
       a: { tensor: dbias, row: 1 },
       b: { tensor: inBias, row: D, base: 2 * D },
-      c: { tensor: doutWeight, row: D },
+      c: { tensor: doutWeight.into, row: D },
     });
     const dinBias = zeros(gpu, inBias.shape);
     product({
@@ -93,7 +93,7 @@ function outputBias(outWeight: Tensor, inBias: Tensor, outBias: Tensor): Tensor 
       b: { tensor: outWeight, row: D },
       c: { tensor: dinBias, row: D, base: 2 * D },
     });
-    return [outWeight.grad ? null : doutWeight, dinBias, dbias];
+    return [doutWeight.result, dinBias, dbias];
   });
 }
 
@@ -143,8 +143,8 @@ function mixPatches(
 
   const patchesNeedGradient = needsGradient(patches);
   return record(mixed.o, [patches, basis, query, inWeight, inBias], (dmixed) => {
-    const dinWeight = inWeight.grad ?? empty(gpu, inWeight.shape);
-    const accumulate = inWeight.grad !== undefined;
+    const room = gradientRoom(inWeight);
+    const { into: dinWeight, accumulate } = room;
 
     const dpatches = patchesNeedGradient ? empty(gpu, patches.shape) : null;
     const bases = { scoreBasis, valueBasis };
@@ -190,10 +190,10 @@ function mixPatches(
       b: { tensor: inWeight, row: D, inner: d * D, base: keyRows, transposed: true },
       c: { tensor: dq, row: d, inner: d },
     });
-    const dquery = projectedQueryBackward(dq, query, inWeight, dinWeight);
+    const dquery = projectedQueryBackward(dq, query, inWeight, room);
     const dinBias = zeros(gpu, inBias.shape);
     copy(dq, { ...dinBias, shape: [D] });
-    return [dpatches, dbasis, dquery, accumulate ? null : dinWeight, dinBias];
+    return [dpatches, dbasis, dquery, room.result, dinBias];
   });
 }
 
@@ -211,11 +211,16 @@ function projectedQuery(query: Tensor, inWeight: Tensor, inBias: Tensor): Tensor
   return q;
 }
 
-/** Returns dquery, and puts dW_q in its rows of dinWeight: added if that is the gradient of a parameter. */
-function projectedQueryBackward(dq: Tensor, query: Tensor, inWeight: Tensor, dinWeight: Tensor): Tensor {
+/** Returns dquery, and puts dW_q in its rows of the room for dinWeight. */
+function projectedQueryBackward(
+  dq: Tensor,
+  query: Tensor,
+  inWeight: Tensor,
+  { into: dinWeight, accumulate }: GradientRoom,
+): Tensor {
   const D = query.shape.at(-1)!;
   product({
-    ...{ M: D, N: D, K: 1, accumulate: inWeight.grad !== undefined },
+    ...{ M: D, N: D, K: 1, accumulate },
     a: { tensor: dq, row: 1 },
     b: { tensor: query, row: D },
     c: { tensor: dinWeight, row: D },
@@ -288,7 +293,8 @@ function attendTokens(
       b: { tensor: keys, row: D, inner: d },
       c: { tensor: dq, row: d, inner: d },
     });
-    const dinWeight = inWeight.grad ?? empty(gpu, inWeight.shape);
+    const room = gradientRoom(inWeight);
+    const { into: dinWeight, accumulate } = room;
     const dinBias = zeros(gpu, inBias.shape);
     copy(dq, { ...dinBias, shape: [D] });
     const dtokens = empty(gpu, tokens.shape);
@@ -300,7 +306,7 @@ function attendTokens(
         c: { tensor: dtokens, row: D },
       });
       product({
-        ...{ M: D, N: D, K: N * V, accumulate: inWeight.grad !== undefined },
+        ...{ M: D, N: D, K: N * V, accumulate },
         a: { tensor: dprojected, row: D, transposed: true },
         b: { tensor: tokens, row: D },
         c: { tensor: dinWeight, row: D, base: third * D * D },
@@ -308,7 +314,7 @@ function attendTokens(
       const dbias = sumInto(dprojected, dq, [1, N * V, D])!; // of dq's shape, a new tensor
       copy(dbias, { ...dinBias, offset: dinBias.offset + 4 * third * D, shape: [D] });
     }
-    const dquery = projectedQueryBackward(dq, query, inWeight, dinWeight);
-    return [dtokens, dquery, inWeight.grad ? null : dinWeight, dinBias];
+    const dquery = projectedQueryBackward(dq, query, inWeight, room);
+    return [dtokens, dquery, room.result, dinBias];
   });
 }

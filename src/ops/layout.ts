@@ -2,7 +2,7 @@
 import { needsGradient, record } from "../engine/autograd.ts";
 import type { Gpu } from "../engine/device.ts";
 import { expectShape, kernel, run, threads } from "../engine/kernel.ts";
-import { empty, size, type Tensor } from "../engine/tensor.ts";
+import { empty, gradientRoom, size, type Tensor } from "../engine/tensor.ts";
 import { inverse, selectFields } from "./fields.ts";
 import { sumInto } from "./reduce.ts";
 
@@ -39,15 +39,11 @@ export function gather(table: Tensor, ids: readonly number[]): Tensor {
   const params = { length: rows * columns, rows, columns, x_first: 0, y_first: 0, variables: 0 };
   run(gathers, { x: table, ids: picked, y }, params, threads(params.length));
   return record(y, [table], (dy) => {
-    const dtable = table.grad ?? empty(gpu, table.shape);
+    const { into, accumulate, result } = gradientRoom(table);
     const length = R * columns;
-    run(
-      scatters[table.grad ? 1 : 0]!,
-      { x: dy, ids: picked, y: dtable },
-      { ...params, length },
-      threads(length),
-    );
-    return [table.grad ? null : dtable];
+    const tensors = { x: dy, ids: picked, y: into };
+    run(scatters[accumulate ? 1 : 0]!, tensors, { ...params, length }, threads(length));
+    return [result];
   });
 }
 

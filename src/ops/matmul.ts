@@ -1,7 +1,16 @@
 // Matrix products and linear layers, differentiable.
 import { isRecording, needsGradient, record } from "../engine/autograd.ts";
 import { expectShape } from "../engine/kernel.ts";
-import { empty, emptyLike, emptyOperand, free, type Shape, size, type Tensor } from "../engine/tensor.ts";
+import {
+  empty,
+  emptyLike,
+  emptyOperand,
+  free,
+  gradientRoom,
+  type Shape,
+  size,
+  type Tensor,
+} from "../engine/tensor.ts";
 import { masked, maskedOperand } from "./dropout.ts";
 import { geluBackward } from "./gelu.ts";
 import {
@@ -191,14 +200,14 @@ export function projectBack(
 /** `dy^T x`: the backward of `project` by the weight. Null when it was added to the gradient of a parameter. */
 export function weightGradient(dy: Tensor, x: Tensor, weight: Tensor): Tensor | null {
   const [N, K] = weight.shape as [number, number];
-  const dweight = weight.grad ?? empty(weight.gpu, weight.shape);
+  const { into, accumulate, result } = gradientRoom(weight);
   product({
-    ...{ M: N, N: K, K: size(dy.shape) / N, accumulate: weight.grad !== undefined },
+    ...{ M: N, N: K, K: size(dy.shape) / N, accumulate },
     a: { tensor: dy, row: N, transposed: true },
     b: { tensor: x, row: K },
-    c: { tensor: dweight, row: K },
+    c: { tensor: into, row: K },
   });
-  return weight.grad ? null : dweight;
+  return result;
 }
 
 /** The column sums of dy: the backward of `project` by the bias. Null when added to the gradient of a parameter. */

@@ -1,7 +1,7 @@
 // Sums over an axis.
 import { kernel, quads, run, threads } from "../engine/kernel.ts";
 import { limitsOf } from "../engine/limits.ts";
-import { empty, free, type Tensor } from "../engine/tensor.ts";
+import { empty, free, gradientRoom, type Tensor } from "../engine/tensor.ts";
 import { broadcastLanes } from "./product.ts";
 
 const axis = [0, 1].map((ACCUMULATE) => kernel("reduce.wgsl", "axis", { ACCUMULATE }));
@@ -49,9 +49,9 @@ export function sumInto(
     free(partial);
     return sum;
   }
-  const y = target.grad ?? empty(gpu, target.shape);
-  sumBlocks(dy, y, { outer, count, inner, block }, target.grad !== undefined);
-  return target.grad ? null : y;
+  const { into, accumulate, result } = gradientRoom(target);
+  sumBlocks(dy, into, { outer, count, inner, block }, accumulate);
+  return result;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { clearGradients, makeArena } from "../../src/engine/arena.ts";
-import { read, write } from "../../src/engine/tensor.ts";
+import { clearGradients, isLent, makeArena, makeLendingArena } from "../../src/engine/arena.ts";
+import { gradientRoom, read, write } from "../../src/engine/tensor.ts";
 import { gpu } from "../support/gradcheck.ts";
 
 test("parameters keep apart in their segments, one per group", async () => {
@@ -36,4 +36,35 @@ test("gradients are cleared together", async () => {
   write(grad!, [1, 2, 3]);
   clearGradients(arena);
   expect([...(await read(grad!))]).toEqual([0, 0, 0]);
+});
+
+test("gradients of large parameters are lent, at first of any content or zero; those of small ones are kept", async () => {
+  const [whole, odd] = [64 * 64 * 4, 64 * 64 * 4 + 1]; // 64 KiB, and a float more
+  const { parameters, segments } = makeLendingArena(gpu, [
+    { name: "small", shape: [100], group: "g" },
+    { name: "whole", shape: [whole], group: "g" },
+    { name: "odd", shape: [odd], group: "g" },
+  ]);
+  expect(segments.map((segment) => "grad" in segment)).toEqual([true, false]);
+  expect([...parameters].filter(([, t]) => isLent(t)).map(([name]) => name)).toEqual(["whole", "odd"]);
+  const [large, uneven] = [parameters.get("whole")!, parameters.get("odd")!];
+  const before = gpu.pool.bytes.lent;
+  for (const name of ["whole", "odd"]) expect(isLent(parameters.get(name)!)).toBe(true);
+  expect(gpu.pool.bytes.lent).toBe(before); // to ask what it is borrows nothing
+
+  const fresh = gradientRoom(large);
+  expect(fresh).toMatchObject({ accumulate: false, result: null });
+  expect(gpu.pool.bytes.lent - before).toBeGreaterThanOrEqual(4 * whole);
+  write(fresh.into, new Float32Array(whole).fill(3));
+  expect(gradientRoom(large)).toEqual({ into: fresh.into, accumulate: true, result: null });
+  expect(large.grad).toBe(fresh.into);
+  // An optimiser reads the last three floats of the odd one's last vec4, too: it begins at zero.
+  const room = gradientRoom(uneven);
+  expect(room).toMatchObject({ accumulate: true, result: null });
+  expect((await read({ ...room.into, shape: [odd + 3] })).every((x) => x === 0)).toBe(true);
+
+  for (const t of [large, uneven]) if (isLent(t)) t.release();
+  expect(gpu.pool.bytes.lent).toBe(before);
+  expect((await read(large.grad!)).every((x) => x === 0)).toBe(true); // what was lent before holds threes
+  if (isLent(large)) large.release();
 });
