@@ -136,4 +136,29 @@ describe("on any adapter", () => {
       }
     },
   );
+
+  /** Choices of the layer norm's kernels, as many of them together as the null adapter's 8 storage buffers allow. */
+  const normChoices = [
+    ["KEEP"],
+    ["NORMED", "HALF", "AGAIN_HALF"],
+    ["NORMED", "HALF", "PAST"],
+    ["NORMED", "AGAIN"],
+  ];
+  const norms = normChoices.flatMap((choices) => [0, 4, 8, 16, 32, 64].map((size) => ({ choices, size })));
+  test.for(norms)(
+    "layernorm.wgsl compiles with $choices for subgroups of $size",
+    async ({ choices, size }) => {
+      const file = "layernorm.wgsl";
+      for (const entry of entries(file).filter((name) => name.includes("4") || name.startsWith("again")))
+        await expectToCompile({
+          file,
+          entry,
+          size,
+          precision: "f16",
+          matrices: false,
+          constants: {},
+          choices,
+        });
+    },
+  );
 });
