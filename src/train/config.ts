@@ -137,8 +137,8 @@ export const runFields = {
     .default(false)
     .describe(
       "run each block again for its gradient instead of keeping its activations: less memory, a third more time, " +
-        "the same numbers; hidden: only the hidden layers of a transformer's perceptrons, a third of the activations " +
-        "for a tenth more time",
+        "the same numbers; hidden: make only the hidden layers of a transformer's perceptrons again: a third less for " +
+        "activations, a tenth more time, the same numbers (in f16 to its rounding)",
     ),
   updateEarly: z
     .union([z.boolean(), z.literal("auto")])
