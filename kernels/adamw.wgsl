@@ -6,15 +6,19 @@
 //   scaled_norm  the same for gradients times a scale: state = [norm / scale, factor / scale, corrections, scale].
 //                A norm that is not finite halves the scale, 2000 finite ones in a row double it, within [1, 2^24];
 //                the corrections count steps that were made
-//   scaled_part  that of a part of the gradients: the scaler stays as it is
 //   step         p = p (1 - rate decay);  m = m + (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
 //                p = p - rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps),   g = factor * gradient;
 //                gradient = 0
 //   step_halves  the same, and halves = p rounded to f16
+//   step_sound   step with a factor of 1 whatever the norm is: gradients that are not finite leave their own elements as
+//                they were, and none is cleared
+//   step_alone   the same, and squares at once
 //
+// Choices     of step_sound and step_alone: SCALED: gradients times the scale;  HALVES: as step_halves
 // Shapes      value, gradient, m, v, halves [N], whole vec4s; partial [shares of all tensors]; state [5];
 //             scaler [4]
-// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_*: one;  step*: one thread per four elements
+// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_*: one;  step*: one thread per four elements;
+//             step_alone as squares, and all its writes
 // Called by   src/ops/adamw.ts
 // Checked by  test/ops/adamw.test.ts
 
@@ -137,39 +141,39 @@ fn scaled_norm(@builtin(local_invocation_index) lane: u32) {
   state[4] = scale;
 }
 
-@compute @workgroup_size(LANES)
-fn scaled_part(@builtin(local_invocation_index) lane: u32) {
-  let scaled = norm_of_all(lane);
-  if (lane > 0u) { return; }
-  let scale = scaler[0];
-  state[0] = scaled / scale;
-  state[1] = factor_of(scaled / scale) / scale;
-  state[2] = 1.0 - scaler[2] * params.beta1;
-  state[3] = 1.0 - scaler[3] * params.beta2;
-  state[4] = scale;
+struct Element4 {
+  p: vec4f,
+  m: vec4f,
+  v: vec4f,
+}
+
+// Everything is read before anything is written: buffers may overlap for all that a compiler knows, so it would wait for
+// memory once for each store between two loads.
+fn element4(i: u32) -> Element4 { return Element4(value[i], m[i], v[i]); }
+
+fn advanced(old: Element4, g: vec4f, correction1: f32, correction2: f32) -> Element4 {
+  let m = old.m + (1.0 - params.beta1) * (g - old.m);
+  let v = params.beta2 * old.v + (1.0 - params.beta2) * g * g;
+  let root = sqrt(v) / sqrt(correction2) + params.eps;
+  return Element4(old.p * (1.0 - params.rate * params.decay) - params.rate / correction1 * m / root, m, v);
+}
+
+fn put(i: u32, now: Element4) {
+  m[i] = now.m;
+  v[i] = now.v;
+  value[i] = now.p;
 }
 
 // One vec4 of everything; returns the new values.
 fn stepped(i: u32) -> vec4f {
-  // Everything is read before anything is written: buffers may overlap for all that a compiler knows, so it would wait
-  // for memory once for each store between two loads.
   let factor = known[1];
-  let correction1 = known[2];
-  let correction2 = known[3];
   let g = factor * gradient[i];
-  let old_m = m[i];
-  let old_v = v[i];
-  let old = value[i];
+  let old = element4(i);
   if (CLEAR) { gradient[i] = vec4f(); }
-  if (factor == 0.0) { return old; }
-  let new_m = old_m + (1.0 - params.beta1) * (g - old_m);
-  let new_v = params.beta2 * old_v + (1.0 - params.beta2) * g * g;
-  let root = sqrt(new_v) / sqrt(correction2) + params.eps;
-  let new_value = old * (1.0 - params.rate * params.decay) - params.rate / correction1 * new_m / root;
-  m[i] = new_m;
-  v[i] = new_v;
-  value[i] = new_value;
-  return new_value;
+  if (factor == 0.0) { return old.p; }
+  let now = advanced(old, g, known[2], known[3]);
+  put(i, now);
+  return now.p;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -184,4 +188,59 @@ fn step_halves(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) gro
   if (i >= params.length) { return; }
   let p = stepped(i);
   halves[i] = vec2u(pack2x16float(p.xy), pack2x16float(p.zw));
+}
+
+//@if SCALED
+fn scale_now() -> f32 { return scaler[0]; }
+fn corrections() -> vec2f { return 1.0 - vec2f(scaler[2], scaler[3]) * vec2f(params.beta1, params.beta2); }
+//@else
+fn scale_now() -> f32 { return 1.0; }
+fn corrections() -> vec2f { return vec2f(params.correction1, params.correction2); }
+//@end
+
+//@if HALVES
+fn keep_halves(i: u32, p: vec4f) { halves[i] = vec2u(pack2x16float(p.xy), pack2x16float(p.zw)); }
+//@else
+fn keep_halves(i: u32, p: vec4f) {}
+//@end
+
+// What is not finite leaves its own element as it was.
+fn put_sound(i: u32, scaled: vec4f, old: Element4, factor: f32, c: vec2f) {
+  let now = advanced(old, factor * scaled, c.x, c.y);
+  let sound = vec4<bool>(is_finite(scaled.x), is_finite(scaled.y), is_finite(scaled.z), is_finite(scaled.w));
+  let p = select(old.p, now.p, sound);
+  put(i, Element4(p, select(old.m, now.m, sound), select(old.v, now.v, sound)));
+  keep_halves(i, p);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn step_sound(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + thread;
+  if (i < params.length) { put_sound(i, gradient[i], element4(i), 1.0 / scale_now(), corrections()); }
+}
+
+@compute @workgroup_size(LANES)
+fn step_alone(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let stride = groups.x * LANES;
+  let factor = 1.0 / scale_now();
+  let c = corrections();
+  var sum = vec4f();
+  var i = group.x * LANES + lane;
+  // Two of everything are on their way at a time.
+  for (; i + stride < params.length; i += 2u * stride) {
+    let g = gradient[i];
+    let h = gradient[i + stride];
+    let old_g = element4(i);
+    let old_h = element4(i + stride);
+    sum += g * g + h * h;
+    put_sound(i, g, old_g, factor, c);
+    put_sound(i + stride, h, old_h, factor, c);
+  }
+  if (i < params.length) {
+    let g = gradient[i];
+    sum += g * g;
+    put_sound(i, g, element4(i), factor, c);
+  }
+  let total = lanes_sum(lane, dot(sum, vec4f(1.0)));
+  if (lane == 0u) { partial[params.first + group.x] = total; }
 }

@@ -161,4 +161,13 @@ describe("on any adapter", () => {
         });
     },
   );
+
+  test.for([0, 4, 8, 16, 32, 64])(
+    "adamw.wgsl compiles with its choices for subgroups of %s",
+    async (size) => {
+      const rest = { file: "adamw.wgsl", size, precision: "f16", matrices: false, constants: {} } as const;
+      for (const entry of ["step_sound", "step_alone"])
+        await expectToCompile({ ...rest, entry, choices: ["SCALED", "HALVES"] });
+    },
+  );
 });

@@ -47,6 +47,19 @@ export function kernel(
   return { file, entry, constants, choices };
 }
 
+/** One kernel for each set of choices, made when it is first asked for. */
+export function variants(
+  make: (choices: readonly string[]) => Kernel,
+): (choices: readonly string[]) => Kernel {
+  const known = new Map<string, Kernel>();
+  return (choices) => {
+    const key = choices.join();
+    const variant = known.get(key) ?? make(choices);
+    known.set(key, variant);
+    return variant;
+  };
+}
+
 /** Workgroups for one thread to each of `count` elements. */
 export function threads(count: number): number {
   return Math.ceil(count / WORKGROUP);

@@ -1,12 +1,14 @@
 // The optimiser's kernels: global gradient norm, clipping and the AdamW step, all on the device.
 import type { Gpu } from "../engine/device.ts";
-import { type Kernel, kernel, run } from "../engine/kernel.ts";
+import { type Kernel, kernel, run, variants } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor, tensor, zeros } from "../engine/tensor.ts";
+import { broadcastLanes } from "./product.ts";
 
 const squares = kernel("adamw.wgsl", "squares");
 const norms = kernel("adamw.wgsl", "norm");
 const scaledNorms = kernel("adamw.wgsl", "scaled_norm");
-const scaledParts = kernel("adamw.wgsl", "scaled_part");
+const soundSteps = variants((choices) => kernel("adamw.wgsl", "step_sound", {}, choices));
+const aloneSteps = variants((choices) => kernel("adamw.wgsl", "step_alone", {}, choices));
 const steps = [0, 1].map((CLEAR) => kernel("adamw.wgsl", "step", { CLEAR }));
 const stepsHalves = [0, 1].map((CLEAR) => kernel("adamw.wgsl", "step_halves", { CLEAR }));
 
@@ -115,8 +117,8 @@ function normOf(
 }
 
 /**
- * AdamW one tensor at a time, in any order, so that no two gradients need to exist at once. A gradient that is not
- * finite changes nothing of its own tensor, and shows in the state: the tensors before it have changed already.
+ * AdamW one tensor at a time, in any order, so that no two gradients need to exist at once. What is not finite changes
+ * nothing of its own element, and shows in the state: others have changed already.
  *
  * @param lent  how many tensors will come by themselves
  * @param rest  what is stepped at the end, all at once and only if every gradient of the step was finite
@@ -139,12 +141,19 @@ export function adamwInTurn(
   return {
     /** Takes the step of one tensor; nothing reads its gradient again. */
     update(group: AdamwGroup): void {
-      const share = from(MAX_SHARES * updated++, sharesOf(group.grad));
-      squaresInto(share, [group], shared);
-      const state = empty(gpu, [5]);
-      normOf(share, state, shared, scaler && { scaler, by: scaledParts });
-      step(group, state, shared, false);
-      free(state);
+      const { value, grad, m, v, decay } = group;
+      const { half } = value;
+      const count = sharesOf(grad);
+      const share = from(MAX_SHARES * updated++, count);
+      const extras = { ...(scaler && { scaler }), ...(half && { halves: half }) };
+      const tensors = { gradient: grad, value, m, v, ...extras };
+      const params = { ...shared, decay, length: size(grad.shape) / 4, first: 0 };
+      const choices = [...(scaler ? ["SCALED"] : []), ...(half ? ["HALVES"] : [])];
+      if (broadcastLanes(gpu) > 0) {
+        // Software adapters pay more for a loop than for reading a gradient twice.
+        squaresInto(share, [group], shared);
+        run(soundSteps(choices), tensors, params, Math.ceil(params.length / STEP_THREADS));
+      } else run(aloneSteps(choices), { ...tensors, partial: share }, params, count);
     },
     /** Takes the step of the rest; the state of the whole step, as `adamw` returns it. */
     finish(): Tensor {

@@ -1,6 +1,6 @@
 // Layer normalisation.
 import { isRecording, record, takeGradient } from "../engine/autograd.ts";
-import { expectShape, type Kernel, kernel, quads, run, threads } from "../engine/kernel.ts";
+import { expectShape, kernel, quads, run, threads, variants } from "../engine/kernel.ts";
 import { empty, emptyHalf, emptyOperand, free, size, type Tensor } from "../engine/tensor.ts";
 import { broadcastLanes } from "./product.ts";
 import { SHARE, sumInto, sumPairInto } from "./reduce.ts";
@@ -14,17 +14,6 @@ const againQuads = variants((choices) => kernel("layernorm.wgsl", "again_quads",
 const backwardBlocks4 = variants((choices) => kernel("layernorm.wgsl", "backward_blocks4", {}, choices));
 const backwardColumns = kernel("layernorm.wgsl", "backward_columns");
 const backwardColumns4 = variants((choices) => kernel("layernorm.wgsl", "backward_columns4", {}, choices));
-
-/** One kernel for each set of choices. */
-function variants(make: (choices: readonly string[]) => Kernel): (choices: readonly string[]) => Kernel {
-  const known = new Map<string, Kernel>();
-  return (choices) => {
-    const key = choices.join();
-    const variant = known.get(key) ?? make(choices);
-    known.set(key, variant);
-    return variant;
-  };
-}
 
 /** Rows that a workgroup of `backward_blocks4` owns. */
 const TALL = 16;

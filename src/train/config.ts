@@ -146,7 +146,7 @@ export const runFields = {
     .describe(
       "let AdamW take each large parameter as soon as its gradient is complete, so that the gradients of the whole " +
         "model never exist at once: a quarter less memory for them and the optimiser, the same numbers (in f16 a " +
-        "gradient that overflows skips its own parameter alone); goes with one rank, no clipping, no accumulation, and " +
+        "gradient that overflows skips its own element alone); goes with one rank, no clipping, no accumulation, and " +
         "batches that are one micro-batch; auto: where it goes",
     ),
   shardOptimiser: z

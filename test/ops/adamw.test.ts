@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { emptyHalf, read, type Tensor, tensor } from "../../src/engine/tensor.ts";
-import { adamw, makeScaler } from "../../src/ops/adamw.ts";
+import { emptyHalf, read, type Tensor, tensor, zeros } from "../../src/engine/tensor.ts";
+import { adamw, adamwInTurn, makeScaler } from "../../src/ops/adamw.ts";
 import { widen } from "../../src/ops/cast.ts";
 import { gpu, uniform } from "../support/gradcheck.ts";
 import { half } from "../support/half.ts";
@@ -81,6 +81,56 @@ test("a gradient that is not finite changes nothing", async () => {
     expect([...(await read(value)), ...(await read(m))]).toEqual([1, 2, 3, 4, 1, 1, 1, 1]);
   }
 });
+
+// A launch for one tensor after the other, as software adapters take it and as GPUs do.
+test.for([
+  { way: "the adapter's", device: gpu, length: 60_004 },
+  { way: "the GPUs'", device: { ...gpu, subgroupSize: 0 }, length: 60_004 },
+  { way: "the GPUs'", device: { ...gpu, subgroupSize: 0 }, length: 8 },
+])(
+  "steps in turn, $way way, agree with the reference; what is not finite stays, of $length",
+  async ({ device, length }) => {
+    const random = uniform(8);
+    const values = () => Float64Array.from({ length }, random);
+    const [p, m, v] = [values(), new Float64Array(length), new Float64Array(length)];
+    const lent = {
+      value: tensor(device, [length], p),
+      m: tensor(device, [length], m),
+      v: tensor(device, [length], v),
+      decay: 0.1,
+    };
+    const small = {
+      value: tensor(device, [4], [1, 2, 3, 4]),
+      m: zeros(device, [4]),
+      v: zeros(device, [4]),
+      decay: 0,
+    };
+    const scale = 1024;
+    for (const [step, bad] of [undefined, Number.NaN, undefined].entries()) {
+      const g = values();
+      const beta = [settings.beta1 ** step, settings.beta2 ** step];
+      const scaler = tensor(device, [4], [scale, 5, ...beta]);
+      const before = [p, m, v].map((x) => x[3]!);
+      reference(p, m, v, g, step + 1, 0.1);
+      if (bad !== undefined) for (const [i, x] of [p, m, v].entries()) x[3] = before[i]!;
+      const scaled = g.map((x, i) => (bad !== undefined && i === 3 ? bad : scale * x));
+      const rest = { ...small, grad: tensor(device, [4], [scale, 0, 0, 0]) };
+      const kept = await read(small.value);
+      const turn = adamwInTurn(device, 1, [rest], { ...settings, t: 99, scaler, clear: true });
+      turn.update({ ...lent, grad: tensor(device, [length], scaled) });
+      const state = await read(turn.finish());
+      expect(state[1]).toBe(bad === undefined ? 1 / scale : 0);
+      if (bad === undefined) expect(state[0]! / Math.hypot(1, ...g)).toBeCloseTo(1, 5);
+      const moved = [...(await read(small.value))].map((x, i) => x !== kept[i]);
+      expect(moved).toEqual([bad === undefined, false, false, false]);
+      expect([...(await read(rest.grad))]).toEqual([0, 0, 0, 0]);
+      expect((await read(scaler))[0]).toBe(bad === undefined ? scale : scale / 2);
+    }
+    const actual = await read(lent.value);
+    const worst = Math.max(...p.map((x, i) => Math.abs(x - actual[i]!)));
+    expect(worst).toBeLessThan(1e-6); // values of size 2 moved by steps of 0.01: a few f32 roundings
+  },
+);
 
 test("gradients times a scale make the same steps; one that is not finite halves it and does not count", async () => {
   const random = uniform(6);
