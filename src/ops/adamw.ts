@@ -1,6 +1,6 @@
 // The optimiser's kernels: global gradient norm, clipping and the AdamW step, all on the device.
 import type { Gpu } from "../engine/device.ts";
-import { type Kernel, kernel, run, variants } from "../engine/kernel.ts";
+import { kernel, run, variants } from "../engine/kernel.ts";
 import { empty, free, size, type Tensor, tensor, zeros } from "../engine/tensor.ts";
 import { broadcastLanes } from "./product.ts";
 
@@ -72,8 +72,7 @@ export function adamw(gpu: Gpu, groups: readonly AdamwGroup[], settings: AdamwSe
     settings.squares === undefined
       ? squaresOf(gpu, groups, shared)
       : tensor(gpu, [4], [settings.squares, 0, 0, 0]);
-  const state = empty(gpu, [5]);
-  normOf(partial, state, shared, scaler && { scaler, by: scaledNorms });
+  const state = stateOf(partial, shared, scaler);
   for (const group of groups) step(group, state, shared, clear);
   return state;
 }
@@ -104,16 +103,13 @@ function squaresInto(partial: Tensor, groups: readonly AdamwGroup[], shared: Sha
   }
 }
 
-/** Fills in the state from partial sums of squares; with a scaler, by the kernel that reads it. */
-function normOf(
-  partial: Tensor,
-  state: Tensor,
-  shared: Shared,
-  scaled?: { readonly scaler: Tensor; readonly by: Kernel } | undefined,
-): void {
+/** The state of the whole step, [5], from partial sums of squares; a scaler takes notice. */
+function stateOf(partial: Tensor, shared: Shared, scaler: Tensor | undefined): Tensor {
+  const state = empty(partial.gpu, [5]);
   const params = { ...shared, decay: 0, length: size(partial.shape) / 4, first: 0 };
-  if (scaled) run(scaled.by, { partial4: partial, state, scaler: scaled.scaler }, params, 1);
+  if (scaler) run(scaledNorms, { partial4: partial, state, scaler }, params, 1);
   else run(norms, { partial4: partial, state }, params, 1);
+  return state;
 }
 
 /**
@@ -158,8 +154,7 @@ export function adamwInTurn(
     /** Takes the step of the rest; the state of the whole step, as `adamw` returns it. */
     finish(): Tensor {
       if (rest.length > 0) squaresInto(from(MAX_SHARES * lent, sharesOfAll(rest)), rest, shared);
-      const state = empty(gpu, [5]);
-      normOf(partial, state, shared, scaler && { scaler, by: scaledNorms });
+      const state = stateOf(partial, shared, scaler);
       for (const group of rest) step(group, state, shared, clear);
       free(partial);
       return state;
