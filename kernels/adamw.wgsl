@@ -10,14 +10,14 @@
 //                p = p - rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps),   g = factor * gradient;
 //                gradient = 0
 //   step_halves  the same, and halves = p rounded to f16
-//   step_sound   step with a factor of 1 whatever the norm is: gradients that are not finite leave their own elements as
-//                they were, and none is cleared
+//   step_sound   step whatever the norm is, unclipped: gradients that are not finite leave their own elements as they
+//                were, and none is cleared
 //   step_alone   the same, and squares at once
 //
 // Choices     of step_sound and step_alone: SCALED: gradients times the scale;  HALVES: as step_halves
 // Shapes      value, gradient, m, v, halves [N], whole vec4s; partial [shares of all tensors]; state [5];
 //             scaler [4]
-// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_*: one;  step*: one thread per four elements;
+// Dispatch    squares: `shares` workgroups of LANES threads;  norm, scaled_norm: one;  step*: one thread per four elements;
 //             step_alone as squares, and all its writes
 // Called by   src/ops/adamw.ts
 // Checked by  test/ops/adamw.test.ts

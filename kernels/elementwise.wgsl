@@ -12,7 +12,7 @@
 //              multiple of 4
 // Dispatch     one thread per four elements
 // Called by    src/ops/elementwise.ts, src/ops/gelu.ts, src/engine/autograd.ts
-// Checked by   test/ops/elementwise.test.ts, test/ops/gelu.test.ts
+// Checked by   test/ops/elementwise.test.ts, test/ops/gelu.test.ts, test/ops/halves.test.ts
 
 //@include erf
 

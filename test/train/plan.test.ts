@@ -51,18 +51,25 @@ test.for([
   { microBatch: 8, recompute: "hidden" },
   { microBatch: 3, recompute: false },
   { microBatch: 8, recompute: false, last: 5 },
-] as const)("a run takes what was planned: %o", async ({ microBatch, recompute, last }) => {
-  const options = { ...rehearsal.options, recompute };
-  const plan = planMemory(gpu, { ...rehearsal, options, last }, microBatch);
+  { microBatch: 8, recompute: false, early: true },
+] as const)("a run takes what was planned: %o", async ({ microBatch, recompute, last, early = false }) => {
+  const options = { ...rehearsal.options, recompute, early };
+  const model = early ? { ...config, embedDim: 64 } : config; // so that gradients are lent
+  const plan = planMemory(gpu, { ...rehearsal, config: model, options, last }, microBatch);
   // A pool of its own, which begins at nothing.
   const device: Gpu = { ...gpu, pool: new Pool(gpu.device) };
-  const learner = new Learner(device, config, toyGrid, rehearsal.optimiser, { ...options, microBatch });
+  const learner = new Learner(device, model, toyGrid, rehearsal.optimiser, { ...options, microBatch });
   const state = device.pool.bytes.made;
   expect(plan.parameters + plan.optimiser).toBe(state);
   for (let step = 0; step < 4; step++) {
     const batch = batchOf(rehearsal.batches[step % 2]!, 8);
-    free(learner.accumulate(batch, 1, new Random(1, step)));
-    free(learner.step(1e-3, step + 1));
+    if (early) {
+      for (const made of Object.values(learner.stepEarly(batch, new Random(1, step), 1e-3, step + 1)))
+        free(made);
+    } else {
+      free(learner.accumulate(batch, 1, new Random(1, step)));
+      free(learner.step(1e-3, step + 1));
+    }
     await learner.evaluate(batch);
   }
   for (const kind of last ? rehearsal.batches : []) await learner.evaluate(batchOf(kind, last!));
