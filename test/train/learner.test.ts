@@ -158,7 +158,7 @@ describe.skipIf(!gpu.half)("in f16 (skipped without shader-f16)", () => {
     const [expected, found] = [await firstStep(kept), await firstStep(again)];
     expect(found.loss).toBe(expected.loss);
     for (const [name, moment] of expected.moments) {
-      expect(distance(found.moments.get(name)!, moment), name).toBeLessThan(0.01); // f16 rounds to 5e-4
+      expect(distance(found.moments.get(name)!, moment), name).toBeLessThan(1e-3); // two roundings of f16, each of 5e-4
     }
   });
 
