@@ -106,6 +106,7 @@ describe("on any adapter", () => {
     { file: "matmul_matrix.wgsl", size: 32, blocks: matrixBlocks, precision: "f16", matrices: true },
     { file: "matmul_subgroup.wgsl", size: 8, blocks: [{}], precision: "f32", matrices: false },
     { file: "matmul_subgroup.wgsl", size: 8, blocks: [{}], precision: "f16", matrices: false },
+    { file: "matmul_texels_subgroup.wgsl", size: 8, blocks: [{}], precision: "f32", matrices: false },
   ] as const;
   const cases = products.flatMap((one) =>
     entries(one.file).flatMap((entry) =>

@@ -1,6 +1,7 @@
 // The bind groups of one kernel, found again by the memory of their tensors: the pool hands a step the same buffers as
 // the step before, so that in the long run none is made.
 import { size, type Tensor } from "./tensor.ts";
+import type { Texels } from "./texels.ts";
 
 /** Bind groups kept of one kernel: a step of a deep model uses some hundreds of the busiest. */
 const MOST = 4096;
@@ -19,16 +20,16 @@ const places: number[] = [];
 let length = 0;
 
 export class BindGroups {
-  readonly #make: (tensors: Readonly<Record<string, Tensor>>) => GPUBindGroup;
+  readonly #make: (tensors: Readonly<Record<string, Tensor | Texels>>) => GPUBindGroup;
   readonly #known = new Map<number, Known>();
 
   /** @param make  makes one that is not there yet */
-  constructor(make: (tensors: Readonly<Record<string, Tensor>>) => GPUBindGroup) {
+  constructor(make: (tensors: Readonly<Record<string, Tensor | Texels>>) => GPUBindGroup) {
     this.#make = make;
   }
 
   /** @param tensors  by the names that the kernel gives them */
-  of(tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
+  of(tensors: Readonly<Record<string, Tensor | Texels>>): GPUBindGroup {
     const hash = locate(tensors);
     for (let one = this.#known.get(hash); one; one = one.next) if (isHere(one)) return one.group;
     // Shapes that keep changing would fill memory for ever; those still in use are soon there again.
@@ -40,7 +41,7 @@ export class BindGroups {
 }
 
 /** Fills `places`, and returns their hash (FNV-1a, by words). */
-function locate(tensors: Readonly<Record<string, Tensor>>): number {
+function locate(tensors: Readonly<Record<string, Tensor | Texels>>): number {
   let hash = 0x811c9dc5;
   length = 0;
   for (const name in tensors) {

@@ -1,6 +1,7 @@
 // The commands recorded but not yet submitted: one compute pass that grows until somebody waits.
 import type { Kernel } from "./kernel.ts";
 import type { Tensor } from "./tensor.ts";
+import type { Texels } from "./texels.ts";
 import { Uploads } from "./uploads.ts";
 
 /**
@@ -20,7 +21,7 @@ const IDLE_UPLOADS = { hardware: 2 ** 27, software: 2 ** 23 };
 /** One dispatch, as a profiler sees it. */
 export interface Dispatch {
   readonly kernel: Kernel;
-  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly tensors: Readonly<Record<string, Tensor | Texels>>;
   readonly params: Readonly<Record<string, number>>;
   readonly workgroups: readonly [number, number, number];
 }

@@ -19,6 +19,8 @@ export interface Gpu {
   readonly half: boolean;
   /** Whether a subgroup multiplies 16 x 16 matrices of f16 by itself, adding up in f32 (tensor cores). */
   readonly matrices: boolean;
+  /** Whether large matrix products read their operands from textures (texels.ts): on lavapipe. */
+  readonly texels: boolean;
   /** What matrix products take their operands in; they add up in f32. */
   readonly precision: Precision;
   readonly pool: Pool;
@@ -40,6 +42,9 @@ export interface GpuOptions {
   readonly timestamps?: boolean;
 }
 
+/** Subgroups of lavapipe, as it comes; SwiftShader's have 4 lanes, and there a texel takes longer than a vec4. */
+const LAVAPIPE_LANES = 8;
+
 /**
  * Opens an adapter with the limits this program needs.
  *
@@ -49,7 +54,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { adapter, name, kind } = await chooseAdapter({ name: options.adapter, turn: options.turn });
   const { precision = "f32" } = options;
   const { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage } = adapter.limits;
-  const { maxComputeWorkgroupStorageSize } = adapter.limits;
+  const { maxComputeWorkgroupStorageSize, maxTextureArrayLayers } = adapter.limits;
   const offered = (feature: GPUFeatureName) => adapter.features.has(feature);
   const half = offered("shader-f16");
   if (precision === "f16" && !half) throw await withoutHalf(name);
@@ -71,6 +76,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
       maxBufferSize,
       maxStorageBuffersPerShaderStage,
       maxComputeWorkgroupStorageSize,
+      maxTextureArrayLayers,
     },
   });
   const faults = watch(device, name);
@@ -81,6 +87,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     subgroupSize,
     half,
     matrices,
+    texels: subgroupSize === LAVAPIPE_LANES,
     precision,
     pool: new Pool(device),
     commands: new Commands(device, kind),

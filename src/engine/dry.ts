@@ -23,8 +23,9 @@ export function dryGpu(gpu: Gpu): { readonly gpu: Gpu; readonly largestBinding: 
   const answers: Record<PropertyKey, unknown> = {
     limits: gpu.device.limits,
     features: gpu.device.features,
-    createBindGroup: ({ entries }: { entries: { resource: GPUBufferBinding }[] }) => {
-      for (const { resource } of entries) largest = Math.max(largest, resource.size!);
+    createBindGroup: ({ entries }: { entries: { resource: GPUBufferBinding | GPUTextureView }[] }) => {
+      for (const { resource } of entries)
+        if ("buffer" in resource) largest = Math.max(largest, resource.size!);
       return nothing;
     },
   };

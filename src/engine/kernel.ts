@@ -5,6 +5,7 @@ import { type Gpu, MATRICES } from "./device.ts";
 import { limitsOf } from "./limits.ts";
 import { loadShader, type Shader } from "./shader.ts";
 import type { Shape, Tensor } from "./tensor.ts";
+import type { Texels } from "./texels.ts";
 import { wait } from "./wait.ts";
 
 /** One entry point of one file in kernels/, e.g. `layernorm.wgsl` `forward_rows`. */
@@ -80,7 +81,7 @@ export function quads(count: number): number {
  */
 export function run(
   kernel: Kernel,
-  tensors: Readonly<Record<string, Tensor>>,
+  tensors: Readonly<Record<string, Tensor | Texels>>,
   params: Readonly<Record<string, number>>,
   workgroups: number | readonly [number, number, number],
 ): void {
@@ -107,7 +108,7 @@ export function run(
   );
 }
 
-function gpuOf(tensors: Readonly<Record<string, Tensor>>): Gpu {
+function gpuOf(tensors: Readonly<Record<string, Tensor | Texels>>): Gpu {
   for (const name in tensors) return tensors[name]!.gpu;
   throw new Error("a kernel needs a tensor");
 }
@@ -179,6 +180,7 @@ function finish(
       if (binding === undefined) {
         throw new Error(`${file} declares no "${name}"; it has ${[...shader.bindings.keys()]}`);
       }
+      if ("view" in storage) return { binding, resource: storage.view };
       return { binding, resource: { buffer: storage.buffer, offset, size: boundBytes(shape, type) } };
     });
     return gpu.device.createBindGroup({ label, layout, entries });

@@ -4,7 +4,10 @@ import type { Gpu } from "./device.ts";
 /** Those that choose kernels, or how they are dispatched. */
 export type Limits = Pick<
   GPUSupportedLimits,
-  "maxComputeWorkgroupsPerDimension" | "maxComputeWorkgroupStorageSize" | "maxStorageBufferBindingSize"
+  | "maxComputeWorkgroupsPerDimension"
+  | "maxComputeWorkgroupStorageSize"
+  | "maxStorageBufferBindingSize"
+  | "maxTextureArrayLayers"
 >;
 
 const known = new WeakMap<Gpu, Limits>();
@@ -12,12 +15,17 @@ const known = new WeakMap<Gpu, Limits>();
 export function limitsOf(gpu: Gpu): Limits {
   const kept = known.get(gpu);
   if (kept) return kept;
-  const { maxComputeWorkgroupsPerDimension, maxComputeWorkgroupStorageSize, maxStorageBufferBindingSize } =
-    gpu.device.limits;
+  const {
+    maxComputeWorkgroupsPerDimension,
+    maxComputeWorkgroupStorageSize,
+    maxStorageBufferBindingSize,
+    maxTextureArrayLayers,
+  } = gpu.device.limits;
   const fresh = {
     maxComputeWorkgroupsPerDimension,
     maxComputeWorkgroupStorageSize,
     maxStorageBufferBindingSize,
+    maxTextureArrayLayers,
   };
   known.set(gpu, fresh);
   return fresh;

@@ -11,6 +11,16 @@ export interface Storage {
   readonly bytes: number;
 }
 
+/** A texture of rgba32float in layers, in place of a buffer. */
+export interface TextureStorage {
+  /** As of a buffer: no other storage has it. */
+  readonly id: number;
+  readonly texture: GPUTexture;
+  readonly view: GPUTextureView;
+  readonly layers: number;
+  readonly bytes: number;
+}
+
 let lastId = 0;
 
 /**
@@ -50,6 +60,29 @@ export class Pool {
     this.#lent += bytes;
     this.#peak = Math.max(this.#peak, this.#lent);
     return this.#make(bytes);
+  }
+
+  /** A texture of so many layers of rows of texels. */
+  keepTexture([texels, rows, layers]: readonly [number, number, number]): TextureStorage {
+    const { TEXTURE_BINDING, COPY_DST } = GPUTextureUsage;
+    const texture = this.#device.createTexture({
+      size: [texels, rows, layers],
+      format: "rgba32float",
+      usage: TEXTURE_BINDING | COPY_DST,
+    });
+    const bytes = 16 * texels * rows * layers;
+    this.#lent += bytes;
+    this.#peak = Math.max(this.#peak, this.#lent);
+    this.#made += bytes;
+    const view = texture.createView({ dimension: "2d-array" });
+    return { id: ++lastId, texture, view, layers, bytes };
+  }
+
+  /** Gives a texture's memory back to the device; all that uses it must have been submitted. */
+  dropTexture({ texture, bytes }: TextureStorage): void {
+    texture.destroy();
+    this.#lent -= bytes;
+    this.#made -= bytes;
   }
 
   giveBack(storage: Storage): void {

@@ -65,7 +65,7 @@ export function loadShader(
   };
   const included = include(readFileSync(new URL(file, KERNELS), "utf8"), subgroupSize, variant);
   const code = unroll(choose(included, choices));
-  const declared = code.matchAll(/@group\(0\) @binding\((\d+)\) var<storage, \w+> (\w+)/g);
+  const declared = code.matchAll(/@group\(0\) @binding\((\d+)\) var(?:<storage, \w+>)? (\w+)/g);
   const struct = code.match(/struct Params \{([^}]*)\}/)?.[1] ?? "";
   const params = [...struct.matchAll(/^ *(\w+): (u32|f32),/gm)].map(([, name, type]) => ({
     name: name!,

@@ -3,6 +3,7 @@ import type { Gpu } from "../engine/device.ts";
 import { type Kernel, kernel, run } from "../engine/kernel.ts";
 import { limitsOf } from "../engine/limits.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import { asTexels, fitsTexels, type StoredMatrix } from "../engine/texels.ts";
 import { type Noise, noiseWords } from "./noise.ts";
 
 /** One matrix of a product, or a batch of them, inside a tensor. All lengths in elements. */
@@ -83,6 +84,12 @@ const entries = {
   tn: (flags: Flags, choices: Choices) => kernel("matmul_subgroup.wgsl", "tn_block", flags, choices),
   strided: (flags: Flags, choices: Choices) =>
     kernel("matmul_subgroup.wgsl", "strided_block", flags, choices),
+  texelsNn: (flags: Flags, choices: Choices) =>
+    kernel("matmul_texels_subgroup.wgsl", "nn_block", flags, choices),
+  texelsNt: (flags: Flags, choices: Choices) =>
+    kernel("matmul_texels_subgroup.wgsl", "nt_block", flags, choices),
+  texelsTn: (flags: Flags, choices: Choices) =>
+    kernel("matmul_texels_subgroup.wgsl", "tn_block", flags, choices),
 };
 interface Choice {
   readonly entry: keyof typeof entries;
@@ -90,6 +97,8 @@ interface Choice {
   readonly block: readonly [number, number];
   /** Whether the entry stores C by quads. */
   readonly quads: boolean;
+  /** Whether it reads A and B from textures. */
+  readonly texels?: boolean;
   readonly flags: Flags;
 }
 const variants = new Map<string, Kernel>();
@@ -145,7 +154,21 @@ export function product(p: Product): void {
   };
   const [height, width] = choice.block;
   const workgroups = [Math.ceil(M / height), Math.ceil(N / width), batch[0] * batch[1]] as const;
-  run(variant, { a4: a.tensor, b4: b.tensor, ...others }, params, workgroups);
+  const operands = choice.texels
+    ? { a_texels: asTexels("a", storedA(p)), b_texels: asTexels("b", storedB(p)) }
+    : { a4: a.tensor, b4: b.tensor };
+  run(variant, { ...operands, ...others }, params, workgroups);
+}
+
+/** A and B as matrices of their own, without a batch. */
+function storedA({ a, M, K }: Product): StoredMatrix {
+  const [rows, columns] = a.transposed ? [K, M] : [M, K];
+  return { tensor: a.tensor, base: 0, row: a.row, rows, columns };
+}
+
+function storedB({ b, K, N }: Product): StoredMatrix {
+  const [rows, columns] = b.transposed ? [N, K] : [K, N];
+  return { tensor: b.tensor, base: b.base ?? 0, row: b.row, rows, columns };
 }
 
 /** A tensor's halves where it has them, unless it is a view of another tensor's part. */
@@ -189,11 +212,15 @@ function choose(p: Product): Choice {
     [a, b, c].every(({ row, outer, inner, base }) => quads(row, outer, inner, base)) &&
     quads(a.transposed ? M : K, b.transposed ? K : N);
   if (lanes > 0) {
-    const choice = { block: [4 * lanes, 4 * lanes], flags: {} } as const;
-    if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt", quads: true };
-    if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn", quads: true };
-    if (aligned && a.transposed && !b.transposed && quads(K)) return { ...choice, entry: "tn", quads: true };
-    return { ...choice, entry: "strided", quads: false };
+    const block = [4 * lanes, 4 * lanes] as const;
+    const texels = aligned && worthTexels(p);
+    const choice = { block, flags: {}, quads: true, texels };
+    if (aligned && !a.transposed && b.transposed && quads(N))
+      return { ...choice, entry: texels ? "texelsNt" : "nt" };
+    if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: texels ? "texelsNn" : "nn" };
+    if (aligned && a.transposed && !b.transposed && quads(K))
+      return { ...choice, entry: texels ? "texelsTn" : "tn" };
+    return { block, flags: {}, entry: "strided", quads: false };
   }
   const byQuads = aligned && quads(N);
   if (precision === "f16" && matrices && byQuads) return chooseMatrix(p);
@@ -202,6 +229,17 @@ function choose(p: Product): Choice {
   const whole = byQuads && M % block === 0 && N % block === 0 && K % TILE_DEPTH === 0;
   const flags = { BLOCK: block, ALIGNED: byQuads ? 1 : 0, WHOLE: whole ? 1 : 0 };
   return { entry: byQuads ? "tileAligned" : "tileStrided", block: [block, block], quads: byQuads, flags };
+}
+
+/** From so many rows and columns of C on, reading by texels is worth the copies. */
+const LEAST_BY_TEXELS = 128;
+
+/** Whether operands should be read from textures: where there is much to do with what is copied. */
+function worthTexels(p: Product): boolean {
+  const { M, N, K, c, batch = [1, 1] } = p;
+  const large = Math.min(M, N) >= LEAST_BY_TEXELS && K % 4 === 0 && batch[0] * batch[1] === 1;
+  const { texels, precision } = c.tensor.gpu;
+  return texels && precision === "f32" && large && fitsTexels(storedA(p)) && fitsTexels(storedB(p));
 }
 
 function chooseMatrix({ M, N, K, c, batch = [1, 1] }: Product): Choice {

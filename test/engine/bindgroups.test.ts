@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { BindGroups } from "../../src/engine/bindgroups.ts";
 import { dryGpu } from "../../src/engine/dry.ts";
 import type { Tensor } from "../../src/engine/tensor.ts";
+import type { Texels } from "../../src/engine/texels.ts";
 import { trainingStep } from "../bench/model.ts";
 import { gpu } from "../support/gradcheck.ts";
 
@@ -12,7 +13,7 @@ function at(id: number, offset = 0, shape = [4]): Tensor {
 
 /** Bind groups that are the words of what they were made of. */
 function worded(): BindGroups {
-  const words = (tensors: Readonly<Record<string, Tensor>>) =>
+  const words = (tensors: Readonly<Record<string, Tensor | Texels>>) =>
     Object.entries(tensors).map(([name, { storage, offset, shape }]) => [name, storage.id, offset, shape]);
   return new BindGroups((tensors) => ({ label: JSON.stringify(words(tensors)) }) as unknown as GPUBindGroup);
 }

@@ -1,0 +1,164 @@
+// Matrix product for lavapipe, of large matrices that were copied to textures: as kernels/matmul_subgroup.wgsl computes
+// it, in the same order, so to the same bits.
+//
+//   forward    C[m, n] = alpha * sum over k of A[m, k] B[k, n]  (+ bias[n])  (gelu)  (+ residual[m, n])  (+ C[m, n])
+//   backward   made of the same products: dA = dC B^T, dB = A^T dC
+//
+// A texel is read by one function without a branch where a vec4 of a buffer takes 32 loads that are each checked, and
+// panels keep what a block reads together (src/engine/texels.ts).
+//
+// Shapes      A [M, K] or transposed, B [K, N] or transposed, as stored in panels of 32 columns; C and residual [M, N],
+//             bias [N]; N and K in multiples of 4
+// Dispatch    one workgroup (one subgroup) per 4 LANES x 4 LANES block: (blocks of M, blocks of N)
+// Called by   src/ops/product.ts
+// Checked by  test/ops/texels.test.ts
+
+//@include lanes
+//@include product
+
+const ROWS = 4 * LANES;
+const A_LOADS = 4; // vec4s of A per lane and step
+
+// As src/engine/texels.ts lays them out: texels of a row of a panel, and rows of a layer.
+const WIDTH = 8u;
+const HEIGHT = 512u;
+
+@group(0) @binding(4) var a_texels: texture_2d_array<f32>;
+@group(0) @binding(5) var b_texels: texture_2d_array<f32>;
+
+// Texel x of a panel's row `at`, counted from the first panel's first.
+fn a_texel(x: u32, at: u32) -> vec4f { return textureLoad(a_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
+fn b_texel(x: u32, at: u32) -> vec4f { return textureLoad(b_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
+
+// Stores the rows of a block, its first row and the lane's first column given.
+fn store_rows(row: u32, n: u32, groups: u32, sums: ptr<function, array<vec4f, ROWS>>) {
+  if (n >= params.N) { return; }
+  var rolled = *sums;
+  // A trip count no compiler can bound: keeps the stores rolled, which compiles five times faster.
+  let rows = min(ROWS * min(groups, 1u), params.M - row);
+  let start = starts_of(0u).c + row * params.c_row + n;
+  for (var r = 0u; r < rows; r++) { store4(start + r * params.c_row, n, rolled[r]); }
+}
+
+// A as stored [M, K], B as stored [K, N].
+@compute @workgroup_size(LANES)
+fn nn_block(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let row = group.x * ROWS;
+  let n = 4u * (group.y * LANES + lane);
+  let column = min(n, params.N - 4u) / 4u;
+  let x = column % WIDTH;
+  var at = column / WIDTH * params.K;
+  var a_row: array<u32, A_LOADS>;
+  //@unroll i < A_LOADS
+  a_row[i] = min(row + i * LANES + lane, params.M - 1u);
+  //@end
+  var sums: array<vec4f, ROWS>;
+  let steps = params.K / 4u;
+  for (var k = 0u; k < steps; k++) {
+    let panel = k / WIDTH * params.M;
+    var va: array<vec4f, A_LOADS>;
+    //@unroll i < A_LOADS
+    va[i] = a_texel(k % WIDTH, panel + a_row[i]);
+    //@end
+    let b0 = b_texel(x, at);
+    let b1 = b_texel(x, at + 1u);
+    let b2 = b_texel(x, at + 2u);
+    let b3 = b_texel(x, at + 3u);
+    at += 4u;
+    //@unroll r < ROWS
+    let v = va[r / LANES];
+    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
+      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
+      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
+      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
+    //@end
+  }
+  store_rows(row, n, groups.x, &sums);
+}
+
+// A as stored [M, K], B as stored [N, K]: y = x W^T. A lane's loads of B run along k and are turned in its registers.
+@compute @workgroup_size(LANES)
+fn nt_block(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let row = group.x * ROWS;
+  let n = 4u * (group.y * LANES + lane);
+  let b_row = min(n, params.N - 4u);
+  var a_row: array<u32, A_LOADS>;
+  //@unroll i < A_LOADS
+  a_row[i] = min(row + i * LANES + lane, params.M - 1u);
+  //@end
+  var sums: array<vec4f, ROWS>;
+  let steps = params.K / 4u;
+  for (var k = 0u; k < steps; k++) {
+    let x = k % WIDTH;
+    let panel = k / WIDTH * params.M;
+    var va: array<vec4f, A_LOADS>;
+    //@unroll i < A_LOADS
+    va[i] = a_texel(x, panel + a_row[i]);
+    //@end
+    let at = k / WIDTH * params.N + b_row;
+    let t0 = b_texel(x, at);
+    let t1 = b_texel(x, at + 1u);
+    let t2 = b_texel(x, at + 2u);
+    let t3 = b_texel(x, at + 3u);
+    let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
+    let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
+    let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
+    let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);
+    //@unroll r < ROWS
+    let v = va[r / LANES];
+    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
+      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
+      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
+      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
+    //@end
+  }
+  store_rows(row, n, groups.x, &sums);
+}
+
+// A as stored [K, M], B as stored [K, N]: dW = x^T dy. A lane's vec4 of A spans four rows.
+@compute @workgroup_size(LANES)
+fn tn_block(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let row = group.x * ROWS;
+  let n = 4u * (group.y * LANES + lane);
+  let column = min(n, params.N - 4u) / 4u;
+  let quad = min(row + 4u * lane, params.M - 4u) / 4u;
+  let a_x = quad % WIDTH;
+  let b_x = column % WIDTH;
+  var a_at = quad / WIDTH * params.K;
+  var b_at = column / WIDTH * params.K;
+  var sums: array<vec4f, ROWS>;
+  let steps = params.K / 4u;
+  for (var k = 0u; k < steps; k++) {
+    let a0 = a_texel(a_x, a_at);
+    let a1 = a_texel(a_x, a_at + 1u);
+    let a2 = a_texel(a_x, a_at + 2u);
+    let a3 = a_texel(a_x, a_at + 3u);
+    let b0 = b_texel(b_x, b_at);
+    let b1 = b_texel(b_x, b_at + 1u);
+    let b2 = b_texel(b_x, b_at + 2u);
+    let b3 = b_texel(b_x, b_at + 3u);
+    a_at += 4u;
+    b_at += 4u;
+    //@unroll r < LANES
+    //@unroll q < 4
+    sums[4u * r + q] = fma(vec4f(subgroupBroadcast(a3[q], r)), b3,
+      fma(vec4f(subgroupBroadcast(a2[q], r)), b2,
+      fma(vec4f(subgroupBroadcast(a1[q], r)), b1,
+      fma(vec4f(subgroupBroadcast(a0[q], r)), b0, sums[4u * r + q]))));
+    //@end
+    //@end
+  }
+  store_rows(row, n, groups.x, &sums);
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import type { Gpu } from "../../src/engine/device.ts";
+import { kernelsOf } from "../../src/engine/kernel.ts";
+import { empty, read, size, tensor } from "../../src/engine/tensor.ts";
+import { asTexels, fitsTexels } from "../../src/engine/texels.ts";
+import { broadcastLanes, type Product, product } from "../../src/ops/product.ts";
+import { expectClose, gpu, uniform } from "../support/gradcheck.ts";
+
+// Products of large matrices that are read from textures: against f64, and to the bits of the kernel that reads buffers.
+
+const texels: Gpu = { ...gpu, texels: true };
+const buffers: Gpu = { ...gpu, texels: false };
+
+interface Case {
+  readonly what: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  /** Whether A and B are stored transposed. */
+  readonly stored: readonly [boolean, boolean];
+  /** Elements between the rows of A and B, and before the first one of B. */
+  readonly gap?: number;
+  readonly base?: number;
+}
+
+// A layer has 512 rows of panels of 32 columns.
+const cases: readonly Case[] = [
+  { what: "blocks cut off below", M: 161, N: 192, K: 64, stored: [false, false] },
+  { what: "blocks cut off to the right", M: 128, N: 148, K: 64, stored: [false, true] },
+  { what: "few columns in a wide row", M: 192, N: 128, K: 20, stored: [true, false], gap: 64, base: 64 },
+  { what: "panels that end inside layers", M: 128, N: 128, K: 700, stored: [true, false] },
+  { what: "panels of whole layers", M: 130, N: 128, K: 1024, stored: [false, false] },
+  { what: "panels of whole layers and a rest", M: 600, N: 1300, K: 64, stored: [false, true] },
+];
+
+/** A device's product of random matrices, on top of what C holds, with a bias. */
+async function run(device: Gpu, { M, N, K, stored, gap = 0, base = 0 }: Case) {
+  const random = uniform(5);
+  const [rowsA, columnsA] = stored[0] ? [K, M] : [M, K];
+  const [rowsB, columnsB] = stored[1] ? [N, K] : [K, N];
+  const fill = (count: number) => Float32Array.from({ length: count }, random);
+  const a = fill(rowsA * (columnsA + gap));
+  const b = fill(base + rowsB * (columnsB + gap));
+  const [c, bias] = [fill(M * N), fill(N)];
+  const onDevice = (data: Float32Array) => tensor(device, [data.length], data);
+  const target = onDevice(c);
+  const p: Product = {
+    ...{ M, N, K, alpha: 0.5, accumulate: true, bias: onDevice(bias) },
+    a: { tensor: onDevice(a), row: columnsA + gap, transposed: stored[0] },
+    b: { tensor: onDevice(b), row: columnsB + gap, transposed: stored[1], base },
+    c: { tensor: target, row: N },
+  };
+  product(p);
+  /** Element [i, j] of what is stored in a tensor, perhaps transposed. */
+  const at = (data: Float32Array, row: number, transposed: boolean, i: number, j: number) =>
+    data[transposed ? j * row + i : i * row + j]!;
+  const element = (index: number): number => {
+    const [m, n] = [Math.floor(index / N), index % N];
+    let sum = 0;
+    for (let k = 0; k < K; k++) {
+      const left = at(a, columnsA + gap, stored[0], m, k);
+      sum += left * at(b.subarray(base), columnsB + gap, stored[1], k, n);
+    }
+    return 0.5 * sum + bias[n]! + c[index]!;
+  };
+  // Some of each block, and the last; the kernel that reads buffers has the same bits in all.
+  const some = [...Array.from({ length: Math.floor((M * N) / 101) }, (_, i) => 101 * i), M * N - 1];
+  const wanted = new Map(some.map((index) => [index, element(index)]));
+  return { result: await read(target), wanted };
+}
+
+describe.skipIf(broadcastLanes(gpu) === 0)("on adapters with small subgroups (skipped on others)", () => {
+  test.for(cases)("$what: M $M, N $N, K $K, stored transposed $stored", async (one) => {
+    const { result, wanted } = await run(texels, one);
+    expectClose("C", result, wanted, 1e-5);
+    expect(result).toEqual((await run(buffers, one)).result);
+    const files = (device: Gpu) => kernelsOf(device).map(({ file }) => file);
+    expect(files(texels)).toContain("matmul_texels_subgroup.wgsl");
+    expect(files(buffers)).not.toContain("matmul_texels_subgroup.wgsl");
+  });
+});
+
+describe("what is copied", () => {
+  const matrix = (shape: readonly [number, number]) => {
+    const t = empty(texels, shape);
+    return { tensor: t, base: 0, row: shape[1], rows: shape[0], columns: shape[1] };
+  };
+
+  test("has rows of whole panels, 256 bytes apart, in f32", () => {
+    const whole = matrix([8, 64]);
+    expect(fitsTexels(whole)).toBe(true);
+    expect(fitsTexels({ ...whole, columns: 32 })).toBe(true);
+    expect(fitsTexels({ ...whole, columns: 48 })).toBe(false);
+    expect(fitsTexels({ ...whole, row: 96 })).toBe(false);
+    expect(fitsTexels({ ...whole, base: 2 })).toBe(false);
+    expect(fitsTexels({ ...whole, tensor: { ...whole.tensor, type: "f16" } })).toBe(false);
+    // 2^20 rows of 64 columns would take 4096 layers; no device at hand has more than 2048.
+    expect(fitsTexels({ ...whole, rows: 2 ** 20 })).toBe(false);
+  });
+
+  test("takes one texture of each operand, as large as the largest so far, which the pool counts", () => {
+    const device: Gpu = { ...texels }; // with textures of its own
+    const { pool } = device;
+    const [small, large] = [matrix([512, 64]), matrix([512, 128])];
+    const lent = () => pool.bytes.lent;
+    const before = lent();
+    const layer = 16 * 8 * 512;
+    const of = (m: typeof small) => asTexels("a", { ...m, tensor: { ...m.tensor, gpu: device } });
+    const first = of(small);
+    expect(lent() - before).toBe(2 * layer);
+    expect(of(small).storage).toBe(first.storage);
+    const second = of(large);
+    expect(lent() - before).toBe(4 * layer);
+    expect(of(small).storage).toBe(second.storage);
+    expect(size(second.shape)).toBe(512 * 128);
+  });
+});
