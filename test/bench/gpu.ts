@@ -15,6 +15,13 @@ const WAYS: readonly Way[] = [
   { ...DEFAULT, recompute: true },
 ];
 
+/** Of the twin: as the original computes, and with what PyTorch has come to offer since. */
+const TWINS = [
+  { how: "eager", fused: false, compile: false },
+  { how: "eager, fused attention", fused: true, compile: false },
+  { how: "torch.compile, fused attention", fused: true, compile: true },
+] as const;
+
 interface Peer {
   readonly name: string;
   readonly answer: TwinAnswer;
@@ -38,7 +45,7 @@ export async function* gpu(context: Context): AsyncGenerator<Row> {
   }
 }
 
-/** What the twin took, eager and compiled; a row for what it could not run. */
+/** What the twin took in every way; a row for what it could not run. */
 async function* twinSteps(
   { adapter, rounds, say }: Context,
   twin: Twin,
@@ -52,11 +59,11 @@ async function* twinSteps(
     yield absent(`${precision} step, ${describe(spec)}`, adapter, "no peer: the twin has f16 on CUDA only");
     return peers;
   }
-  for (const compile of cuda ? [false, true] : [false]) {
-    const how = `${precision}${compile ? ", torch.compile" : ", eager"}`;
+  for (const { fused, compile, ...way } of cuda ? TWINS : TWINS.slice(0, 1)) {
+    const how = `${precision}, ${way.how}`;
     say(`gpu: PyTorch, batch ${spec.batch}, ${how}`);
     try {
-      const answer = await twin.run({ ...spec, task: "step", rounds, device, precision, compile });
+      const answer = await twin.run({ ...spec, task: "step", rounds, device, precision, fused, compile });
       peers.push({ name: `${twin.name(answer)}, ${how}`, answer });
     } catch (error) {
       yield absent(`step, ${describe(spec)}`, adapter, (error as Error).message, `PyTorch, ${how}`);

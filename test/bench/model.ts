@@ -95,7 +95,6 @@ export function noise(count: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => ((i * 7919) % 2003) / 1001.5 - 1);
 }
 
-/** The twin has dropout, but drops no paths. */
 function configOf({ variables, height, width, patch, dim, depth, heads }: ModelSpec): ModelConfig {
   return ModelConfig.parse({
     variables: Array.from({ length: variables }, (_, v) => `variable_${v}`),
@@ -104,7 +103,6 @@ function configOf({ variables, height, width, patch, dim, depth, heads }: ModelS
     embedDim: dim,
     depth,
     heads,
-    dropPath: 0,
   });
 }
 

@@ -36,6 +36,8 @@ export interface TwinTask {
   readonly device?: "cpu" | "cuda";
   readonly precision?: "f32" | "f16";
   readonly compile?: boolean;
+  /** Attention by PyTorch's fused kernel, which the original does not call. */
+  readonly fused?: boolean;
   readonly rounds?: number;
   /** M, N, K and the order of storage, e.g. `NT`. */
   readonly shapes?: readonly (readonly [number, number, number, string])[];
