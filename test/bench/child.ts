@@ -1,7 +1,10 @@
 // Runs another program that reads one JSON value on standard input and prints one JSON value as its last line.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 
 export interface ChildOptions {
   /** On top of this process's environment; undefined removes a variable. */
@@ -36,6 +39,30 @@ export async function child<T>(
 
 /** Runs a script of this folder with the loader this process was started with. */
 export async function script<T>(name: string, options: ChildOptions = {}): Promise<T> {
-  const file = new URL(name, import.meta.url).pathname;
+  const file = fileURLToPath(new URL(name, import.meta.url));
   return await child<T>(process.execPath, [...process.execArgv, file], options);
+}
+
+/**
+ * Runs a script of this folder as JavaScript, as users run the built program: a loader of TypeScript takes memory of its
+ * own (67 MB).
+ */
+export async function builtScript<T>(name: string, options: ChildOptions = {}): Promise<T> {
+  const source = fileURLToPath(new URL(name, import.meta.url));
+  // Beside the source: as deep below the root as src/engine, which finds kernels/ from where it lies.
+  const file = `${source}.${process.pid}.built.mjs`;
+  try {
+    await build({
+      entryPoints: [source],
+      outfile: file,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      packages: "external",
+      logLevel: "error",
+    });
+    return await child<T>(process.execPath, [file], options);
+  } finally {
+    await rm(file, { force: true });
+  }
 }
