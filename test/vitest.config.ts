@@ -10,7 +10,8 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 1,
     isolate: false,
-    testTimeout: 60_000,
+    // With empty caches lavapipe compiles the kernels of a first training step for more than a minute on a slow machine.
+    testTimeout: 180_000,
     hookTimeout: 60_000,
   },
 });
