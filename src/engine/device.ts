@@ -87,7 +87,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     subgroupSize,
     half,
     matrices,
-    texels: subgroupSize === LAVAPIPE_LANES,
+    texels: kind === "software" && subgroupSize === LAVAPIPE_LANES,
     precision,
     pool: new Pool(device),
     commands: new Commands(device, kind),
