@@ -236,8 +236,8 @@ const LEAST_BY_TEXELS = 128;
 
 /** Whether operands should be read from textures: where there is much to do with what is copied. */
 function worthTexels(p: Product): boolean {
-  const { M, N, K, c, batch = [1, 1] } = p;
-  const large = Math.min(M, N) >= LEAST_BY_TEXELS && K % 4 === 0 && batch[0] * batch[1] === 1;
+  const { M, N, c, batch = [1, 1] } = p;
+  const large = Math.min(M, N) >= LEAST_BY_TEXELS && batch[0] * batch[1] === 1;
   const { texels, precision } = c.tensor.gpu;
   return texels && precision === "f32" && large && fitsTexels(storedA(p)) && fitsTexels(storedB(p));
 }
