@@ -1,49 +1,53 @@
-// The bind groups of one kernel, found again by the memory of their tensors: the pool hands a step the same buffers as
-// the step before, so that in the long run none is made.
+// The bind groups of a device, found again by kernel and the memory of their tensors: the pool hands a step the same
+// buffers as the step before, so that in the long run none is made.
 import { size, type Tensor } from "./tensor.ts";
 import type { Texels } from "./texels.ts";
 
-/** Bind groups kept of one kernel: a step of a deep model uses some hundreds of the busiest. */
-const MOST = 4096;
+/**
+ * Bind groups kept: a training step of the paper's model uses 620. Each takes lavapipe a mapping of memory, and holds on
+ * to buffers, which are mappings too; of these Linux gives a process 65 530, and ends it beyond.
+ */
+const MOST = 8192;
 
 interface Known {
-  /** Of each tensor its storage's id, its offset and its bytes. */
+  /** The kernel's number, then of each tensor its storage's id, its offset and its bytes. */
   readonly places: readonly number[];
   readonly group: GPUBindGroup;
   /** Another of the same hash. */
   readonly next: Known | undefined;
 }
 
-/** Places of the tensors at hand, as in `Known`. Numbers alone: a step looks up hundreds, and a string costs more. */
+/** Places of the kernel and the tensors at hand, as in `Known`. Numbers alone: a step looks up hundreds, and a string costs more. */
 const places: number[] = [];
 /** How many numbers of `places` are theirs. */
 let length = 0;
 
+/** Tensors by the names that a kernel gives them. */
+export type Bound = Readonly<Record<string, Tensor | Texels>>;
+
 export class BindGroups {
-  readonly #make: (tensors: Readonly<Record<string, Tensor | Texels>>) => GPUBindGroup;
   readonly #known = new Map<number, Known>();
 
-  /** @param make  makes one that is not there yet */
-  constructor(make: (tensors: Readonly<Record<string, Tensor | Texels>>) => GPUBindGroup) {
-    this.#make = make;
-  }
-
-  /** @param tensors  by the names that the kernel gives them */
-  of(tensors: Readonly<Record<string, Tensor | Texels>>): GPUBindGroup {
-    const hash = locate(tensors);
+  /**
+   * @param kernel  its number: no other kernel of the device has it
+   * @param make    makes one that is not there yet
+   */
+  of(kernel: number, tensors: Bound, make: (tensors: Bound) => GPUBindGroup): GPUBindGroup {
+    const hash = locate(kernel, tensors);
     for (let one = this.#known.get(hash); one; one = one.next) if (isHere(one)) return one.group;
     // Shapes that keep changing would fill memory for ever; those still in use are soon there again.
     if (this.#known.size >= MOST) this.#known.clear();
-    const group = this.#make(tensors);
+    const group = make(tensors);
     this.#known.set(hash, { places: places.slice(0, length), group, next: this.#known.get(hash) });
     return group;
   }
 }
 
 /** Fills `places`, and returns their hash (FNV-1a, by words). */
-function locate(tensors: Readonly<Record<string, Tensor | Texels>>): number {
-  let hash = 0x811c9dc5;
-  length = 0;
+function locate(kernel: number, tensors: Bound): number {
+  let hash = Math.imul(0x811c9dc5 ^ kernel, 0x01000193);
+  length = 1;
+  places[0] = kernel;
   for (const name in tensors) {
     const { storage, offset, shape, type } = tensors[name]!;
     const bytes = boundBytes(shape, type);

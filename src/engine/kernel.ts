@@ -1,11 +1,10 @@
 // Finds, expands, compiles and dispatches the kernels of kernels/*.wgsl.
 import { ClimaxError } from "../errors.ts";
-import { BindGroups, boundBytes } from "./bindgroups.ts";
+import { BindGroups, type Bound, boundBytes } from "./bindgroups.ts";
 import { type Gpu, MATRICES } from "./device.ts";
 import { limitsOf } from "./limits.ts";
 import { loadShader, type Shader } from "./shader.ts";
-import type { Shape, Tensor } from "./tensor.ts";
-import type { Texels } from "./texels.ts";
+import type { Shape } from "./tensor.ts";
 import { wait } from "./wait.ts";
 
 /** One entry point of one file in kernels/, e.g. `layernorm.wgsl` `forward_rows`. */
@@ -24,7 +23,9 @@ export const WORKGROUP = 64;
 interface Compiled {
   readonly shader: Shader;
   readonly pipeline: GPUComputePipeline;
-  readonly bindGroups: BindGroups;
+  /** In the order in which they were compiled. */
+  readonly number: number;
+  readonly bindGroup: (tensors: Bound) => GPUBindGroup;
   /** The parameters of the dispatch at hand, as floats and as whole numbers. */
   readonly floats: Float32Array<ArrayBuffer>;
   readonly words: Uint32Array<ArrayBuffer>;
@@ -34,6 +35,7 @@ interface Compiled {
 interface Compiler {
   readonly kernels: Map<Kernel, Compiled>;
   readonly modules: Map<string, Module>;
+  readonly bindGroups: BindGroups;
 }
 
 const compilers = new WeakMap<Gpu, Compiler>();
@@ -81,7 +83,7 @@ export function quads(count: number): number {
  */
 export function run(
   kernel: Kernel,
-  tensors: Readonly<Record<string, Tensor | Texels>>,
+  tensors: Bound,
   params: Readonly<Record<string, number>>,
   workgroups: number | readonly [number, number, number],
 ): void {
@@ -101,14 +103,14 @@ export function run(
   const { commands } = gpu;
   commands.dispatch(
     compiled.pipeline,
-    compiled.bindGroups.of(tensors),
+    compiler.bindGroups.of(compiled.number, tensors, compiled.bindGroup),
     words.length > 0 ? words.buffer : undefined,
     grid,
     commands.profiler?.({ kernel, tensors, params, workgroups: grid }),
   );
 }
 
-function gpuOf(tensors: Readonly<Record<string, Tensor | Texels>>): Gpu {
+function gpuOf(tensors: Bound): Gpu {
   for (const name in tensors) return tensors[name]!.gpu;
   throw new Error("a kernel needs a tensor");
 }
@@ -120,7 +122,7 @@ function fold(gpu: Gpu, workgroups: number): readonly [number, number, number] {
 }
 
 function makeCompiler(gpu: Gpu): Compiler {
-  const fresh = { kernels: new Map(), modules: new Map() };
+  const fresh = { kernels: new Map(), modules: new Map(), bindGroups: new BindGroups() };
   compilers.set(gpu, fresh);
   return fresh;
 }
@@ -174,7 +176,7 @@ function finish(
   const { shader } = moduleOf(gpu, modules, kernel);
   const label = `${file}:${entry}`;
   const layout = pipeline.getBindGroupLayout(0);
-  const bindGroups = new BindGroups((tensors) => {
+  const bindGroup = (tensors: Bound) => {
     const entries = Object.entries(tensors).map(([name, { storage, offset, shape, type }]) => {
       const binding = shader.bindings.get(name);
       if (binding === undefined) {
@@ -184,9 +186,10 @@ function finish(
       return { binding, resource: { buffer: storage.buffer, offset, size: boundBytes(shape, type) } };
     });
     return gpu.device.createBindGroup({ label, layout, entries });
-  });
+  };
   const words = new Uint32Array(shader.params.length);
-  const fresh = { shader, pipeline, bindGroups, words, floats: new Float32Array(words.buffer) };
+  const number = kernels.size;
+  const fresh = { shader, pipeline, number, bindGroup, words, floats: new Float32Array(words.buffer) };
   kernels.set(kernel, fresh);
   return fresh;
 }
