@@ -57,19 +57,26 @@ export async function readSums(path: SumsPath): Promise<FieldSums> {
  *
  * @param years  in their order
  * @param shape  [V, H, W]
+ * @throws       ClimaxError "data" for a file that is not there, or is none of numbers
  */
 export async function meanState(years: readonly SumsPath[], shape: readonly number[]): Promise<Float32Array> {
   const cells = shape[1]! * shape[2]!;
   const mean = new Float32Array(shape[0]! * cells);
-  const files = await Promise.all(
-    years.map(async (path) => {
-      if (typeof path !== "string")
-        return { sums: await openNpy(path[0]), counts: await openNpy(path[1]), from: 0 };
-      const both = await openNpy(path);
-      return { sums: both, counts: both, from: mean.length };
-    }),
-  );
+  const opened: { close(): Promise<void> }[] = [];
+  const open = async (path: string) => {
+    const file = await openNpy(path);
+    opened.push(file);
+    return file;
+  };
   try {
+    const files = [];
+    for (const path of years) {
+      const halves = typeof path !== "string";
+      const sums = await open(halves ? path[0] : path);
+      files.push(
+        halves ? { sums, counts: await open(path[1]), from: 0 } : { sums, counts: sums, from: mean.length },
+      );
+    }
     for (let start = 0; start < mean.length; start += cells) {
       const sum = new Float64Array(cells);
       const count = new Float64Array(cells);
@@ -83,7 +90,7 @@ export async function meanState(years: readonly SumsPath[], shape: readonly numb
       for (let i = 0; i < cells; i++) mean[start + i] = sum[i]! / count[i]!;
     }
   } finally {
-    for (const file of new Set(files.flatMap(({ sums, counts }) => [sums, counts]))) await file.close();
+    for (const file of opened) await file.close();
   }
   return mean;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { commandGroups, main } from "../../src/cli/main.ts";
 import { version } from "../../src/version.ts";
+import { builtSource } from "../support/builtclimax.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "climax-main-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -25,12 +26,9 @@ async function climax(...argv: string[]) {
 }
 
 /** A process of its own, for what a process alone can show: pipes, signals. */
-const own = (code: string, ...argv: string[]) => [
-  ...["--import", "tsx", "--input-type=module", "-e", code, "--"],
-  ...argv,
-];
+const own = (code: string, ...argv: string[]) => ["--input-type=module", "-e", code, "--", ...argv];
 const RUN_MAIN = `
-  const { main } = await import(${JSON.stringify(new URL("../../src/cli/main.ts", import.meta.url))});
+  const { main } = await import(${JSON.stringify(builtSource("cli/main"))});
   process.exitCode = await main(process.argv.slice(1));`;
 
 describe("climax", () => {
@@ -173,8 +171,8 @@ describe("in a process of its own", () => {
 
   /** Works until it is interrupted, then takes \`tidy\` ms to tidy up. */
   const working = (tidy: number) => `
-    const { interruptible } = await import(${JSON.stringify(new URL("../../src/cli/interrupt.ts", import.meta.url))});
-    const { commandGroups, main } = await import(${JSON.stringify(new URL("../../src/cli/main.ts", import.meta.url))});
+    const { interruptible } = await import(${JSON.stringify(builtSource("cli/interrupt"))});
+    const { commandGroups, main } = await import(${JSON.stringify(builtSource("cli/main"))});
     commandGroups[0].commands[0].load = async () => ({
       run: () => interruptible(async (signal) => {
         const busy = setInterval(() => {}, 1000);

@@ -7,6 +7,7 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { openDataset } from "../../src/data/open.ts";
 import { ClimaxError } from "../../src/errors.ts";
 import { createNetcdf, type NetcdfContents } from "../../src/files/netcdf4writer.ts";
+import { builtSource } from "../support/builtclimax.ts";
 
 const root = mkdtempSync(join(tmpdir(), "climax-writer-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -255,11 +256,11 @@ describe("nothing is left behind", () => {
 
   test("a process that ends in between", () => {
     const script = `
-      import { createNetcdf } from "./src/files/netcdf4writer.ts";
+      import { createNetcdf } from ${JSON.stringify(builtSource("files/netcdf4writer"))};
       createNetcdf(process.argv[1], { dimensions: { x: 3 }, variables: [] }).then(() => process.exit(7));
     `;
-    const tsx = ["--import", "tsx", "--input-type=module", "-e", script, join(folder, "f.nc")];
-    expect(spawnSync(process.execPath, tsx, { stdio: "ignore" }).status).toBe(7);
+    const argv = ["--input-type=module", "-e", script, join(folder, "f.nc")];
+    expect(spawnSync(process.execPath, argv, { stdio: "ignore" }).status).toBe(7);
     expect(readdirSync(folder)).toEqual([]);
   });
 });

@@ -5,10 +5,10 @@ import type { ClimaxError } from "../../src/errors.ts";
 import { collectives, parts } from "../../src/parallel/collectives.ts";
 import { constantsOf } from "../../src/parallel/mpikinds.ts";
 import { kindOf, libraryNames } from "../../src/parallel/mpilibrary.ts";
+import { builtSource } from "../support/builtclimax.ts";
 import { mpiInstalled, mpiKinds, startRanks } from "../support/mpirun.ts";
 
-const source = (name: string): string =>
-  JSON.stringify(new URL(`../../src/parallel/${name}`, import.meta.url));
+const source = (name: string): string => JSON.stringify(builtSource(`parallel/${name}`));
 
 describe("which library", () => {
   test("the launcher's family first, then the other, then the standard's", () => {
@@ -41,10 +41,10 @@ describe("which library", () => {
   /** In a process of its own: koffi, which other tests of this process may have used, takes settings but before that. */
   const refusal = (library: string | undefined, env: NodeJS.ProcessEnv): ClimaxError => {
     const text = `
-      import { loadLibrary } from ${source("mpilibrary.ts")};
+      import { loadLibrary } from ${source("mpilibrary")};
       try { loadLibrary(${JSON.stringify(library)}, undefined, ${JSON.stringify(env)}); }
       catch ({ name, message, hint }) { console.log(JSON.stringify({ name, message, hint })); }`;
-    const argv = ["--import", "tsx", "--input-type=module", "-e", text];
+    const argv = ["--input-type=module", "-e", text];
     return JSON.parse(execFileSync(process.execPath, argv, { encoding: "utf8" }));
   };
 
@@ -97,17 +97,17 @@ test("shares that are not equal are refused before anything is sent", async () =
 /** A program of a rank: what `body` returns is printed as JSON. */
 const program = (body: string, calls = "mpi"): string[] => {
   const text = `
-    import { loadMpi } from ${source("mpi.ts")};
-    import { loadLibrary } from ${source("mpilibrary.ts")};
-    import { collectives } from ${source("collectives.ts")};
-    import { callsOf } from ${source("mpicalls.ts")};
+    import { loadMpi } from ${source("mpi")};
+    import { loadLibrary } from ${source("mpilibrary")};
+    import { collectives } from ${source("collectives")};
+    import { callsOf } from ${source("mpicalls")};
     const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const mpi = loadMpi();
     const calls = ${calls};
     const said = await (async () => { ${body} })();
     console.log(JSON.stringify(said));
     await mpi.finalize();`;
-  return [process.execPath, "--expose-gc", "--import", "tsx", "--input-type=module", "-e", text];
+  return [process.execPath, "--expose-gc", "--input-type=module", "-e", text];
 };
 const told = (texts: readonly string[]): unknown[] => texts.map((text) => JSON.parse(text || '"nothing"'));
 
@@ -289,7 +289,7 @@ describe.each(mpiKinds)("%s (skipped where it is not installed)", (kind) => {
   it("leaves a process whose thread is inside MPI", async () => {
     const body = `
       const library = loadLibrary(mpi.library, undefined, {});
-      const { leaveNow } = await import(${source("leave.ts")});
+      const { leaveNow } = await import(${source("leave")});
       if (mpi.rank === 1) return sleep(60_000);
       void callsOf(library).offThread("Allgather", library.constants.inPlace, 0, library.constants.byte, new Uint8Array(2), 1, library.constants.byte, library.constants.world);
       await sleep(100);

@@ -1,20 +1,20 @@
 // Loading an MPI library, each time in a process of its own: what it cannot do without, and that it stays.
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
+import { builtSource } from "../support/builtclimax.ts";
 import { mpiInstalled, mpiKinds } from "../support/mpirun.ts";
 
-const source = (name: string): string =>
-  JSON.stringify(new URL(`../../src/parallel/${name}`, import.meta.url));
+const source = (name: string): string => JSON.stringify(builtSource(`parallel/${name}`));
 
 /** What a program says as JSON; `said` is its last word. */
 function said(text: string): unknown {
   const program = `
     import { createRequire } from "node:module";
-    const require = createRequire(${source("mpilibrary.ts")});
+    const require = createRequire(${source("mpilibrary")});
     const refusal = (work) => { try { work(); } catch ({ name, kind, message, hint }) { return { name, kind, message, hint }; } };
     ${text}
     console.log(JSON.stringify(said));`;
-  const argv = ["--import", "tsx", "--input-type=module", "-e", program];
+  const argv = ["--input-type=module", "-e", program];
   return JSON.parse(execFileSync(process.execPath, argv, { encoding: "utf8" }));
 }
 
@@ -23,7 +23,7 @@ test("without koffi the error names it, and how to get it", () => {
     const { default: Module } = await import("node:module");
     const resolve = Module._resolveFilename;
     Module._resolveFilename = (name, ...rest) => resolve(name === "koffi" ? "koffi-left-out" : name, ...rest);
-    const { loadLibrary } = await import(${source("mpilibrary.ts")});
+    const { loadLibrary } = await import(${source("mpilibrary")});
     const said = refusal(() => loadLibrary("libm.so.6", undefined, {}));`);
   expect(found).toEqual({
     name: "ClimaxError",
@@ -38,7 +38,7 @@ test.skipIf(!mpiInstalled("mpich"))(
   "a launcher's connection that is closed, or something else, is told before MPICH ends the process (skipped without MPICH)",
   () => {
     const found = said(`
-      const { loadMpi } = await import(${source("mpi.ts")});
+      const { loadMpi } = await import(${source("mpi")});
       const { openSync } = await import("node:fs");
       const env = { PMI_RANK: "0", PMI_SIZE: "2" };
       const ended = refusal(() => loadMpi("libmpich.so.12", { ...env, PMI_FD: "987" }));
@@ -61,7 +61,7 @@ test.for(mpiKinds)(
     if (!mpiInstalled(kind) || process.platform !== "linux") return context.skip();
     const name = kind === "openmpi" ? "libmpi.so.40" : "libmpich.so.12";
     const found = said(`
-    const { loadLibrary } = await import(${source("mpilibrary.ts")});
+    const { loadLibrary } = await import(${source("mpilibrary")});
     const { readFileSync } = await import("node:fs");
     const mapped = () => readFileSync("/proc/self/maps", "utf8").includes(${JSON.stringify(name.replace(/\.\d+$/, ""))});
     const koffi = require("koffi");

@@ -2,12 +2,10 @@ import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { openWorld } from "../../src/parallel/mpiworld.ts";
 import { alone } from "../../src/parallel/world.ts";
+import { builtScript, builtSource } from "../support/builtclimax.ts";
 import { mpiInstalled, mpiKinds, startRanks } from "../support/mpirun.ts";
 
-const child = (...args: string[]): string[] => [
-  ...[process.execPath, "--import", "tsx"],
-  ...[new URL("../support/worldchild.ts", import.meta.url).pathname, ...args],
-];
+const child = (...args: string[]): string[] => [process.execPath, builtScript("worldchild"), ...args];
 
 test("one process is alone, and no library is looked for", async () => {
   expect(await openWorld({ library: "libnothing.so", env: {} })).toBe(alone);
@@ -18,13 +16,13 @@ test("one process is alone, and no library is looked for", async () => {
 test("without a library nothing stays behind of the watch", () => {
   // In a process of its own: koffi takes no settings once any library is loaded, and other tests load some.
   const program = `
-    import { openWorld } from ${JSON.stringify(new URL("../../src/parallel/mpiworld.ts", import.meta.url))};
+    import { openWorld } from ${JSON.stringify(builtSource("parallel/mpiworld"))};
     const listeners = () => ["exit", "SIGTERM", "uncaughtExceptionMonitor"].map((e) => process.listenerCount(e));
     const before = listeners();
     const env = { OMPI_COMM_WORLD_RANK: "0", OMPI_COMM_WORLD_SIZE: "2" };
     const message = await openWorld({ library: "libnothing.so", env }).then(() => "", (error) => error.message);
     console.log(JSON.stringify({ message, before, after: listeners() }));`;
-  const argv = ["--import", "tsx", "--input-type=module", "-e", program];
+  const argv = ["--input-type=module", "-e", program];
   const said = JSON.parse(execFileSync(process.execPath, argv, { encoding: "utf8" }));
   expect(said.message).toMatch(/libnothing\.so/);
   expect(said.after).toEqual(said.before);

@@ -11,6 +11,7 @@ import { type PrepareOptions, prepare } from "../../src/sets/prepare.ts";
 import { type AppendOptions, appendToSet } from "../../src/sets/prepareappend.ts";
 import { openSet } from "../../src/sets/prepared.ts";
 import { verifySet } from "../../src/sets/verifyset.ts";
+import { builtScript } from "../support/builtclimax.ts";
 import { fakeArchive, fakeValue, provenance } from "../support/fakearchive.ts";
 import { setContents as contents } from "../support/setcontents.ts";
 import { stopsAt } from "../support/stops.ts";
@@ -156,8 +157,7 @@ test("killed by SIGKILL while it reads, writes and finishes, a process is gone o
 
 /** Prepares in another process, which kills itself after so many reads. @returns the signal that ended it */
 function child(dir: string, killAfter: number): Promise<NodeJS.Signals | null> {
-  const script = new URL("../support/preparechild.ts", import.meta.url).pathname;
-  const made = spawn(process.execPath, ["--import", "tsx", script, dir, String(killAfter)], {
+  const made = spawn(process.execPath, [builtScript("preparechild"), dir, String(killAfter)], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   return new Promise((resolve, reject) => {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { builtScript } from "../support/builtclimax.ts";
 
 let root: string;
 beforeAll(() => {
@@ -14,8 +15,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 /** Peak memory of the process, MB. */
 function peak(states: number): number {
   const dir = join(root, String(states));
-  const script = new URL("../support/preparelarge.ts", import.meta.url).pathname;
-  const { stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", script, dir, String(states)]);
+  const { stdout, stderr } = spawnSync(process.execPath, [builtScript("preparelarge"), dir, String(states)]);
   if (!stdout.length) throw new Error(stderr.toString());
   // 45 variables of 32 x 64.
   expect(statSync(join(dir, "train/2001.npy")).size).toBe(128 + states * 45 * 2048 * 4);

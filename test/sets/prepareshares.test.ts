@@ -21,6 +21,7 @@ import { type PrepareOptions, prepare, prepareTogether } from "../../src/sets/pr
 import { type AppendOptions, appendTogether, appendToSet } from "../../src/sets/prepareappend.ts";
 import { isHold, locks } from "../../src/sets/setlock.ts";
 import { verifySet } from "../../src/sets/verifyset.ts";
+import { builtScript } from "../support/builtclimax.ts";
 import { fakeArchive, provenance } from "../support/fakearchive.ts";
 import { fakeWorlds } from "../support/fakeworld.ts";
 import { gappyValue, roughArchive, roughPeriods, roughValue } from "../support/rougharchive.ts";
@@ -403,8 +404,7 @@ test("processes that begin at once make one set: three shares, one of them twice
 });
 
 function child(dir: string, shard: string): Promise<string> {
-  const script = new URL("../support/preparejob.ts", import.meta.url).pathname;
-  const made = spawn(process.execPath, ["--import", "tsx", script, dir, shard], {
+  const made = spawn(process.execPath, [builtScript("preparejob"), dir, shard], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let said = "";

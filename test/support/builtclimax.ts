@@ -2,9 +2,10 @@
  * The command line, built from the sources as they are now, once for all tests: a process of it starts with a quarter of
  * the work that one from source takes.
  */
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { buildSync, transformSync } from "esbuild";
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { buildSync } from "esbuild";
 import { scratch } from "./scratch.ts";
 
 let built: string | undefined;
@@ -15,16 +16,24 @@ export function builtClimax(): string[] {
   return [join(built, "bin", "climax.js")];
 }
 
-/** A script of this folder, on the built sources. @param name  without .ts */
+/** A script of this folder, with what it imports of this folder, on the built sources. @param name  without .ts */
 export function builtScript(name: string): string {
   built ??= build();
-  const folder = join(built, "test", "support");
-  const path = join(folder, `${name}.js`);
-  const source = readFileSync(join("test", "support", `${name}.ts`), "utf8");
-  const { code } = transformSync(source, { loader: "ts", format: "esm" });
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path, withEndings(code).replaceAll('"../../src/', '"../../dist/'));
+  const path = join(built, "test", "support", `${name}.js`);
+  const { outputFiles } = buildSync({
+    entryPoints: [join("test", "support", `${name}.ts`)],
+    ...{ bundle: true, external: ["../../src/*"], packages: "external" },
+    ...{ format: "esm", platform: "node", write: false },
+  });
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, withEndings(outputFiles[0]!.text).replaceAll('"../../src/', '"../../dist/'));
   return path;
+}
+
+/** What a program imports a built source by. @param name  within src, without .ts */
+export function builtSource(name: string): string {
+  built ??= build();
+  return pathToFileURL(join(built, "dist", `${name}.js`)).href;
 }
 
 function build(): string {

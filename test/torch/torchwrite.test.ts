@@ -7,6 +7,7 @@ import { openPromise } from "yauzl";
 import type { TensorSource } from "../../src/model/safetensors.ts";
 import { writeTorchCheckpoint } from "../../src/torch/torchwrite.ts";
 import { openWeights } from "../../src/weights/openweights.ts";
+import { builtScript } from "../support/builtclimax.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -120,11 +121,8 @@ test("places that cannot be written are named with a mend", async () => {
 });
 
 test("a file of 240 MB takes the memory of a few of its tensors of 8 MB", () => {
-  const script = new URL("../support/torchlarge.ts", import.meta.url).pathname;
-  const { stdout, stderr } = spawnSync(process.execPath, [
-    ...["--import", "tsx", script],
-    ...[join(folder, "large.ckpt"), "30", "8"],
-  ]);
+  const argv = [builtScript("torchlarge"), join(folder, "large.ckpt"), "30", "8"];
+  const { stdout, stderr } = spawnSync(process.execPath, argv);
   if (!stdout.length) throw new Error(stderr.toString());
   // What the garbage collector leaves lying between two of its runs; the file held whole would be 250 MB.
   expect(Number(stdout.toString()) / 1e6).toBeLessThan(120);
