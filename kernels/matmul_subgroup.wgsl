@@ -16,12 +16,7 @@
 // Called by   src/ops/product.ts
 // Checked by  test/ops/matmul.test.ts, test/ops/product.test.ts
 
-//@include lanes
-//@include product
-
-// As many rows as columns: the fewest loads for a product. Twice as many no longer fit a CPU's vector registers.
-const ROWS = 4 * LANES;
-const A_LOADS = 4; // vec4s of A per lane and step
+//@include broadcast
 
 struct Block {
   row: u32,
@@ -64,19 +59,9 @@ fn nn_block(
     let b2 = widened(b_quad(ib + 2u * b_row));
     let b3 = widened(b_quad(ib + 3u * b_row));
     ib += 4u * b_row;
-    //@unroll r < ROWS
-    let v = va[r / LANES];
-    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
-      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
-      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
-      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
-    //@end
+    add_along(&sums, va, mat4x4f(b0, b1, b2, b3));
   }
-  if (n >= params.N) { return; }
-  var rolled = sums;
-  // A trip count no compiler can bound: keeps the stores rolled, which compiles five times faster.
-  let rows = min(ROWS * min(groups.x, 1u), params.M - block.row);
-  for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
+  store_rows(block.c, block.row, n, groups.x, &sums);
 }
 
 // A as stored [M, K], B as stored [N, K]: y = x W^T. A lane's loads of B run along k and are turned in its registers.
@@ -106,22 +91,9 @@ fn nt_block(
     let t1 = widened(b_quad(i0 + b_row + k));
     let t2 = widened(b_quad(i0 + 2u * b_row + k));
     let t3 = widened(b_quad(i0 + 3u * b_row + k));
-    let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
-    let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
-    let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
-    let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);
-    //@unroll r < ROWS
-    let v = va[r / LANES];
-    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
-      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
-      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
-      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
-    //@end
+    add_along(&sums, va, transpose(mat4x4f(t0, t1, t2, t3)));
   }
-  if (n >= params.N) { return; }
-  var rolled = sums;
-  let rows = min(ROWS * min(groups.x, 1u), params.M - block.row);
-  for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
+  store_rows(block.c, block.row, n, groups.x, &sums);
 }
 
 // A as stored [K, M], B as stored [K, N]: dW = x^T dy. A lane's vec4 of A spans four rows.
@@ -150,19 +122,9 @@ fn tn_block(
     let b3 = widened(b_quad(ib + 3u * b_row));
     ia += 4u * a_row;
     ib += 4u * b_row;
-    //@unroll r < LANES
-    //@unroll q < 4
-    sums[4u * r + q] = fma(vec4f(subgroupBroadcast(a3[q], r)), b3,
-      fma(vec4f(subgroupBroadcast(a2[q], r)), b2,
-      fma(vec4f(subgroupBroadcast(a1[q], r)), b1,
-      fma(vec4f(subgroupBroadcast(a0[q], r)), b0, sums[4u * r + q]))));
-    //@end
-    //@end
+    add_across(&sums, mat4x4f(a0, a1, a2, a3), mat4x4f(b0, b1, b2, b3));
   }
-  if (n >= params.N) { return; }
-  var rolled = sums;
-  let rows = min(ROWS * min(groups.x, 1u), params.M - block.row);
-  for (var r = 0u; r < rows; r++) { store4(block.c + (block.row + r) * params.c_row + n, n, rolled[r]); }
+  store_rows(block.c, block.row, n, groups.x, &sums);
 }
 
 // Stores rows whose four columns are LANES apart.

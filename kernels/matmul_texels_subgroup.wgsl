@@ -13,11 +13,7 @@
 // Called by   src/ops/product.ts
 // Checked by  test/ops/texels.test.ts
 
-//@include lanes
-//@include product
-
-const ROWS = 4 * LANES;
-const A_LOADS = 4; // vec4s of A per lane and step
+//@include broadcast
 
 // As src/engine/texels.ts lays them out: texels of a row of a panel, and rows of a layer.
 const WIDTH = 8u;
@@ -29,16 +25,6 @@ const HEIGHT = 512u;
 // Texel x of a panel's row `at`, counted from the first panel's first.
 fn a_texel(x: u32, at: u32) -> vec4f { return textureLoad(a_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
 fn b_texel(x: u32, at: u32) -> vec4f { return textureLoad(b_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
-
-// Stores the rows of a block, its first row and the lane's first column given.
-fn store_rows(row: u32, n: u32, groups: u32, sums: ptr<function, array<vec4f, ROWS>>) {
-  if (n >= params.N) { return; }
-  var rolled = *sums;
-  // A trip count no compiler can bound: keeps the stores rolled, which compiles five times faster.
-  let rows = min(ROWS * min(groups, 1u), params.M - row);
-  let start = starts_of(0u).c + row * params.c_row + n;
-  for (var r = 0u; r < rows; r++) { store4(start + r * params.c_row, n, rolled[r]); }
-}
 
 // A as stored [M, K], B as stored [K, N].
 @compute @workgroup_size(LANES)
@@ -69,15 +55,9 @@ fn nn_block(
     let b2 = b_texel(x, at + 2u);
     let b3 = b_texel(x, at + 3u);
     at += 4u;
-    //@unroll r < ROWS
-    let v = va[r / LANES];
-    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
-      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
-      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
-      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
-    //@end
+    add_along(&sums, va, mat4x4f(b0, b1, b2, b3));
   }
-  store_rows(row, n, groups.x, &sums);
+  store_rows(starts_of(0u).c, row, n, groups.x, &sums);
 }
 
 // A as stored [M, K], B as stored [N, K]: y = x W^T. A lane's loads of B run along k and are turned in its registers.
@@ -108,19 +88,9 @@ fn nt_block(
     let t1 = b_texel(x, at + 1u);
     let t2 = b_texel(x, at + 2u);
     let t3 = b_texel(x, at + 3u);
-    let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
-    let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
-    let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
-    let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);
-    //@unroll r < ROWS
-    let v = va[r / LANES];
-    sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b3,
-      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b2,
-      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b1,
-      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b0, sums[r]))));
-    //@end
+    add_along(&sums, va, transpose(mat4x4f(t0, t1, t2, t3)));
   }
-  store_rows(row, n, groups.x, &sums);
+  store_rows(starts_of(0u).c, row, n, groups.x, &sums);
 }
 
 // A as stored [K, M], B as stored [K, N]: dW = x^T dy. A lane's vec4 of A spans four rows.
@@ -151,14 +121,7 @@ fn tn_block(
     let b3 = b_texel(b_x, b_at + 3u);
     a_at += 4u;
     b_at += 4u;
-    //@unroll r < LANES
-    //@unroll q < 4
-    sums[4u * r + q] = fma(vec4f(subgroupBroadcast(a3[q], r)), b3,
-      fma(vec4f(subgroupBroadcast(a2[q], r)), b2,
-      fma(vec4f(subgroupBroadcast(a1[q], r)), b1,
-      fma(vec4f(subgroupBroadcast(a0[q], r)), b0, sums[4u * r + q]))));
-    //@end
-    //@end
+    add_across(&sums, mat4x4f(a0, a1, a2, a3), mat4x4f(b0, b1, b2, b3));
   }
-  store_rows(row, n, groups.x, &sums);
+  store_rows(starts_of(0u).c, row, n, groups.x, &sums);
 }
