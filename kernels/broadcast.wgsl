@@ -39,7 +39,8 @@ fn add_across(sums: ptr<function, array<vec4f, ROWS>>, a: mat4x4f, b: mat4x4f) {
   //@end
 }
 
-// Stores the rows of a block from `row` on, the lane's columns from `n` on; c: where this batch of C begins.
+// Stores the rows of a block from `row` on, the lane's columns from `n` on. c: where this batch of C begins; groups: how
+// many workgroups there are one way.
 fn store_rows(c: u32, row: u32, n: u32, groups: u32, sums: ptr<function, array<vec4f, ROWS>>) {
   if (n >= params.N) { return; }
   var rolled = *sums;

@@ -5,7 +5,7 @@ import type { Texels } from "./texels.ts";
 
 /**
  * Bind groups kept: a training step of the paper's model uses 620. Each takes lavapipe a mapping of memory, and holds on
- * to buffers, which are mappings too; of these Linux gives a process 65 530, and ends it beyond.
+ * to buffers, which are mappings too; Linux gives a process 65 530 of these, and where one more fails lavapipe crashes.
  */
 const MOST = 8192;
 
@@ -17,7 +17,10 @@ interface Known {
   readonly next: Known | undefined;
 }
 
-/** Places of the kernel and the tensors at hand, as in `Known`. Numbers alone: a step looks up hundreds, and a string costs more. */
+/**
+ * Places of the kernel and the tensors at hand, as in `Known`. Numbers alone: a step looks up hundreds, and a string
+ * costs more.
+ */
 const places: number[] = [];
 /** How many numbers of `places` are theirs. */
 let length = 0;

@@ -440,7 +440,7 @@ describe.skipIf(noTorch)("as Lightning saves it (skipped without /usr/bin/python
         ...{ function: "<torch._C._nn.gelu>", optimizer: "<torch.optim.adamw.AdamW>" },
         ...{ metric: "<torchmetrics.aggregation.MeanMetric>", seed: 2 ** 40 },
       });
-      expect([...torch.unbuilt].sort()).toEqual([
+      const named = (...schedule: string[]): string[] => [
         "climax.utils.lr_scheduler.LinearWarmupCosineAnnealingLR",
         "datetime.datetime",
         "functools.partial",
@@ -452,9 +452,12 @@ describe.skipIf(noTorch)("as Lightning saves it (skipped without /usr/bin/python
         "torch._C._nn.gelu",
         "torch.nn.modules.loss.MSELoss",
         "torch.optim.adamw.AdamW",
-        "torch.optim.lr_scheduler.OneCycleLR",
+        ...schedule,
         "torchmetrics.aggregation.MeanMetric",
-      ]);
+      ];
+      const unbuilt = [...torch.unbuilt].sort().map((name) => name.replace("numpy._core.", "numpy.core.")); // NumPy 2
+      // PyTorch 1.13 stores a method of the schedule, 2.6 nothing of its class.
+      expect([named("torch.optim.lr_scheduler.OneCycleLR"), named()]).toContainEqual(unbuilt);
     }
   });
 });
