@@ -1,6 +1,6 @@
 // How an unfinished set was begun: written beside its shards before the first of them, so that whoever goes on with it
 // makes the same set.
-import { open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { ClimaxError } from "../errors.ts";
@@ -63,6 +63,13 @@ export async function removeJournal(dir: string): Promise<void> {
   // The journal itself last: while it is there the rest is known to be left over.
   const names = (await readdir(dir)).filter((name) => name.startsWith("journal.") && name !== journalFile);
   for (const name of [...names, journalFile]) await rm(join(dir, name), { recursive: true, force: true });
+}
+
+/** A folder of the set, which must be there itself: another process may have finished it, under another name. */
+export async function makeWithin(dir: string, folder: string): Promise<void> {
+  await mkdir(join(dir, folder)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
 }
 
 /**

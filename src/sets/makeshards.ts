@@ -1,8 +1,8 @@
 // Several processes make the shards of a set, each at another one: who is at a shard says so, and the others pass it by.
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { partsFolder } from "./journal.ts";
+import { makeWithin, partsFolder } from "./journal.ts";
 import { type Holder, isHold, type Locks } from "./setlock.ts";
 import { claimPath, readPart, unnamedFiles, writePart } from "./setparts.ts";
 import { filesOf, type ShardFiles } from "./shardfiles.ts";
@@ -27,7 +27,7 @@ export async function makeShards(making: Making): Promise<void> {
   const total = shards.reduce((sum, { steps }) => sum + steps.length, 0);
   let done = 0;
   const job = { ...making, onState: () => making.onStep(++done, total) };
-  await mkdir(join(dir, partsFolder), { recursive: true });
+  await makeWithin(dir, partsFolder);
   let said = false;
   for (let left = shards; left.length > 0; ) {
     const held: { shard: ShardFiles; by: Holder }[] = [];

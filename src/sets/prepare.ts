@@ -75,7 +75,8 @@ export async function prepareTogether(
   const recipe = recipeOf(archive, fields, plan, decisions);
   const name = recipeName(recipe, nanFill);
   if (isJob(crew) && !force && (await isMade(target, name))) return "finished by another job";
-  await refuseExisting(target, force);
+  // A job asks under the set's lock: another may finish the set at this moment.
+  if (!isJob(crew)) await refuseExisting(target, force);
   const inputs = await inputsOf(archive);
 
   const made = await makeFolder(dirname(target)).catch((error: Error) => {

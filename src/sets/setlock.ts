@@ -37,8 +37,10 @@ export interface Locks {
    *
    * @param onDead  told the token of a dead one, before its hold is this one's
    */
-  take(path: string, onDead?: (token: string) => Promise<unknown>): Promise<Hold | Holder>;
+  take(path: string, onDead?: OnDead): Promise<Hold | Holder>;
 }
+
+type OnDead = (token: string) => Promise<unknown>;
 
 export const isHold = (got: Hold | Holder): got is Hold => "release" in got;
 
@@ -55,34 +57,52 @@ export function locks(patience = usualPatience): Locks {
     return false;
   };
 
-  return {
-    async take(path, onDead) {
-      const token = randomBytes(4).toString("hex");
-      for (;;) {
+  /** Gives who is removing it already. */
+  type Remove = (path: string, text: string, token: string) => Promise<Holder | undefined>;
+
+  async function take(path: string, onDead: OnDead | undefined, remove: Remove): Promise<Hold | Holder> {
+    const token = randomBytes(4).toString("hex");
+    for (;;) {
+      const text = await readFile(path, "utf8").catch(unlessGone);
+      const found = text === undefined ? undefined : await stat(path).catch(unlessGone);
+      if (text === undefined || !found) {
         const own = await make(path, token);
         if (own) return own;
-        const text = await readFile(path, "utf8").catch(unlessGone);
-        const found = text === undefined ? undefined : await stat(path).catch(unlessGone);
-        if (text === undefined || !found) continue; // released meanwhile
-        const { pid, host, token: theirs } = parse(text);
-        // One that died while it wrote has left the beginning of a name; node1 is not the beginning of node10.
-        const here = theirs === undefined ? hostname().startsWith(host) : hostname() === host;
-        const sign = `${text} ${found.mtimeMs}`;
-        const dead =
-          text === ""
-            ? still(path, sign, Math.min(writing, patience))
-            : here
-              ? pid === process.pid || !isAlive(pid)
-              : still(path, sign, patience);
-        if (!dead) {
-          const alive = text !== "" && (here || watched.get(path)?.alive === true);
-          return { who: here ? `process ${pid}` : `process ${pid} on ${host}`, alive };
-        }
-        if (theirs !== undefined) await onDead?.(theirs);
-        await takeAway(path, text, token);
+        continue;
       }
-    },
+      const { pid, host, token: theirs } = parse(text);
+      // One that died while it wrote has left the beginning of a name; node1 is not the beginning of node10.
+      const here = theirs === undefined ? hostname().startsWith(host) : hostname() === host;
+      const sign = `${text} ${found.mtimeMs}`;
+      const dead =
+        text === ""
+          ? still(path, sign, Math.min(writing, patience))
+          : here
+            ? pid === process.pid || !isAlive(pid)
+            : still(path, sign, patience);
+      if (!dead) {
+        const alive = text !== "" && (here || watched.get(path)?.alive === true);
+        return { who: here ? `process ${pid}` : `process ${pid} on ${host}`, alive };
+      }
+      if (theirs !== undefined) await onDead?.(theirs);
+      const other = await remove(path, text, token);
+      if (other) return other;
+    }
+  }
+
+  /** Of several that find a dead one's lock a second one would remove what the first has made in its place. */
+  const inTurn: Remove = async (path, text) => {
+    const turn = await take(`${path}.turn`, undefined, takeAway);
+    if (!isHold(turn)) return turn;
+    try {
+      if ((await readFile(path, "utf8").catch(unlessGone)) === text) await rm(path, { force: true });
+    } finally {
+      await turn.release();
+    }
+    return undefined;
   };
+
+  return { take: (path, onDead) => take(path, onDead, inTurn) };
 }
 
 interface HoldOptions {
@@ -135,6 +155,8 @@ async function make(path: string, token: string): Promise<Hold | undefined> {
     throw error;
   }
   const isOwn = async () => parse((await readFile(path, "utf8").catch(unlessGone)) ?? "").token === token;
+  // A disk that stood still between the two: another has taken the empty file for a dead one's.
+  if (!(await isOwn())) return undefined;
   const live = async () => {
     const now = new Date();
     if (await isOwn()) await utimes(path, now, now);
@@ -149,8 +171,8 @@ async function make(path: string, token: string): Promise<Hold | undefined> {
   return { token, release };
 }
 
-/** Removes a dead one's lock, unless another process has taken it over at the same moment. */
-async function takeAway(path: string, text: string, token: string): Promise<void> {
+/** Removes what a dead one has left that was removing a lock, unless another process has taken it over meanwhile. */
+async function takeAway(path: string, text: string, token: string): Promise<undefined> {
   const aside = `${path}.${token}`;
   await rename(path, aside).catch(unlessGone);
   const moved = await readFile(aside, "utf8").catch(unlessGone);

@@ -1,6 +1,6 @@
 // One shard of a prepared set, written state by state, one state in memory, and what is learnt of it.
 import { createHash } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Archive } from "../data/archive.ts";
 import { formatTime } from "../data/time.ts";
@@ -8,6 +8,7 @@ import { toHalf } from "../files/half.ts";
 import { readExactly, streamNpy } from "../files/npy.ts";
 import { npyHeader } from "../files/npyformat.ts";
 import { addState, noSums, readSums, writeSums } from "./fieldsums.ts";
+import { makeWithin } from "./journal.ts";
 import type { SetDtype, StatisticsKind } from "./manifest.ts";
 import { fillMissing, type NanFill, readState } from "./readstate.ts";
 import { type Packing, packField, packingLoss, refuseValue } from "./setpacking.ts";
@@ -57,7 +58,7 @@ export async function writeShard(job: ShardJob, shard: ShardFiles, token: string
   const part: Part = { checksums: {}, tallies, gaps: false, nanFill: nanFill ?? null };
   const unnamed = (file: string) => join(dir, `${file}.${token}`);
 
-  await mkdir(join(dir, shard.split), { recursive: true });
+  await makeWithin(dir, shard.split);
   try {
     const whole = [shard.steps.length, ...shape];
     part.checksums[shard.file] = await streamNpy(unnamed(shard.file), whole, dtype, async (append) => {

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -16,6 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addState, noSums } from "../../src/sets/fieldsums.ts";
 import type { Outcome } from "../../src/sets/growset.ts";
+import { makeWithin } from "../../src/sets/journal.ts";
 import { readManifest } from "../../src/sets/manifest.ts";
 import { type PrepareOptions, prepare, prepareTogether } from "../../src/sets/prepare.ts";
 import { type AppendOptions, appendTogether, appendToSet } from "../../src/sets/prepareappend.ts";
@@ -398,9 +400,20 @@ test("processes that begin at once make one set: three shares, one of them twice
   await prepare(roughArchive(), alone, roughPeriods);
   const dir = fresh();
   const said = await Promise.all(["1/3", "2/3", "3/3", "2/3"].map((shard) => child(dir, shard)));
-  expect(setContents(dir)).toEqual(setContents(alone));
+  expect(said.map((text) => Object.keys(JSON.parse(text) as object))).toContainEqual(["result"]);
   expect(said.filter((text) => text.includes('"result"'))).toHaveLength(1);
+  expect(setContents(dir)).toEqual(setContents(alone));
   expect(readdirSync(root).filter((name) => dir.endsWith(name.split(".")[0]!))).toHaveLength(1);
+});
+
+test("a job that comes when another has finished the set makes no folder in the place where it was made", async () => {
+  const dir = fresh();
+  await expect(makeWithin(dir, "train")).rejects.toMatchObject({ code: "ENOENT" });
+  expect(existsSync(dir)).toBe(false);
+  mkdirSync(dir);
+  await makeWithin(dir, "train");
+  await makeWithin(dir, "train");
+  expect(readdirSync(dir)).toEqual(["train"]);
 });
 
 function child(dir: string, shard: string): Promise<string> {

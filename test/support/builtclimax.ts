@@ -9,6 +9,7 @@ import { buildSync } from "esbuild";
 import { scratch } from "./scratch.ts";
 
 let built: string | undefined;
+const scripts = new Map<string, string>();
 
 /** Arguments of node that are `climax`; what comes after them are climax's. */
 export function builtClimax(): string[] {
@@ -18,6 +19,13 @@ export function builtClimax(): string[] {
 
 /** A script of this folder, with what it imports of this folder, on the built sources. @param name  without .ts */
 export function builtScript(name: string): string {
+  // Written once: a process that was started with it a moment ago would read half of it, or nothing, and do nothing.
+  const made = scripts.get(name) ?? buildScript(name);
+  scripts.set(name, made);
+  return made;
+}
+
+function buildScript(name: string): string {
   built ??= build();
   const path = join(built, "test", "support", `${name}.js`);
   const { outputFiles } = buildSync({
