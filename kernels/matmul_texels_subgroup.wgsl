@@ -7,8 +7,8 @@
 // A texel is read by one function without a branch where a vec4 of a buffer takes 32 loads that are each checked, and
 // panels keep what a block reads together (src/engine/texels.ts).
 //
-// Shapes      A [M, K] or transposed, B [K, N] or transposed, as stored in panels of 32 columns; C and residual [M, N],
-//             bias [N]; N and K in multiples of 4
+// Shapes      A as [K, M] and B as [K, N], in panels of 32 columns, however they are stored; C and residual [M, N],
+//             bias [N]; M, N and K in multiples of 4
 // Dispatch    one workgroup (one subgroup) per 4 LANES x 4 LANES block: (blocks of M, blocks of N)
 // Called by   src/ops/product.ts
 // Checked by  test/ops/texels.test.ts
@@ -26,76 +26,9 @@ const HEIGHT = 512u;
 fn a_texel(x: u32, at: u32) -> vec4f { return textureLoad(a_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
 fn b_texel(x: u32, at: u32) -> vec4f { return textureLoad(b_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
 
-// A as stored [M, K], B as stored [K, N].
+// A lane's vec4 of A spans four rows.
 @compute @workgroup_size(LANES)
-fn nn_block(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(subgroup_invocation_id) lane: u32,
-) {
-  let row = group.x * ROWS;
-  let n = 4u * (group.y * LANES + lane);
-  let column = min(n, params.N - 4u) / 4u;
-  let x = column % WIDTH;
-  var at = column / WIDTH * params.K;
-  var a_row: array<u32, A_LOADS>;
-  //@unroll i < A_LOADS
-  a_row[i] = min(row + i * LANES + lane, params.M - 1u);
-  //@end
-  var sums: array<vec4f, ROWS>;
-  let steps = params.K / 4u;
-  for (var k = 0u; k < steps; k++) {
-    let panel = k / WIDTH * params.M;
-    var va: array<vec4f, A_LOADS>;
-    //@unroll i < A_LOADS
-    va[i] = a_texel(k % WIDTH, panel + a_row[i]);
-    //@end
-    let b0 = b_texel(x, at);
-    let b1 = b_texel(x, at + 1u);
-    let b2 = b_texel(x, at + 2u);
-    let b3 = b_texel(x, at + 3u);
-    at += 4u;
-    add_along(&sums, va, mat4x4f(b0, b1, b2, b3));
-  }
-  store_rows(starts_of(0u).c, row, n, groups.x, &sums);
-}
-
-// A as stored [M, K], B as stored [N, K]: y = x W^T. A lane's loads of B run along k and are turned in its registers.
-@compute @workgroup_size(LANES)
-fn nt_block(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(subgroup_invocation_id) lane: u32,
-) {
-  let row = group.x * ROWS;
-  let n = 4u * (group.y * LANES + lane);
-  let b_row = min(n, params.N - 4u);
-  var a_row: array<u32, A_LOADS>;
-  //@unroll i < A_LOADS
-  a_row[i] = min(row + i * LANES + lane, params.M - 1u);
-  //@end
-  var sums: array<vec4f, ROWS>;
-  let steps = params.K / 4u;
-  for (var k = 0u; k < steps; k++) {
-    let x = k % WIDTH;
-    let panel = k / WIDTH * params.M;
-    var va: array<vec4f, A_LOADS>;
-    //@unroll i < A_LOADS
-    va[i] = a_texel(x, panel + a_row[i]);
-    //@end
-    let at = k / WIDTH * params.N + b_row;
-    let t0 = b_texel(x, at);
-    let t1 = b_texel(x, at + 1u);
-    let t2 = b_texel(x, at + 2u);
-    let t3 = b_texel(x, at + 3u);
-    add_along(&sums, va, transpose(mat4x4f(t0, t1, t2, t3)));
-  }
-  store_rows(starts_of(0u).c, row, n, groups.x, &sums);
-}
-
-// A as stored [K, M], B as stored [K, N]: dW = x^T dy. A lane's vec4 of A spans four rows.
-@compute @workgroup_size(LANES)
-fn tn_block(
+fn block(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,

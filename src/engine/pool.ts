@@ -64,11 +64,11 @@ export class Pool {
 
   /** A texture of so many layers of rows of texels. */
   keepTexture([texels, rows, layers]: readonly [number, number, number]): TextureStorage {
-    const { TEXTURE_BINDING, COPY_DST } = GPUTextureUsage;
+    const { TEXTURE_BINDING, STORAGE_BINDING, COPY_DST } = GPUTextureUsage;
     const texture = this.#device.createTexture({
       size: [texels, rows, layers],
       format: "rgba32float",
-      usage: TEXTURE_BINDING | COPY_DST,
+      usage: TEXTURE_BINDING | STORAGE_BINDING | COPY_DST,
     });
     const bytes = 16 * texels * rows * layers;
     this.#lent += bytes;

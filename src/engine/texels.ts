@@ -13,7 +13,11 @@
 //             ...                 |
 //             last row           /
 //   panel 1   row 0 ...
+//
+// A product takes A as [K, M] and B as [K, N], and copies of the transposes of what is stored otherwise: so it reads the
+// panels of both from front to back, and the next line is in the cache when a lane asks for it.
 import type { Gpu } from "./device.ts";
+import { kernel, run, threads } from "./kernel.ts";
 import { limitsOf } from "./limits.ts";
 import type { TextureStorage } from "./pool.ts";
 import type { Shape, Tensor } from "./tensor.ts";
@@ -50,23 +54,45 @@ export type TexelSlot = "a" | "b";
 
 const slots = new WeakMap<Gpu, Map<TexelSlot, TextureStorage>>();
 
-/** Whether a matrix can be copied to a texture: f32, rows and columns in whole panels, and no more than there is room for. */
-export function fitsTexels(matrix: StoredMatrix): boolean {
-  const { tensor, base, row, columns } = matrix;
-  const placed = (4 * row) % ROW_BYTES === 0 && (tensor.offset + 4 * base) % 16 === 0;
-  const whole = placed && columns % COLUMNS === 0;
-  return tensor.type !== "f16" && whole && layersOf(matrix) <= limitsOf(tensor.gpu).maxTextureArrayLayers;
-}
+const turnTiles = kernel("texels.wgsl", "turn_tiles");
 
-function layersOf({ rows, columns }: StoredMatrix): number {
-  return Math.ceil(((columns / COLUMNS) * rows) / HEIGHT);
-}
-
-/** Copies a matrix as it is at this point of the recorded commands; good until the next copy to the same slot. */
-export function asTexels(slot: TexelSlot, matrix: StoredMatrix): Texels {
+/**
+ * Whether there can be a copy of a matrix, or one that is turned: f32, in whole panels where it is not turned, and no
+ * more than there is room for.
+ */
+export function fitsTexels(matrix: StoredMatrix, turned: boolean): boolean {
   const { tensor, base, row, rows, columns } = matrix;
+  const quads = [rows, columns, row, base, tensor.offset / 4].every((n) => n % 4 === 0);
+  const copied =
+    (4 * row) % ROW_BYTES === 0 && (tensor.offset + 4 * base) % 16 === 0 && columns % COLUMNS === 0;
+  const placed = tensor.type !== "f16" && (turned ? quads : copied);
+  return placed && layersOf(matrix, turned) <= limitsOf(tensor.gpu).maxTextureArrayLayers;
+}
+
+function layersOf({ rows, columns }: StoredMatrix, turned: boolean): number {
+  const [panels, height] = turned ? [rows / COLUMNS, columns] : [columns / COLUMNS, rows];
+  return Math.ceil((Math.ceil(panels) * height) / HEIGHT);
+}
+
+/** A matrix or its transpose, as it is at this point of the recorded commands; good until the next copy to the same slot. */
+export function asTexels(slot: TexelSlot, matrix: StoredMatrix, turned: boolean): Texels {
+  const { rows, columns, row, base } = matrix;
+  const { gpu } = matrix.tensor;
+  const storage = room(gpu, slot, layersOf(matrix, turned));
+  const texels: Texels = { gpu, shape: turned ? [columns, rows] : [rows, columns], storage, offset: 0 };
+  if (turned)
+    run(
+      turnTiles,
+      { x: matrix.tensor, texels },
+      { rows, columns, row, base },
+      threads((rows * columns) / 16),
+    );
+  else copyPanels(matrix, storage.texture);
+  return texels;
+}
+
+function copyPanels({ tensor, base, row, rows, columns }: StoredMatrix, texture: GPUTexture): void {
   const { gpu, storage, offset } = tensor;
-  const texels = room(gpu, slot, layersOf(matrix));
   const { encoder } = gpu.commands;
   for (let panel = 0; panel < columns / COLUMNS; panel++) {
     // As many rows as the layer has room for, then whole layers, then the rest.
@@ -80,12 +106,11 @@ export function asTexels(slot: TexelSlot, matrix: StoredMatrix): Texels {
       const start = offset + 4 * (base + first * row + panel * COLUMNS);
       encoder.copyBufferToTexture(
         { buffer: storage.buffer, offset: start, bytesPerRow: 4 * row, rowsPerImage: height },
-        { texture: texels.texture, origin: [0, y, Math.floor(at / HEIGHT)] },
+        { texture, origin: [0, y, Math.floor(at / HEIGHT)] },
         [WIDTH, height, layers],
       );
     }
   }
-  return { gpu, shape: [rows, columns], storage: texels, offset: 0 };
 }
 
 function room(gpu: Gpu, slot: TexelSlot, layers: number): TextureStorage {

@@ -84,12 +84,7 @@ const entries = {
   tn: (flags: Flags, choices: Choices) => kernel("matmul_subgroup.wgsl", "tn_block", flags, choices),
   strided: (flags: Flags, choices: Choices) =>
     kernel("matmul_subgroup.wgsl", "strided_block", flags, choices),
-  texelsNn: (flags: Flags, choices: Choices) =>
-    kernel("matmul_texels_subgroup.wgsl", "nn_block", flags, choices),
-  texelsNt: (flags: Flags, choices: Choices) =>
-    kernel("matmul_texels_subgroup.wgsl", "nt_block", flags, choices),
-  texelsTn: (flags: Flags, choices: Choices) =>
-    kernel("matmul_texels_subgroup.wgsl", "tn_block", flags, choices),
+  texels: (flags: Flags, choices: Choices) => kernel("matmul_texels_subgroup.wgsl", "block", flags, choices),
 };
 interface Choice {
   readonly entry: keyof typeof entries;
@@ -97,8 +92,6 @@ interface Choice {
   readonly block: readonly [number, number];
   /** Whether the entry stores C by quads. */
   readonly quads: boolean;
-  /** Whether it reads A and B from textures. */
-  readonly texels?: boolean;
   readonly flags: Flags;
 }
 const variants = new Map<string, Kernel>();
@@ -154,9 +147,13 @@ export function product(p: Product): void {
   };
   const [height, width] = choice.block;
   const workgroups = [Math.ceil(M / height), Math.ceil(N / width), batch[0] * batch[1]] as const;
-  const operands = choice.texels
-    ? { a_texels: asTexels("a", storedA(p)), b_texels: asTexels("b", storedB(p)) }
-    : { a4: a.tensor, b4: b.tensor };
+  const operands =
+    choice.entry === "texels"
+      ? {
+          a_texels: asTexels("a", storedA(p), a.transposed !== true),
+          b_texels: asTexels("b", storedB(p), b.transposed === true),
+        }
+      : { a4: a.tensor, b4: b.tensor };
   run(variant, { ...operands, ...others }, params, workgroups);
 }
 
@@ -213,13 +210,12 @@ function choose(p: Product): Choice {
     quads(a.transposed ? M : K, b.transposed ? K : N);
   if (lanes > 0) {
     const block = [4 * lanes, 4 * lanes] as const;
-    const texels = aligned && worthTexels(p);
-    const choice = { block, flags: {}, quads: true, texels };
-    if (aligned && !a.transposed && b.transposed && quads(N))
-      return { ...choice, entry: texels ? "texelsNt" : "nt" };
-    if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: texels ? "texelsNn" : "nn" };
-    if (aligned && a.transposed && !b.transposed && quads(K))
-      return { ...choice, entry: texels ? "texelsTn" : "tn" };
+    const choice = { block, flags: {}, quads: true };
+    const turned = { A_TRANSPOSED: 0, B_TRANSPOSED: 0 }; // on their way to the textures, all to one kernel
+    if (aligned && quads(N, K) && worthTexels(p)) return { ...choice, entry: "texels", flags: turned };
+    if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt" };
+    if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn" };
+    if (aligned && a.transposed && !b.transposed && quads(K)) return { ...choice, entry: "tn" };
     return { block, flags: {}, entry: "strided", quads: false };
   }
   const byQuads = aligned && quads(N);
@@ -236,10 +232,12 @@ const LEAST_BY_TEXELS = 128;
 
 /** Whether operands should be read from textures: where there is much to do with what is copied. */
 function worthTexels(p: Product): boolean {
-  const { M, N, c, batch = [1, 1] } = p;
+  const { M, N, a, b, c, batch = [1, 1] } = p;
   const large = Math.min(M, N) >= LEAST_BY_TEXELS && batch[0] * batch[1] === 1;
   const { texels, precision } = c.tensor.gpu;
-  return texels && precision === "f32" && large && fitsTexels(storedA(p)) && fitsTexels(storedB(p));
+  const fits = () =>
+    fitsTexels(storedA(p), a.transposed !== true) && fitsTexels(storedB(p), b.transposed === true);
+  return texels && precision === "f32" && large && fits();
 }
 
 function chooseMatrix({ M, N, K, c, batch = [1, 1] }: Product): Choice {

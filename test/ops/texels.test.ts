@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Gpu } from "../../src/engine/device.ts";
 import { kernelsOf } from "../../src/engine/kernel.ts";
 import { empty, read, size, tensor } from "../../src/engine/tensor.ts";
-import { asTexels, fitsTexels } from "../../src/engine/texels.ts";
+import { asTexels, fitsTexels, type StoredMatrix } from "../../src/engine/texels.ts";
 import { broadcastLanes, type Product, product } from "../../src/ops/product.ts";
 import { expectClose, gpu, uniform } from "../support/gradcheck.ts";
 
@@ -23,13 +23,15 @@ interface Case {
   readonly base?: number;
 }
 
-// A layer has 512 rows of panels of 32 columns.
+// A layer has 512 rows of panels of 32 columns. What is stored otherwise than A [K, M] and B [K, N] is turned.
 const cases: readonly Case[] = [
-  { what: "blocks cut off below", M: 161, N: 192, K: 64, stored: [false, false] },
+  { what: "blocks cut off below", M: 164, N: 192, K: 64, stored: [false, false] },
   { what: "blocks cut off to the right", M: 128, N: 148, K: 64, stored: [false, true] },
   { what: "few columns in a wide row", M: 192, N: 128, K: 20, stored: [true, false], gap: 64, base: 64 },
+  { what: "wide rows that are turned", M: 136, N: 128, K: 20, stored: [false, true], gap: 4, base: 4 },
   { what: "panels that end inside layers", M: 128, N: 128, K: 700, stored: [true, false] },
-  { what: "panels of whole layers", M: 130, N: 128, K: 1024, stored: [false, false] },
+  { what: "turned panels that end inside layers", M: 128, N: 140, K: 700, stored: [true, true] },
+  { what: "panels of whole layers", M: 132, N: 128, K: 1024, stored: [false, false] },
   { what: "panels of whole layers and a rest", M: 600, N: 1300, K: 64, stored: [false, true] },
 ];
 
@@ -71,12 +73,14 @@ async function run(device: Gpu, { M, N, K, stored, gap = 0, base = 0 }: Case) {
 
 describe.skipIf(broadcastLanes(gpu) === 0)("on adapters with small subgroups (skipped on others)", () => {
   test.for(cases)("$what: M $M, N $N, K $K, stored transposed $stored", async (one) => {
-    const { result, wanted } = await run(texels, one);
+    const device: Gpu = { ...texels }; // with kernels of its own
+    const { result, wanted } = await run(device, one);
     expectClose("C", result, wanted, 1e-5);
     expect(result).toEqual((await run(buffers, one)).result);
-    const files = (device: Gpu) => kernelsOf(device).map(({ file }) => file);
-    expect(files(texels)).toContain("matmul_texels_subgroup.wgsl");
-    expect(files(buffers)).not.toContain("matmul_texels_subgroup.wgsl");
+    const turned = !one.stored[0] || one.stored[1];
+    const files = kernelsOf(device).map(({ file }) => file);
+    expect(files).toEqual([...(turned ? ["texels.wgsl"] : []), "matmul_texels_subgroup.wgsl"]);
+    expect(kernelsOf(buffers).map(({ file }) => file)).not.toContain("matmul_texels_subgroup.wgsl");
   });
 });
 
@@ -88,14 +92,30 @@ describe("what is copied", () => {
 
   test("has rows of whole panels, 256 bytes apart, in f32", () => {
     const whole = matrix([8, 64]);
-    expect(fitsTexels(whole)).toBe(true);
-    expect(fitsTexels({ ...whole, columns: 32 })).toBe(true);
-    expect(fitsTexels({ ...whole, columns: 48 })).toBe(false);
-    expect(fitsTexels({ ...whole, row: 96 })).toBe(false);
-    expect(fitsTexels({ ...whole, base: 2 })).toBe(false);
-    expect(fitsTexels({ ...whole, tensor: { ...whole.tensor, type: "f16" } })).toBe(false);
+    const fits = (m: StoredMatrix) => fitsTexels(m, false);
+    expect(fits(whole)).toBe(true);
+    expect(fits({ ...whole, rows: 7 })).toBe(true);
+    expect(fits({ ...whole, columns: 32 })).toBe(true);
+    expect(fits({ ...whole, columns: 48 })).toBe(false);
+    expect(fits({ ...whole, row: 96 })).toBe(false);
+    expect(fits({ ...whole, base: 2 })).toBe(false);
+    expect(fits({ ...whole, tensor: { ...whole.tensor, type: "f16" } })).toBe(false);
     // 2^20 rows of 64 columns would take 4096 layers; no device at hand has more than 2048.
-    expect(fitsTexels({ ...whole, rows: 2 ** 20 })).toBe(false);
+    expect(fits({ ...whole, rows: 2 ** 20 })).toBe(false);
+  });
+
+  test("and is turned by fours of rows and columns, in f32", () => {
+    const whole = matrix([8, 64]);
+    const fits = (m: StoredMatrix) => fitsTexels(m, true);
+    expect(fits(whole)).toBe(true);
+    expect(fits({ ...whole, columns: 48, row: 100, base: 4 })).toBe(true);
+    for (const odd of [{ rows: 6 }, { columns: 46 }, { row: 66 }, { base: 2 }])
+      expect(fits({ ...whole, ...odd })).toBe(false);
+    expect(fits({ ...whole, tensor: { ...whole.tensor, offset: 8 } })).toBe(false);
+    expect(fits({ ...whole, tensor: { ...whole.tensor, type: "f16" } })).toBe(false);
+    expect(fits({ ...whole, rows: 64, columns: 2 ** 20 })).toBe(false);
+    // Two panels, of which the second is not full, in as many layers as whole ones.
+    expect(fits({ ...whole, rows: 36, columns: 2 ** 18, row: 2 ** 18 })).toBe(true);
   });
 
   test("takes one texture of each operand, as large as the largest so far, which the pool counts", () => {
@@ -105,7 +125,7 @@ describe("what is copied", () => {
     const lent = () => pool.bytes.lent;
     const before = lent();
     const layer = 16 * 8 * 512;
-    const of = (m: typeof small) => asTexels("a", { ...m, tensor: { ...m.tensor, gpu: device } });
+    const of = (m: StoredMatrix) => asTexels("a", { ...m, tensor: { ...m.tensor, gpu: device } }, false);
     const first = of(small);
     expect(lent() - before).toBe(2 * layer);
     expect(of(small).storage).toBe(first.storage);
