@@ -47,7 +47,7 @@ export async function script<T>(name: string, options: ChildOptions = {}): Promi
  * Runs a script of this folder as JavaScript, as users run the built program: a loader of TypeScript takes memory of its
  * own (67 MB).
  */
-export async function builtScript<T>(name: string, options: ChildOptions = {}): Promise<T> {
+export async function bundledScript<T>(name: string, options: ChildOptions = {}): Promise<T> {
   const source = fileURLToPath(new URL(name, import.meta.url));
   // Beside the source: as deep below the root as src/engine, which finds kernels/ from where it lies.
   const file = `${source}.${process.pid}.built.mjs`;

@@ -1,6 +1,6 @@
 // The model against its PyTorch twin: training step, forward pass, memory of a whole process.
 
-import { builtScript } from "./child.ts";
+import { bundledScript } from "./child.ts";
 import { clock } from "./clock.ts";
 import type { Context } from "./context.ts";
 import { DEFAULT, flagsOf, forwardPass, trainingStep } from "./model.ts";
@@ -73,7 +73,7 @@ export async function* processMemory(context: Context): AsyncGenerator<Row> {
     const flags = flagsOf(way);
     say(`${what}${flags}`);
     const task: OwnTask = { ...spec, ...way, adapter: adapterOption, precision: "f32", rounds: 1 };
-    const own = await builtScript<OwnAnswer>("ownmodel.ts", { input: task });
+    const own = await bundledScript<OwnAnswer>("ownmodel.ts", { input: task });
     yield memory(`${what}${flags}`, adapter, own.peak_bytes, peer);
   }
 }
