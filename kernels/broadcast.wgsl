@@ -1,10 +1,10 @@
 // What the subgroups of both matrix products for software adapters do with what they loaded: they own ROWS x 4 LANES of C
 // in registers, four columns a lane.
 //
-//   add_along    sums[r] += sum over four k of A[r, k] B[k]    of a lane's vec4s of A that run along k
-//   add_across   the same, of vec4s of A that span four rows
+//   add_across   sums[r] += sum over four k of A[r, k] B[k]
+//   store_rows   C[row + r] = the epilogue of sums[r]
 //
-// Shapes      va, a: vec4s of A as a lane loaded them; b: column k is the lane's four of B[k]; sums of ROWS rows
+// Shapes      a: vec4s of A that span four rows; b: column k is the lane's four of B[k]; sums of ROWS rows
 // Dispatch    called where all lanes of a subgroup go the same way
 // Called by   kernels/matmul_subgroup.wgsl, kernels/matmul_texels_subgroup.wgsl
 // Checked by  test/ops/product.test.ts, test/ops/texels.test.ts
@@ -14,18 +14,6 @@
 
 // As many rows as columns: the fewest loads for a product. Twice as many no longer fit a CPU's vector registers.
 const ROWS = 4 * LANES;
-const A_LOADS = 4; // vec4s of A per lane and step
-
-// Lane l's va[i] is of row i LANES + l.
-fn add_along(sums: ptr<function, array<vec4f, ROWS>>, va: array<vec4f, A_LOADS>, b: mat4x4f) {
-  //@unroll r < ROWS
-  let v = va[r / LANES];
-  sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b[3],
-    fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b[2],
-    fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b[1],
-    fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b[0], sums[r]))));
-  //@end
-}
 
 // Lane l's a[k] is of rows 4 l to 4 l + 3.
 fn add_across(sums: ptr<function, array<vec4f, ROWS>>, a: mat4x4f, b: mat4x4f) {

@@ -18,6 +18,8 @@
 
 //@include broadcast
 
+const A_LOADS = 4; // vec4s of A per lane and step
+
 struct Block {
   row: u32,
   column: u32,
@@ -29,6 +31,17 @@ struct Block {
 fn block_of(group: vec3u, rows: u32) -> Block {
   let starts = starts_of(group.z);
   return Block(group.x * rows, group.y * 4u * LANES, starts.a, starts.b, starts.c);
+}
+
+// As add_across, of vec4s of A that run along k: lane l's va[i] is of row i LANES + l.
+fn add_along(sums: ptr<function, array<vec4f, ROWS>>, va: array<vec4f, A_LOADS>, b: mat4x4f) {
+  //@unroll r < ROWS
+  let v = va[r / LANES];
+  sums[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), b[3],
+    fma(vec4f(subgroupBroadcast(v.z, r % LANES)), b[2],
+    fma(vec4f(subgroupBroadcast(v.y, r % LANES)), b[1],
+    fma(vec4f(subgroupBroadcast(v.x, r % LANES)), b[0], sums[r]))));
+  //@end
 }
 
 // A as stored [M, K], B as stored [K, N].

@@ -14,10 +14,7 @@
 // Checked by  test/ops/texels.test.ts
 
 //@include broadcast
-
-// As src/engine/texels.ts lays them out: texels of a row of a panel, and rows of a layer.
-const WIDTH = 8u;
-const HEIGHT = 512u;
+//@include panels
 
 @group(0) @binding(4) var a_texels: texture_2d_array<f32>;
 @group(0) @binding(5) var b_texels: texture_2d_array<f32>;

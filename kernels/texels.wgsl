@@ -7,9 +7,8 @@
 // Called by   src/engine/texels.ts
 // Checked by  test/ops/texels.test.ts
 
-// As src/engine/texels.ts lays them out: texels of a row of a panel, and rows of a layer.
-const WIDTH = 8u;
-const HEIGHT = 512u;
+//@include panels
+
 const WORKGROUP = 64u;
 
 struct Params {

@@ -30,6 +30,8 @@ export interface StoredMatrix {
   readonly row: number;
   readonly rows: number;
   readonly columns: number;
+  /** Whether its copy is of its transpose. */
+  readonly turned: boolean;
 }
 
 /** The copy of a matrix, to be bound as a `texture_2d_array<f32>`. */
@@ -41,7 +43,7 @@ export interface Texels {
   readonly type?: undefined;
 }
 
-/** Texels in a row of a panel, and rows of panels in a layer: `WIDTH` and `HEIGHT` of kernels/matmul_texels_subgroup.wgsl. */
+/** Texels in a row of a panel, and rows of panels in a layer: as kernels/panels.wgsl has them. */
 const WIDTH = 8;
 const HEIGHT = 512;
 /** Columns of a panel: as many as a block of C has. */
@@ -60,25 +62,25 @@ const turnTiles = kernel("texels.wgsl", "turn_tiles");
  * Whether there can be a copy of a matrix, or one that is turned: f32, in whole panels where it is not turned, and no
  * more than there is room for.
  */
-export function fitsTexels(matrix: StoredMatrix, turned: boolean): boolean {
-  const { tensor, base, row, rows, columns } = matrix;
+export function fitsTexels(matrix: StoredMatrix): boolean {
+  const { tensor, base, row, rows, columns, turned } = matrix;
   const quads = [rows, columns, row, base, tensor.offset / 4].every((n) => n % 4 === 0);
   const copied =
     (4 * row) % ROW_BYTES === 0 && (tensor.offset + 4 * base) % 16 === 0 && columns % COLUMNS === 0;
   const placed = tensor.type !== "f16" && (turned ? quads : copied);
-  return placed && layersOf(matrix, turned) <= limitsOf(tensor.gpu).maxTextureArrayLayers;
+  return placed && layersOf(matrix) <= limitsOf(tensor.gpu).maxTextureArrayLayers;
 }
 
-function layersOf({ rows, columns }: StoredMatrix, turned: boolean): number {
+function layersOf({ rows, columns, turned }: StoredMatrix): number {
   const [panels, height] = turned ? [rows / COLUMNS, columns] : [columns / COLUMNS, rows];
   return Math.ceil((Math.ceil(panels) * height) / HEIGHT);
 }
 
 /** A matrix or its transpose, as it is at this point of the recorded commands; good until the next copy to the same slot. */
-export function asTexels(slot: TexelSlot, matrix: StoredMatrix, turned: boolean): Texels {
-  const { rows, columns, row, base } = matrix;
+export function asTexels(slot: TexelSlot, matrix: StoredMatrix): Texels {
+  const { rows, columns, row, base, turned } = matrix;
   const { gpu } = matrix.tensor;
-  const storage = room(gpu, slot, layersOf(matrix, turned));
+  const storage = room(gpu, slot, layersOf(matrix));
   const texels: Texels = { gpu, shape: turned ? [columns, rows] : [rows, columns], storage, offset: 0 };
   if (turned)
     run(

@@ -149,23 +149,20 @@ export function product(p: Product): void {
   const workgroups = [Math.ceil(M / height), Math.ceil(N / width), batch[0] * batch[1]] as const;
   const operands =
     choice.entry === "texels"
-      ? {
-          a_texels: asTexels("a", storedA(p), a.transposed !== true),
-          b_texels: asTexels("b", storedB(p), b.transposed === true),
-        }
+      ? { a_texels: asTexels("a", storedA(p)), b_texels: asTexels("b", storedB(p)) }
       : { a4: a.tensor, b4: b.tensor };
   run(variant, { ...operands, ...others }, params, workgroups);
 }
 
-/** A and B as matrices of their own, without a batch. */
+/** A and B as matrices of their own, without a batch; textures have A as [K, M] and B as [K, N]. */
 function storedA({ a, M, K }: Product): StoredMatrix {
   const [rows, columns] = a.transposed ? [K, M] : [M, K];
-  return { tensor: a.tensor, base: 0, row: a.row, rows, columns };
+  return { tensor: a.tensor, base: 0, row: a.row, rows, columns, turned: a.transposed !== true };
 }
 
 function storedB({ b, K, N }: Product): StoredMatrix {
   const [rows, columns] = b.transposed ? [N, K] : [K, N];
-  return { tensor: b.tensor, base: b.base ?? 0, row: b.row, rows, columns };
+  return { tensor: b.tensor, base: b.base ?? 0, row: b.row, rows, columns, turned: b.transposed === true };
 }
 
 /** A tensor's halves where it has them, unless it is a view of another tensor's part. */
@@ -232,12 +229,10 @@ const LEAST_BY_TEXELS = 128;
 
 /** Whether operands should be read from textures: where there is much to do with what is copied. */
 function worthTexels(p: Product): boolean {
-  const { M, N, a, b, c, batch = [1, 1] } = p;
+  const { M, N, c, batch = [1, 1] } = p;
   const large = Math.min(M, N) >= LEAST_BY_TEXELS && batch[0] * batch[1] === 1;
   const { texels, precision } = c.tensor.gpu;
-  const fits = () =>
-    fitsTexels(storedA(p), a.transposed !== true) && fitsTexels(storedB(p), b.transposed === true);
-  return texels && precision === "f32" && large && fits();
+  return texels && precision === "f32" && large && fitsTexels(storedA(p)) && fitsTexels(storedB(p));
 }
 
 function chooseMatrix({ M, N, K, c, batch = [1, 1] }: Product): Choice {

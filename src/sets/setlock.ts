@@ -171,7 +171,7 @@ async function make(path: string, token: string): Promise<Hold | undefined> {
   return { token, release };
 }
 
-/** Removes what a dead one has left that was removing a lock, unless another process has taken it over meanwhile. */
+/** Removes the lock `.turn` of one that died while it had it, unless another process has taken it over meanwhile. */
 async function takeAway(path: string, text: string, token: string): Promise<undefined> {
   const aside = `${path}.${token}`;
   await rename(path, aside).catch(unlessGone);

@@ -87,12 +87,12 @@ describe.skipIf(broadcastLanes(gpu) === 0)("on adapters with small subgroups (sk
 describe("what is copied", () => {
   const matrix = (shape: readonly [number, number]) => {
     const t = empty(texels, shape);
-    return { tensor: t, base: 0, row: shape[1], rows: shape[0], columns: shape[1] };
+    return { tensor: t, base: 0, row: shape[1], rows: shape[0], columns: shape[1], turned: false };
   };
 
   test("has rows of whole panels, 256 bytes apart, in f32", () => {
     const whole = matrix([8, 64]);
-    const fits = (m: StoredMatrix) => fitsTexels(m, false);
+    const fits = fitsTexels;
     expect(fits(whole)).toBe(true);
     expect(fits({ ...whole, rows: 7 })).toBe(true);
     expect(fits({ ...whole, columns: 32 })).toBe(true);
@@ -106,7 +106,7 @@ describe("what is copied", () => {
 
   test("and is turned by fours of rows and columns, in f32", () => {
     const whole = matrix([8, 64]);
-    const fits = (m: StoredMatrix) => fitsTexels(m, true);
+    const fits = (m: StoredMatrix) => fitsTexels({ ...m, turned: true });
     expect(fits(whole)).toBe(true);
     expect(fits({ ...whole, columns: 48, row: 100, base: 4 })).toBe(true);
     for (const odd of [{ rows: 6 }, { columns: 46 }, { row: 66 }, { base: 2 }])
@@ -125,7 +125,7 @@ describe("what is copied", () => {
     const lent = () => pool.bytes.lent;
     const before = lent();
     const layer = 16 * 8 * 512;
-    const of = (m: StoredMatrix) => asTexels("a", { ...m, tensor: { ...m.tensor, gpu: device } }, false);
+    const of = (m: StoredMatrix) => asTexels("a", { ...m, tensor: { ...m.tensor, gpu: device } });
     const first = of(small);
     expect(lent() - before).toBe(2 * layer);
     expect(of(small).storage).toBe(first.storage);

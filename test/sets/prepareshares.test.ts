@@ -400,10 +400,27 @@ test("processes that begin at once make one set: three shares, one of them twice
   await prepare(roughArchive(), alone, roughPeriods);
   const dir = fresh();
   const said = await Promise.all(["1/3", "2/3", "3/3", "2/3"].map((shard) => child(dir, shard)));
-  expect(said.map((text) => Object.keys(JSON.parse(text) as object))).toContainEqual(["result"]);
-  expect(said.filter((text) => text.includes('"result"'))).toHaveLength(1);
+  expect(
+    said.filter((text) => text.includes('"result"')),
+    said.join("\n"),
+  ).toHaveLength(1);
   expect(setContents(dir)).toEqual(setContents(alone));
   expect(readdirSync(root).filter((name) => dir.endsWith(name.split(".")[0]!))).toHaveLength(1);
+});
+
+test("a job refuses a folder that is no set, and a set of another recipe, and leaves them as they are", async () => {
+  const [foreign, other] = [fresh(), fresh()];
+  mkdirSync(foreign);
+  writeFileSync(join(foreign, "notes.txt"), "mine");
+  await prepare(roughArchive(), other, { ...roughPeriods, train: "2001..2003" });
+  const before = setContents(other);
+  const refusal = (dir: string) =>
+    prepareTogether(roughArchive(), dir, roughPeriods, { share: { index: 1, count: 2 } });
+  await expect(refusal(foreign)).rejects.toThrow("exists and is not a prepared set");
+  await expect(refusal(other)).rejects.toThrow("is a prepared set already");
+  expect(readdirSync(foreign)).toEqual(["notes.txt"]);
+  expect(setContents(other)).toEqual(before);
+  for (const dir of [foreign, other]) expect(existsSync(`${dir}.lock`)).toBe(false);
 });
 
 test("a job that comes when another has finished the set makes no folder in the place where it was made", async () => {

@@ -5,7 +5,7 @@ import files from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { isHold, locks } from "../../src/sets/setlock.ts";
 import { builtScript } from "../support/builtclimax.ts";
 
@@ -53,14 +53,16 @@ test("one whose empty file was taken for a dead one's, as its disk stood still, 
   files.open = async (...how) => {
     const handle = await open(...how);
     if (how[0] === path) {
-      files.open = open;
-      syncBuiltinESMExports();
       rmSync(path); // and makes its own
       writeFileSync(path, `${process.ppid} ${hostname()} 0123abcd\n`);
     }
     return handle;
   };
   syncBuiltinESMExports();
+  onTestFinished(() => {
+    files.open = open;
+    syncBuiltinESMExports();
+  });
   expect(await locks().take(path)).toEqual({ who: `process ${process.ppid}`, alive: true });
   expect(readFileSync(path, "utf8")).toContain("0123abcd");
 });
