@@ -1,22 +1,24 @@
-// Attention for adapters with subgroups of 8 lanes, which are software (lavapipe). The forward stores no weights.
+// Attention for lavapipe, whose queries, keys and values were copied to a texture. No weights are stored.
 //
 //   forward    y[i] = sum over j of w[i, j] v[j],   w[i, j] = exp(alpha q[i] k[j] - lse[i]),
 //              lse[i] = log of the sum over j of exp(alpha q[i] k[j])
-//   backward   w[i, j] once more, and ds[i, j] = w[i, j] (dy[i] v[j] - delta[i]), delta[i] = dy[i] y[i]; dq, dk and dv
-//              are products of these
+//   backward   w[i, j] once more, and ds[i, j] = w[i, j] (dy[i] v[j] - delta[i]), delta[i] = dy[i] y[i];
+//              dq[i] = alpha sum over j of ds[i, j] k[j],   dk[j] = alpha sum over i of ds[i, j] q[i],
+//              dv[j] = sum over i of w[i, j] dy[i]
 //
-// One subgroup owns ROWS queries of a head and meets the keys 4 LANES at a time, forward with a running maximum. A lane
-// holds four weights of each row; forward, subgroupShuffle hands them to all lanes, and of each sum a lane holds a vec4
-// in COLUMNS places.
+// One subgroup owns ROWS queries or keys of a head and meets the others 4 LANES at a time, forward with a running
+// maximum. A lane holds the weights of each row with four of them; subgroupShuffle hands these to all lanes, and of each
+// sum a lane holds a vec4 in COLUMNS places.
 //
-// Shapes      qkv [B, L, 3, heads, d];   y, dy [B, L, heads, d];   lse, delta [B, heads, L];   L a multiple of 4,
-//             weights, dscores [B, heads, R, L], R rows from `first` on;   d a multiple of 4 up to 64
-// Dispatch    one workgroup (one subgroup) per ROWS queries: forward (blocks of L, heads, B),
-//             backward (blocks of R, blocks of L by 4 LANES, B heads)
+// Shapes      tokens: qkv [B L, 3, heads, d] and in the backward, beside it, dy [B L, heads, d], in panels of 32 columns
+//             (src/engine/texels.ts);   y [B, L, heads, d], dqkv like qkv;   lse, delta [B, heads, L];
+//             L a multiple of 4, d a multiple of 4 up to 64
+// Dispatch    one workgroup (one subgroup) per ROWS queries or keys: (blocks of L, heads, B)
 // Called by   src/ops/attention.ts
 // Checked by  test/ops/attention.test.ts
 
 //@include lanes
+//@include panels
 
 const ROWS = 32u;
 const LOADS = ROWS / LANES;
@@ -26,33 +28,72 @@ const LOWEST = -1e30; // below any score, and still exp(LOWEST - score) is 0 and
 override COLUMNS = 1u; // places that are in use, up to PLACES
 
 struct Params {
+  B: u32,
   L: u32,
   heads: u32,
   D: u32, // vec4s of a row of y
   quads: u32, // d / 4
   alpha: f32,
-  first: u32, // first query row of weights and dscores, and how many they have
-  rows: u32,
 }
 
 var<immediate> params: Params;
 
-@group(0) @binding(0) var<storage, read> qkv4: array<vec4f>;
+@group(0) @binding(0) var tokens: texture_2d_array<f32>;
 @group(0) @binding(1) var<storage, read_write> y4: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> lse: array<f32>; // written forward, read backward
-@group(0) @binding(3) var<storage, read> dy4: array<vec4f>;
-@group(0) @binding(4) var<storage, read> delta: array<f32>;
-@group(0) @binding(5) var<storage, read_write> weights4: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> dscores4: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(3) var<storage, read> lse4: array<vec4f>;
+@group(0) @binding(4) var<storage, read> delta4: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> dqkv4: array<vec4f>;
 
-// w += products of ROWS rows of q, of which a lane reads those at `a`, and its four rows of k at `b`.
-fn add_qk(a: array<u32, LOADS>, b: vec4u, w: ptr<function, array<vec4f, ROWS>>) {
+// A head: the first of its quads of columns among the tokens' q, k, v and dy, and its first row there.
+struct Head {
+  q: u32,
+  k: u32,
+  v: u32,
+  dy: u32,
+  token: u32,
+  row: u32, // in lse and delta
+}
+
+fn head_of(group: vec3u) -> Head {
+  let q = group.y * params.quads;
+  let token = group.z * params.L;
+  let row = (group.z * params.heads + group.y) * params.L;
+  return Head(q, q + params.D, q + 2u * params.D, q + 3u * params.D, token, row);
+}
+
+// Four columns of a token.
+fn quad_of(quad: u32, token: u32) -> vec4f {
+  let at = quad / WIDTH * (params.B * params.L) + token;
+  return textureLoad(tokens, vec2u(quad % WIDTH, at % HEIGHT), at / HEIGHT, 0);
+}
+
+// The tokens of a lane, of a head's rows from `first` on; beyond the last one that one again.
+fn own_tokens(head: Head, first: u32, lane: u32) -> array<u32, LOADS> {
+  var own: array<u32, LOADS>;
+  //@unroll i < LOADS
+  own[i] = head.token + min(first + i * LANES + lane, params.L - 1u);
+  //@end
+  return own;
+}
+
+// w += products of ROWS rows of the columns from quad `a` on, of which a lane has those of tokens `own`, and of four
+// rows of those from quad `b` on, of tokens `met`.
+fn add_products(
+  a: u32,
+  own: array<u32, LOADS>,
+  b: u32,
+  met: vec4u,
+  w: ptr<function, array<vec4f, ROWS>>,
+) {
   for (var i = 0u; i < params.quads; i++) {
     var loaded: array<vec4f, LOADS>;
     //@unroll j < LOADS
-    loaded[j] = qkv4[a[j] + i];
+    loaded[j] = quad_of(a + i, own[j]);
     //@end
-    let t = transpose(mat4x4f(qkv4[b.x + i], qkv4[b.y + i], qkv4[b.z + i], qkv4[b.w + i]));
+    let t = transpose(
+      mat4x4f(quad_of(b + i, met.x), quad_of(b + i, met.y), quad_of(b + i, met.z), quad_of(b + i, met.w)),
+    );
     //@unroll r < ROWS
     let v = loaded[r / LANES];
     w[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), t[3],
@@ -63,60 +104,69 @@ fn add_qk(a: array<u32, LOADS>, b: vec4u, w: ptr<function, array<vec4f, ROWS>>) 
   }
 }
 
-// The same of dy and v.
-fn add_dyv(a: array<u32, LOADS>, b: vec4u, w: ptr<function, array<vec4f, ROWS>>) {
-  for (var i = 0u; i < params.quads; i++) {
-    var loaded: array<vec4f, LOADS>;
-    //@unroll j < LOADS
-    loaded[j] = dy4[a[j] + i];
-    //@end
-    let t = transpose(mat4x4f(qkv4[b.x + i], qkv4[b.y + i], qkv4[b.z + i], qkv4[b.w + i]));
-    //@unroll r < ROWS
-    let v = loaded[r / LANES];
-    w[r] = fma(vec4f(subgroupBroadcast(v.w, r % LANES)), t[3],
-      fma(vec4f(subgroupBroadcast(v.z, r % LANES)), t[2],
-      fma(vec4f(subgroupBroadcast(v.y, r % LANES)), t[1],
-      fma(vec4f(subgroupBroadcast(v.x, r % LANES)), t[0], w[r]))));
-    //@end
+// sums += w times the rows of the columns from `quad` on, of the 4 LANES tokens from `first` on: lane l's four weights
+// of a row are those of tokens first + 4 l .. first + 4 l + 3, up to `last`, beyond which they are 0.
+// `rolled` is LANES, hidden from the compiler, which keeps the loop a loop.
+fn add_weighted(
+  quad: u32,
+  first: u32,
+  last: u32,
+  lane: u32,
+  rolled: u32,
+  w: ptr<function, array<vec4f, ROWS>>,
+  sums: ptr<function, array<vec4f, ROWS * PLACES>>,
+) {
+  //@unroll c < PLACES
+  if (c < COLUMNS) {
+    let column = quad + min(lane + c * LANES, params.quads - 1u);
+    for (var l = 0u; l < rolled; l++) {
+      let token = min(first + 4u * l, last - 3u);
+      let v0 = quad_of(column, token);
+      let v1 = quad_of(column, token + 1u);
+      let v2 = quad_of(column, token + 2u);
+      let v3 = quad_of(column, token + 3u);
+      //@unroll r < ROWS
+      sums[r * PLACES + c] = fma(vec4f(subgroupShuffle(w[r].w, l)), v3, fma(vec4f(subgroupShuffle(w[r].z, l)), v2,
+        fma(vec4f(subgroupShuffle(w[r].y, l)), v1, fma(vec4f(subgroupShuffle(w[r].x, l)), v0, sums[r * PLACES + c]))));
+      //@end
+    }
   }
+  //@end
+}
+
+// The largest of the lanes' values. subgroupMax takes lavapipe a loop over the lanes.
+fn largest_of(lane: u32, value: f32) -> f32 {
+  var most = value;
+  for (var apart = LANES / 2u; apart > 0u; apart /= 2u) { most = max(most, subgroupShuffle(most, lane ^ apart)); }
+  return most;
 }
 
 @compute @workgroup_size(LANES)
-fn forward_rows(
+fn forward_queries(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let pitch = 3u * params.D;
-  let last = params.L - 1u;
-  let q = group.z * params.L * pitch + group.y * params.quads;
-  let k = q + params.D;
-  let v = k + params.D;
+  let head = head_of(group);
   let first = group.x * ROWS;
-  var iq: array<u32, LOADS>;
-  //@unroll i < LOADS
-  iq[i] = q + min(first + i * LANES + lane, last) * pitch;
-  //@end
-  var iv: array<u32, PLACES>;
-  //@unroll c < PLACES
-  iv[c] = v + min(lane + c * LANES, params.quads - 1u);
-  //@end
+  let own = own_tokens(head, first, lane);
+  let last = head.token + params.L - 1u;
+  let rolled = LANES * min(groups.x, 1u);
   var largest: array<f32, ROWS>;
   var totals: array<f32, ROWS>;
   //@unroll r < ROWS
   largest[r] = LOWEST;
   //@end
   var sums: array<vec4f, ROWS * PLACES>;
-  let rolled = LANES * min(groups.x, 1u); // a trip count no compiler can bound keeps the loop over lanes rolled
   for (var begin = 0u; begin < params.L; begin += 4u * LANES) {
-    let keys = vec4u(begin + lane) + vec4u(0u, LANES, 2u * LANES, 3u * LANES);
-    let ik = k + min(keys, vec4u(last)) * pitch;
+    let key = begin + 4u * lane;
+    let met = min(vec4u(head.token + key) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
     var w = array<vec4f, ROWS>();
-    add_qk(iq, ik, &w);
-    let hidden = select(vec4f(LOWEST), vec4f(), keys < vec4u(params.L));
+    add_products(head.q, own, head.k, met, &w);
+    let hidden = select(LOWEST, 0.0, key < params.L);
     //@unroll r < ROWS
-    let score = fma(vec4f(params.alpha), w[r], hidden);
-    let more = max(largest[r], lanes_max(lane, max(max(score.x, score.y), max(score.z, score.w))));
+    let score = fma(vec4f(params.alpha), w[r], vec4f(hidden));
+    let more = max(largest[r], largest_of(lane, max(max(score.x, score.y), max(score.z, score.w))));
     let shrink = exp(largest[r] - more);
     largest[r] = more;
     w[r] = exp(score - more);
@@ -125,33 +175,19 @@ fn forward_rows(
     if (c < COLUMNS) { sums[r * PLACES + c] *= shrink; }
     //@end
     //@end
-    //@unroll c < PLACES
-    if (c < COLUMNS) {
-      for (var l = 0u; l < rolled; l++) {
-        let v0 = qkv4[iv[c] + min(begin + l, last) * pitch];
-        let v1 = qkv4[iv[c] + min(begin + l + LANES, last) * pitch];
-        let v2 = qkv4[iv[c] + min(begin + l + 2u * LANES, last) * pitch];
-        let v3 = qkv4[iv[c] + min(begin + l + 3u * LANES, last) * pitch];
-        //@unroll r < ROWS
-        sums[r * PLACES + c] = fma(vec4f(subgroupShuffle(w[r].w, l)), v3, fma(vec4f(subgroupShuffle(w[r].z, l)), v2,
-          fma(vec4f(subgroupShuffle(w[r].y, l)), v1, fma(vec4f(subgroupShuffle(w[r].x, l)), v0, sums[r * PLACES + c]))));
-        //@end
-      }
-    }
-    //@end
+    add_weighted(head.v, head.token + begin, last, lane, rolled, &w, &sums);
   }
   //@unroll r < ROWS
   totals[r] = lanes_sum(lane, totals[r]);
   //@end
   let y = group.z * params.L * params.D + group.y * params.quads;
-  let head = (group.z * params.heads + group.y) * params.L;
   var stored = sums;
   var whole = totals;
   var highest = largest;
   let rows = min(ROWS * min(groups.x, 1u), params.L - first);
   for (var r = 0u; r < rows; r++) {
     let scale = 1.0 / whole[r];
-    if (lane == 0u) { lse[head + first + r] = highest[r] + log(whole[r]); }
+    if (lane == 0u) { lse[head.row + first + r] = highest[r] + log(whole[r]); }
     for (var c = 0u; c < COLUMNS; c++) {
       let column = lane + c * LANES;
       if (column < params.quads) {
@@ -161,46 +197,96 @@ fn forward_rows(
   }
 }
 
+// Stores ROWS rows of a head's gradient among the columns from `quad` on.
+fn store_gradient(
+  quad: u32,
+  head: Head,
+  first: u32,
+  lane: u32,
+  groups: u32,
+  scale: f32,
+  sums: ptr<function, array<vec4f, ROWS * PLACES>>,
+) {
+  var stored = *sums;
+  let rows = min(ROWS * min(groups, 1u), params.L - first);
+  for (var r = 0u; r < rows; r++) {
+    let at = (head.token + first + r) * 3u * params.D + quad;
+    for (var c = 0u; c < COLUMNS; c++) {
+      let column = lane + c * LANES;
+      if (column < params.quads) { dqkv4[at + column] = scale * stored[r * PLACES + c]; }
+    }
+  }
+}
+
+// dq of ROWS queries.
 @compute @workgroup_size(LANES)
-fn backward_rows(
+fn backward_queries(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let pitch = 3u * params.D;
-  let last = params.L - 1u;
-  let batch = group.z / params.heads;
-  let column = group.z % params.heads * params.quads;
-  let q = batch * params.L * pitch + column;
-  let row = group.x * ROWS; // among the R
-  let key = 4u * (group.y * LANES + lane);
-  let keys = min(vec4u(key) + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * pitch;
-  var iq: array<u32, LOADS>;
-  var idy: array<u32, LOADS>;
+  let head = head_of(group);
+  let first = group.x * ROWS;
+  let own = own_tokens(head, first, lane);
+  let last = head.token + params.L - 1u;
+  let rolled = LANES * min(groups.x, 1u);
   var sizes: array<f32, LOADS>; // lse of the rows
   var deltas: array<f32, LOADS>;
   //@unroll i < LOADS
-  let own = min(params.first + row + i * LANES + lane, last);
-  iq[i] = q + own * pitch;
-  idy[i] = batch * params.L * params.D + column + own * params.D;
-  sizes[i] = lse[group.z * params.L + own];
-  deltas[i] = delta[group.z * params.L + own];
+  let row = head.row + own[i] - head.token;
+  sizes[i] = lse4[row / 4u][row % 4u];
+  deltas[i] = delta4[row / 4u][row % 4u];
   //@end
-  var w = array<vec4f, ROWS>();
-  add_qk(iq, q + params.D + keys, &w);
-  var ds = array<vec4f, ROWS>();
-  add_dyv(idy, q + 2u * params.D + keys, &ds);
-  //@unroll r < ROWS
-  w[r] = exp(fma(vec4f(params.alpha), w[r], vec4f(-subgroupBroadcast(sizes[r / LANES], r % LANES))));
-  ds[r] = w[r] * (ds[r] - subgroupBroadcast(deltas[r / LANES], r % LANES));
-  //@end
-  if (key >= params.L) { return; }
-  var weights = w;
-  var dscores = ds;
-  let rows = min(ROWS * min(groups.x, 1u), params.rows - row);
-  for (var r = 0u; r < rows; r++) {
-    let at = ((group.z * params.rows + row + r) * params.L + key) / 4u;
-    weights4[at] = weights[r];
-    dscores4[at] = dscores[r];
+  var dq: array<vec4f, ROWS * PLACES>;
+  for (var begin = 0u; begin < params.L; begin += 4u * LANES) {
+    let key = begin + 4u * lane;
+    let met = min(vec4u(head.token + key) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    var w = array<vec4f, ROWS>();
+    add_products(head.q, own, head.k, met, &w);
+    var ds = array<vec4f, ROWS>();
+    add_products(head.dy, own, head.v, met, &ds);
+    let shown = key < params.L;
+    //@unroll r < ROWS
+    let weight = exp(fma(vec4f(params.alpha), w[r], vec4f(-subgroupBroadcast(sizes[r / LANES], r % LANES))));
+    ds[r] = select(vec4f(), weight * (ds[r] - subgroupBroadcast(deltas[r / LANES], r % LANES)), shown);
+    //@end
+    add_weighted(head.k, head.token + begin, last, lane, rolled, &ds, &dq);
   }
+  store_gradient(head.q, head, first, lane, groups.x, params.alpha, &dq);
+}
+
+// dk and dv of ROWS keys.
+@compute @workgroup_size(LANES)
+fn backward_keys(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let head = head_of(group);
+  let first = group.x * ROWS;
+  let own = own_tokens(head, first, lane);
+  let last = head.token + params.L - 1u;
+  let rolled = LANES * min(groups.x, 1u);
+  var dk: array<vec4f, ROWS * PLACES>;
+  var dv: array<vec4f, ROWS * PLACES>;
+  for (var begin = 0u; begin < params.L; begin += 4u * LANES) {
+    let query = begin + 4u * lane;
+    let met = min(vec4u(head.token + query) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    var w = array<vec4f, ROWS>();
+    add_products(head.k, own, head.q, met, &w);
+    var ds = array<vec4f, ROWS>();
+    add_products(head.v, own, head.dy, met, &ds);
+    let at = (head.row + min(query, params.L - 4u)) / 4u;
+    let size = lse4[at];
+    let delta = delta4[at];
+    let shown = query < params.L;
+    //@unroll r < ROWS
+    w[r] = select(vec4f(), exp(fma(vec4f(params.alpha), w[r], -size)), shown);
+    ds[r] = w[r] * (ds[r] - delta);
+    //@end
+    add_weighted(head.dy, head.token + begin, last, lane, rolled, &w, &dv);
+    add_weighted(head.q, head.token + begin, last, lane, rolled, &ds, &dk);
+  }
+  store_gradient(head.k, head, first, lane, groups.x, params.alpha, &dk);
+  store_gradient(head.v, head, first, lane, groups.x, 1.0, &dv);
 }

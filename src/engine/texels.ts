@@ -59,47 +59,67 @@ const slots = new WeakMap<Gpu, Map<TexelSlot, TextureStorage>>();
 const turnTiles = kernel("texels.wgsl", "turn_tiles");
 
 /**
- * Whether there can be a copy of a matrix, or one that is turned: f32, in whole panels where it is not turned, and no
- * more than there is room for.
+ * Whether there can be a copy of matrices side by side, turned or not: f32, in whole panels where they are not turned,
+ * and no more than there is room for.
  */
-export function fitsTexels(matrix: StoredMatrix): boolean {
-  const { tensor, base, row, rows, columns, turned } = matrix;
+export function fitsTexels(...matrices: readonly StoredMatrix[]): boolean {
+  const { maxTextureArrayLayers } = limitsOf(matrices[0]!.tensor.gpu);
+  return matrices.every(canBeCopied) && layersOf(matrices) <= maxTextureArrayLayers;
+}
+
+function canBeCopied({ tensor, base, row, rows, columns, turned }: StoredMatrix): boolean {
   const quads = [rows, columns, row, base, tensor.offset / 4].every((n) => n % 4 === 0);
   const copied =
     (4 * row) % ROW_BYTES === 0 && (tensor.offset + 4 * base) % 16 === 0 && columns % COLUMNS === 0;
-  const placed = tensor.type !== "f16" && (turned ? quads : copied);
-  return placed && layersOf(matrix) <= limitsOf(tensor.gpu).maxTextureArrayLayers;
+  return tensor.type !== "f16" && (turned ? quads : copied);
 }
 
-function layersOf({ rows, columns, turned }: StoredMatrix): number {
-  const [panels, height] = turned ? [rows / COLUMNS, columns] : [columns / COLUMNS, rows];
-  return Math.ceil((Math.ceil(panels) * height) / HEIGHT);
+function layersOf(matrices: readonly StoredMatrix[]): number {
+  return Math.ceil(matrices.reduce((sum, matrix) => sum + panelRows(matrix), 0) / HEIGHT);
 }
 
-/** A matrix or its transpose, as it is at this point of the recorded commands; good until the next copy to the same slot. */
-export function asTexels(slot: TexelSlot, matrix: StoredMatrix): Texels {
-  const { rows, columns, row, base, turned } = matrix;
+/** Rows of all of a matrix's panels. */
+function panelRows({ rows, columns, turned }: StoredMatrix): number {
+  return turned ? Math.ceil(rows / COLUMNS) * columns : Math.ceil(columns / COLUMNS) * rows;
+}
+
+/**
+ * Copies a matrix or its transpose, as it is at this point of the recorded commands; good until the next copy to the
+ * same slot.
+ *
+ * @param beside  further matrices of as many rows, not turned, whose panels follow
+ */
+export function asTexels(slot: TexelSlot, matrix: StoredMatrix, ...beside: readonly StoredMatrix[]): Texels {
+  const { rows, columns, turned } = matrix;
   const { gpu } = matrix.tensor;
-  const storage = room(gpu, slot, layersOf(matrix));
+  const storage = room(gpu, slot, layersOf([matrix, ...beside]));
   const texels: Texels = { gpu, shape: turned ? [columns, rows] : [rows, columns], storage, offset: 0 };
-  if (turned)
-    run(
-      turnTiles,
-      { x: matrix.tensor, texels },
-      { rows, columns, row, base },
-      threads((rows * columns) / 16),
-    );
-  else copyPanels(matrix, storage.texture);
+  if (turned) turnPanels(matrix, texels);
+  else copyPanels(matrix, texels, 0);
+  let next = panelRows(matrix);
+  for (const other of beside) {
+    copyPanels(other, texels, next);
+    next += panelRows(other);
+  }
   return texels;
 }
 
-function copyPanels({ tensor, base, row, rows, columns }: StoredMatrix, texture: GPUTexture): void {
+function turnPanels({ tensor, base, row, rows, columns }: StoredMatrix, texels: Texels): void {
+  run(turnTiles, { x: tensor, texels }, { rows, columns, row, base }, threads((rows * columns) / 16));
+}
+
+/** @param begin  the texture's row where the first panel begins */
+function copyPanels(
+  { tensor, base, row, rows, columns }: StoredMatrix,
+  { storage: { texture } }: Texels,
+  begin: number,
+): void {
   const { gpu, storage, offset } = tensor;
   const { encoder } = gpu.commands;
   for (let panel = 0; panel < columns / COLUMNS; panel++) {
     // As many rows as the layer has room for, then whole layers, then the rest.
     for (let first = 0, count = 0; first < rows; first += count) {
-      const at = panel * rows + first;
+      const at = begin + panel * rows + first;
       const y = at % HEIGHT;
       const left = rows - first;
       const layers = y === 0 && left >= HEIGHT ? Math.floor(left / HEIGHT) : 1;

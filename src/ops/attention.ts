@@ -3,6 +3,7 @@ import { isRecording, record } from "../engine/autograd.ts";
 import { type Kernel, kernel, run, threads } from "../engine/kernel.ts";
 import { limitsOf } from "../engine/limits.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
+import { asTexels, fitsTexels, type StoredMatrix } from "../engine/texels.ts";
 import { attendInMatrices, fitsMatrices } from "./attentionmatrix.ts";
 import { cast, widen } from "./cast.ts";
 import { broadcastLanes, type Operand, product } from "./product.ts";
@@ -24,21 +25,18 @@ export function attention(qkv: Tensor, heads: number): Tensor {
     if (fitsMatrices(qkv.gpu, d)) return attendInMatrices(qkv, heads);
     return cast(attention(widen(qkv), heads));
   }
-  const lanes = broadcastLanes(qkv.gpu);
-  const L = qkv.shape[1]!;
   const fits = d % 4 === 0 && d <= 128 && limitsOf(qkv.gpu).maxComputeWorkgroupStorageSize >= FLASH_MEMORY;
-  if (lanes === 0 && fits) return attendInTiles(qkv, heads);
-  // With 8 lanes (lavapipe) a shuffle is one instruction, with 4 (SwiftShader) a loop.
-  if (lanes === 8 && d % 4 === 0 && d <= 64 && L % 4 === 0) return attendInRows(qkv, heads);
+  if (broadcastLanes(qkv.gpu) === 0 && fits) return attendInTiles(qkv, heads);
+  if (fitsRows(qkv, heads)) return attendInRows(qkv, heads);
   return attendByProducts(qkv, heads);
 }
 
-const flashKernels = (constants: Readonly<Record<string, number>>) => ({
+const inTiles = (constants: Readonly<Record<string, number>>) => ({
   forwardQueries: kernel("flash.wgsl", "forward_queries", constants),
   backwardQueries: kernel("flash.wgsl", "backward_queries", constants),
   backwardKeys: kernel("flash.wgsl", "backward_keys", constants),
 });
-type FlashKernels = Readonly<Record<keyof ReturnType<typeof flashKernels>, Kernel>>;
+type FlashKernels = Readonly<Record<keyof ReturnType<typeof inTiles>, Kernel>>;
 const backwardDelta = kernel("flash.wgsl", "backward_delta");
 /** By width of a head. */
 const flashVariants = new Map<number, FlashKernels>();
@@ -49,7 +47,7 @@ const [THREADS, DEPTH, OWN] = [128, 4, 64];
 const FLASH_MEMORY = 28_416;
 
 function flash(d: number): FlashKernels {
-  const kernels = flashVariants.get(d) ?? flashKernels({ THREADS, DEPTH, QUADS: d / 4 });
+  const kernels = flashVariants.get(d) ?? inTiles({ THREADS, DEPTH, QUADS: d / 4 });
   flashVariants.set(d, kernels);
   return kernels;
 }
@@ -77,39 +75,59 @@ function attendInTiles(qkv: Tensor, heads: number): Tensor {
   });
 }
 
-/** By vec4s of a lane in a head. */
-const forwardRows = [1, 2].map((COLUMNS) => kernel("flash_subgroup.wgsl", "forward_rows", { COLUMNS }));
-const backwardRows = kernel("flash_subgroup.wgsl", "backward_rows");
-/** Query rows that a workgroup of `flash_subgroup.wgsl` owns, and keys in the backward. */
-const [QUERIES, KEYS] = [32, 32];
+const inRows = (constants: Readonly<Record<string, number>>): FlashKernels => ({
+  forwardQueries: kernel("flash_subgroup.wgsl", "forward_queries", constants),
+  backwardQueries: kernel("flash_subgroup.wgsl", "backward_queries", constants),
+  backwardKeys: kernel("flash_subgroup.wgsl", "backward_keys", constants),
+});
+/** By how many of a lane's vec4s a row of a head takes. */
+const rowsVariants = new Map<number, FlashKernels>();
+/** Query or key rows that a workgroup of `flash_subgroup.wgsl` owns. */
+const ROWS = 32;
 
-/** Attention that keeps no weights, and stores those of a block of query rows at a time in the backward alone. */
+function flashRows(d: number, lanes: number): FlashKernels {
+  const COLUMNS = Math.ceil(d / (4 * lanes));
+  const kernels = rowsVariants.get(COLUMNS) ?? inRows({ COLUMNS });
+  rowsVariants.set(COLUMNS, kernels);
+  return kernels;
+}
+
+/** Whether `flash_subgroup.wgsl` takes such heads, and there is room for qkv, and dy beside it, in a texture. */
+function fitsRows(qkv: Tensor, heads: number): boolean {
+  const { L, D, d } = arrange(qkv, heads);
+  const dy = { ...matrixOf(qkv), row: D, columns: D };
+  return qkv.gpu.texels && L % 4 === 0 && d % 4 === 0 && d <= 64 && fitsTexels(matrixOf(qkv), dy);
+}
+
+/** Attention that keeps no weights and reads texels; the backward makes the weights again, for queries and for keys. */
 function attendInRows(qkv: Tensor, heads: number): Tensor {
   const { gpu } = qkv;
   const { B, L, D, d, alpha } = arrange(qkv, heads);
-  const params = { L, heads, D: D / 4, quads: d / 4, alpha, first: 0, rows: L };
+  const kernels = flashRows(d, broadcastLanes(gpu));
+  const params = { B, L, heads, D: D / 4, quads: d / 4, alpha };
+  const blocks = [Math.ceil(L / ROWS), heads, B] as const;
 
   const y = empty(gpu, [B, L, D]);
   const lse = empty(gpu, [B, heads, L]);
-  const forward = forwardRows[Math.ceil(d / KEYS) - 1]!;
-  run(forward, { qkv4: qkv, y4: y, lse }, params, [Math.ceil(L / QUERIES), heads, B]);
+  run(kernels.forwardQueries, { tokens: asTexels("a", matrixOf(qkv)), y4: y, lse }, params, blocks);
 
   return record(y, [qkv], (dy) => {
     const rows = B * L * heads;
     const delta = empty(gpu, lse.shape);
     run(backwardDelta, { y4: y, dy4: dy, delta }, { ...params, rows }, threads(rows));
-    const room = roomForBlock(qkv, heads);
-    return [
-      backwardByBlocks(qkv, heads, dy, (block, dscores) => {
-        const { first, count } = block;
-        const weights = blockOf(room, block);
-        const tensors = { qkv4: qkv, dy4: dy, lse, delta, weights4: weights, dscores4: dscores };
-        const groups = [Math.ceil(count / QUERIES), Math.ceil(L / KEYS), B * heads] as const;
-        run(backwardRows, tensors, { ...params, first, rows: count }, groups);
-        return weights;
-      }),
-    ];
+    const dqkv = empty(gpu, qkv.shape);
+    const tokens = asTexels("a", matrixOf(qkv), matrixOf(dy));
+    const tensors = { tokens, lse4: lse, delta4: delta, dqkv4: dqkv };
+    run(kernels.backwardQueries, tensors, params, blocks);
+    run(kernels.backwardKeys, tensors, params, blocks);
+    return [dqkv];
   });
+}
+
+/** The rows of all tokens, [B, L, columns]. */
+function matrixOf(tensor: Tensor): StoredMatrix {
+  const [B, L, columns] = tensor.shape as readonly [number, number, number];
+  return { tensor, base: 0, row: columns, rows: B * L, columns, turned: false };
 }
 
 /**

@@ -1,8 +1,10 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/engine/autograd.ts";
 import type { Gpu } from "../../src/engine/device.ts";
+import { kernelsOf } from "../../src/engine/kernel.ts";
 import { read, tensor } from "../../src/engine/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
+import { broadcastLanes } from "../../src/ops/product.ts";
 import { checkOp, expectClose, gpu, uniform } from "../support/gradcheck.ts";
 
 /** Multi-head self-attention in f64, loop by loop. */
@@ -32,7 +34,10 @@ function reference(qkv: Float64Array, [B, L, heads, d]: number[]): Float64Array 
   return y;
 }
 
-const tiles: Gpu = { ...gpu, subgroupSize: 0 };
+/** An adapter that attends by products, one that does in workgroup memory, and one that reads textures. */
+const products: Gpu = { ...gpu, texels: false };
+const tiles: Gpu = { ...products, subgroupSize: 0 };
+const texels: Gpu = { ...gpu, texels: true };
 
 const check = (device: Gpu, [B, L, heads, d]: readonly number[]): Promise<void> =>
   checkOp(
@@ -51,7 +56,49 @@ test.for([
   [2, 68, 2, 20],
   [1, 36, 1, 64],
   [1, 32, 1, 68],
-])("attention, B, L, heads, d = %s, %s, %s, %s", (sizes) => check(gpu, sizes));
+])("attention by products, B, L, heads, d = %s, %s, %s, %s", (sizes) => check(products, sizes));
+
+// Below, at and above 32 queries; heads of one quad, of a whole panel of 32 columns, of parts of one and of two, and of
+// so many places of a lane; more layers of the texture than one.
+describe.skipIf(broadcastLanes(gpu) === 0)("attention in rows (adapters with small subgroups)", () => {
+  test.for([
+    [1, 4, 16, 4],
+    [2, 28, 1, 64],
+    [1, 32, 2, 32],
+    [2, 36, 4, 16],
+    [1, 68, 8, 8],
+    [1, 36, 16, 12],
+    [1, 36, 16, 20],
+  ])("B, L, heads, d = %s, %s, %s, %s", async (sizes) => {
+    await check(texels, sizes);
+    const files = kernelsOf(texels).map(({ file }) => file);
+    expect(new Set(files)).toEqual(new Set(["flash_subgroup.wgsl", "flash.wgsl", "elementwise.wgsl"]));
+  });
+
+  test("scores that differ by more than exp can hold leave no NaN behind, also beyond the last query", async () => {
+    const [B, L, heads, d] = [1, 36, 1, 64];
+    // Query 35 meets every key with a score of 8 x 64 / 8 = 64 more than the one before it.
+    const qkv = Float32Array.from({ length: B * L * 3 * d }, (_, i) =>
+      i % (3 * d) < d ? 8 * Math.floor(i / (3 * d)) : 1,
+    );
+    const x = tensor(texels, [B, L, 3 * d], qkv);
+    const dy = tensor(texels, [B, L, d], new Float32Array(L * d).fill(1));
+    const { y, grads } = gradients(() => attention(x, heads), [x], dy);
+    for (const values of [await read(y), await read(grads[0]!)])
+      expect(values.every(Number.isFinite)).toBe(true);
+  });
+
+  test.for([
+    ["rows of qkv that a texture cannot take", [1, 8, 2, 16]],
+    ["heads that are no whole quads", [1, 8, 32, 2]],
+    ["more columns of a head than lanes hold", [1, 8, 1, 128]],
+    ["tokens that are no whole quads", [1, 7, 1, 64]],
+  ] as const)("%s go by products", async ([, sizes]) => {
+    const device: Gpu = { ...texels };
+    await check(device, sizes);
+    expect(kernelsOf(device).map(({ file }) => file)).not.toContain("flash_subgroup.wgsl");
+  });
+});
 
 // Lengths below, at and above a tile of 64; heads of one quad, of a part of a staged depth, and of more than 64.
 test.for([
@@ -70,7 +117,7 @@ test("attention in tiles is for heads of whole quads; others go by products", ()
 
 /** An adapter that can bind so little that the weights are made in blocks of 64 query rows, the least there is. */
 const narrow: Gpu = {
-  ...gpu,
+  ...products,
   device: overriding(gpu.device, {
     limits: overriding(gpu.device.limits, { maxStorageBufferBindingSize: 1024 }),
   }),
@@ -93,12 +140,14 @@ test.for([
   [2, 64, 2, 8],
 ])("attention in blocks of query rows, B, L, heads, d = %s, %s, %s, %s", (sizes) => check(narrow, sizes));
 
-test("attention in tiles, in blocks and by whole products agree", { timeout: 180_000 }, async () => {
-  const [B, L, heads, d] = [2, 200, 3, 20];
+test("attention in tiles, in blocks, by whole products and as the adapter does it agree", {
+  timeout: 180_000,
+}, async () => {
+  const [B, L, heads, d] = [2, 200, 4, 16];
   const random = uniform(1);
   const qkv = Float64Array.from({ length: 3 * B * L * heads * d }, random);
   const seed = Float64Array.from({ length: B * L * heads * d }, random);
-  const results = [gpu, narrow, tiles].map((device) => {
+  const results = [products, gpu, narrow, tiles].map((device) => {
     const x = tensor(device, [B, L, 3 * heads * d], qkv);
     const dy = tensor(device, [B, L, heads * d], seed);
     return { ...gradients(() => attention(x, heads), [x], dy), plain: attention(x, heads) };
