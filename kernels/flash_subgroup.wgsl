@@ -28,11 +28,11 @@ const LOWEST = -1e30; // below any score, and still exp(LOWEST - score) is 0 and
 override COLUMNS = 1u; // places that are in use, up to PLACES
 
 struct Params {
-  B: u32,
   L: u32,
   heads: u32,
   D: u32, // vec4s of a row of y
   quads: u32, // d / 4
+  panels: u32, // of all columns of the tokens
   alpha: f32,
 }
 
@@ -64,8 +64,8 @@ fn head_of(group: vec3u) -> Head {
 
 // Four columns of a token.
 fn quad_of(quad: u32, token: u32) -> vec4f {
-  let at = quad / WIDTH * (params.B * params.L) + token;
-  return textureLoad(tokens, vec2u(quad % WIDTH, at % HEIGHT), at / HEIGHT, 0);
+  let layer = token / HEIGHT * params.panels + quad / WIDTH;
+  return textureLoad(tokens, vec2u(quad % WIDTH, token % HEIGHT), layer, 0);
 }
 
 // The tokens of a lane, of a head's rows from `first` on; beyond the last one that one again.

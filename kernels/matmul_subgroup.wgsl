@@ -33,7 +33,7 @@ fn block_of(group: vec3u, rows: u32) -> Block {
   return Block(group.x * rows, group.y * 4u * LANES, starts.a, starts.b, starts.c);
 }
 
-// As add_across, of vec4s of A that run along k: lane l's va[i] is of row i LANES + l.
+// sums[r] += sum over four k of A[r, k] b[k], of vec4s of A that run along k: lane l's va[i] is of row i LANES + l.
 fn add_along(sums: ptr<function, array<vec4f, ROWS>>, va: array<vec4f, A_LOADS>, b: mat4x4f) {
   //@unroll r < ROWS
   let v = va[r / LANES];
@@ -107,6 +107,18 @@ fn nt_block(
     add_along(&sums, va, transpose(mat4x4f(t0, t1, t2, t3)));
   }
   store_rows(block.c, block.row, n, groups.x, &sums);
+}
+
+// The same of vec4s that span rows: lane l's a[k] is of rows 4 l to 4 l + 3.
+fn add_across(sums: ptr<function, array<vec4f, ROWS>>, a: mat4x4f, b: mat4x4f) {
+  //@unroll r < LANES
+  //@unroll q < 4
+  sums[4u * r + q] = fma(vec4f(subgroupBroadcast(a[3][q], r)), b[3],
+    fma(vec4f(subgroupBroadcast(a[2][q], r)), b[2],
+    fma(vec4f(subgroupBroadcast(a[1][q], r)), b[1],
+    fma(vec4f(subgroupBroadcast(a[0][q], r)), b[0], sums[4u * r + q]))));
+  //@end
+  //@end
 }
 
 // A as stored [K, M], B as stored [K, N]: dW = x^T dy. A lane's vec4 of A spans four rows.

@@ -5,11 +5,13 @@
 //   backward   made of the same products: dA = dC B^T, dB = A^T dC
 //
 // A texel is read by one function without a branch where a vec4 of a buffer takes 32 loads that are each checked, and
-// panels keep what a block reads together (src/engine/texels.ts).
+// textures keep together what a block reads (src/engine/texels.ts). Of A a block takes 4 LANES rows and k's at a time, of
+// which a lane holds four k's of each row; subgroupShuffle hands these to all lanes, for two blocks' width of B. A loop
+// for each width keeps the code small: it compiles four times as fast as one that has both.
 //
-// Shapes      A as [K, M] and B as [K, N], in panels of 32 columns, however they are stored; C and residual [M, N],
-//             bias [N]; M, N and K in multiples of 4
-// Dispatch    one workgroup (one subgroup) per 4 LANES x 4 LANES block: (blocks of M, blocks of N)
+// Shapes      A as [M, K] in tiles, B as [K, N] in panels, however they are stored; C and residual [M, N], bias [N];
+//             M, N and K in multiples of 4
+// Dispatch    one workgroup (one subgroup) per 4 LANES x 8 LANES block: (blocks of M, blocks of N)
 // Called by   src/ops/product.ts
 // Checked by  test/ops/texels.test.ts
 
@@ -19,11 +21,30 @@
 @group(0) @binding(4) var a_texels: texture_2d_array<f32>;
 @group(0) @binding(5) var b_texels: texture_2d_array<f32>;
 
-// Texel x of a panel's row `at`, counted from the first panel's first.
-fn a_texel(x: u32, at: u32) -> vec4f { return textureLoad(a_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
-fn b_texel(x: u32, at: u32) -> vec4f { return textureLoad(b_texels, vec2u(x, at % HEIGHT), at / HEIGHT, 0); }
+// sums += A B for the k's from `k` on, four in each of `steps`: w holds A's, and `quad` is the lane's of B's columns.
+fn add_panel(
+  quad: u32,
+  k: u32,
+  steps: u32,
+  w: ptr<function, array<vec4f, ROWS>>,
+  sums: ptr<function, array<vec4f, ROWS>>,
+) {
+  let layer = k / HEIGHT * ((params.N + SIDE - 1u) / SIDE) + quad / WIDTH;
+  for (var l = 0u; l < steps; l++) {
+    let at = vec2u(quad % WIDTH, k % HEIGHT + 4u * l);
+    let b0 = textureLoad(b_texels, at, layer, 0);
+    let b1 = textureLoad(b_texels, at + vec2u(0u, 1u), layer, 0);
+    let b2 = textureLoad(b_texels, at + vec2u(0u, 2u), layer, 0);
+    let b3 = textureLoad(b_texels, at + vec2u(0u, 3u), layer, 0);
+    //@unroll r < ROWS
+    sums[r] = fma(vec4f(subgroupShuffle(w[r].w, l)), b3,
+      fma(vec4f(subgroupShuffle(w[r].z, l)), b2,
+      fma(vec4f(subgroupShuffle(w[r].y, l)), b1,
+      fma(vec4f(subgroupShuffle(w[r].x, l)), b0, sums[r]))));
+    //@end
+  }
+}
 
-// A lane's vec4 of A spans four rows.
 @compute @workgroup_size(LANES)
 fn block(
   @builtin(workgroup_id) group: vec3u,
@@ -31,27 +52,23 @@ fn block(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let row = group.x * ROWS;
-  let n = 4u * (group.y * LANES + lane);
-  let column = min(n, params.N - 4u) / 4u;
-  let quad = min(row + 4u * lane, params.M - 4u) / 4u;
-  let a_x = quad % WIDTH;
-  let b_x = column % WIDTH;
-  var a_at = quad / WIDTH * params.K;
-  var b_at = column / WIDTH * params.K;
-  var sums: array<vec4f, ROWS>;
-  let steps = params.K / 4u;
-  for (var k = 0u; k < steps; k++) {
-    let a0 = a_texel(a_x, a_at);
-    let a1 = a_texel(a_x, a_at + 1u);
-    let a2 = a_texel(a_x, a_at + 2u);
-    let a3 = a_texel(a_x, a_at + 3u);
-    let b0 = b_texel(b_x, b_at);
-    let b1 = b_texel(b_x, b_at + 1u);
-    let b2 = b_texel(b_x, b_at + 2u);
-    let b3 = b_texel(b_x, b_at + 3u);
-    a_at += 4u;
-    b_at += 4u;
-    add_across(&sums, mat4x4f(a0, a1, a2, a3), mat4x4f(b0, b1, b2, b3));
+  let near = 2u * group.y * LANES + lane; // the lane's quads of columns
+  let far = near + LANES;
+  let wide = 4u * (2u * group.y + 1u) * LANES < params.N;
+  var left: array<vec4f, ROWS>;
+  var right: array<vec4f, ROWS>;
+  for (var k = 0u; k < params.K; k += 4u * LANES) {
+    let layer = k / HEIGHT * ((params.M + SIDE - 1u) / SIDE) + row / SIDE;
+    let at = vec2u(k % SIDE / 4u + lane, k % HEIGHT / SIDE * SIDE + row % SIDE);
+    var w: array<vec4f, ROWS>;
+    //@unroll r < ROWS
+    w[r] = textureLoad(a_texels, at + vec2u(0u, r), layer, 0);
+    //@end
+    let steps = min(LANES, (params.K - k) / 4u);
+    add_panel(near, k, steps, &w, &left);
+    if (wide) { add_panel(far, k, steps, &w, &right); }
   }
-  store_rows(starts_of(0u).c, row, n, groups.x, &sums);
+  let c = starts_of(0u).c;
+  store_rows(c, row, 4u * near, groups.x, &left);
+  store_rows(c, row, 4u * far, groups.x, &right);
 }

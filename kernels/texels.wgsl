@@ -1,8 +1,8 @@
-// A matrix into a texture, turned: as rows of panels that are columns of the matrix (src/engine/texels.ts).
+// A matrix into a texture, turned (src/engine/texels.ts): as panels or as tiles of its transpose.
 //
-//   turn_tiles   panel row c of panel p, texel x = X[32 p + 4 x .. 32 p + 4 x + 3, c]
+//   turn_tiles   texels of X's column c and rows 4 d to 4 d + 3: in panels at row c, in tiles at column 4 d
 //
-// Shapes      X [rows, columns] in f32, with its own row length, all in multiples of 4; texels in layers of HEIGHT rows
+// Shapes      X [rows, columns] in f32, with its own row length, all in multiples of 4
 // Dispatch    one thread per 4 x 4 of X, those of a row of tiles next to one another
 // Called by   src/engine/texels.ts
 // Checked by  test/ops/texels.test.ts
@@ -10,6 +10,8 @@
 //@include panels
 
 const WORKGROUP = 64u;
+
+override TILES = false;
 
 struct Params {
   rows: u32,
@@ -36,9 +38,14 @@ fn turn_tiles(
   let step = params.row / 4u;
   let at = params.base / 4u + 4u * down * step + tile % across;
   let turned = transpose(mat4x4f(x[at], x[at + step], x[at + 2u * step], x[at + 3u * step]));
-  let first = down / WIDTH * params.columns + 4u * (tile % across);
   for (var j = 0u; j < 4u; j++) {
-    let y = first + j;
-    textureStore(texels, vec2u(down % WIDTH, y % HEIGHT), y / HEIGHT, turned[j]);
+    let column = 4u * (tile % across) + j;
+    // Down the layers run the panel's rows, or the tiles' columns; beside one another lie panels, or rows of tiles.
+    let along = select(column, 4u * down, TILES);
+    let beside = select(4u * down, column, TILES) / SIDE;
+    let breadth = (select(params.rows, params.columns, TILES) + SIDE - 1u) / SIDE;
+    let y = along % HEIGHT;
+    let place = vec2u(down % WIDTH, select(y, y / SIDE * SIDE + column % SIDE, TILES));
+    textureStore(texels, place, along / HEIGHT * breadth + beside, turned[j]);
   }
 }

@@ -2,20 +2,16 @@
 //
 // A vec4 of a buffer takes its 8 lanes 32 loads, each behind a branch that checks its bounds: 1.5 KB of code wherever a
 // kernel reads. Four floats of a texture are a texel, which it reads by a function of 160 instructions without a branch,
-// 16 bytes of a lane at a time.
+// 16 bytes of a lane at a time. What a kernel reads together lies together, and not in rows that are a power of two
+// apart, which push each other out of a cache:
 //
-// A matrix is stored in panels of 32 columns, one after the other: what a block of a product reads in one step, or in
-// the next, lies together, and not in rows that are a power of two apart, which push each other out of a cache. The
-// panels' rows fill the layers of the texture:
+//   panels   of 32 columns: row after row of 8 texels, 512 of them in a layer.
+//            Layers: all panels of rows 0 to 511, then those of rows 512 to 1023, ...
+//   tiles    of 32 rows and columns: row after row of 8 texels, 16 tiles of the same rows in a layer, from left to right.
+//            Layers: all rows of tiles of columns 0 to 511, then those of columns 512 to 1023, ...
 //
-//   panel 0   row 0: 8 texels    \
-//             row 1: 16 texels    |  layer 0: 512 rows
-//             ...                 |
-//             last row           /
-//   panel 1   row 0 ...
-//
-// A product takes A as [K, M] and B as [K, N], and copies of the transposes of what is stored otherwise: so it reads the
-// panels of both from front to back, and the next line is in the cache when a lane asks for it.
+// A product reads A [M, K] in tiles and B [K, N] in panels, from front to back; what is stored as a transpose is turned on
+// its way to the texture.
 import type { Gpu } from "./device.ts";
 import { kernel, run, threads } from "./kernel.ts";
 import { limitsOf } from "./limits.ts";
@@ -41,110 +37,154 @@ export interface Texels {
   readonly storage: TextureStorage;
   readonly offset: 0;
   readonly type?: undefined;
+  /** Panels side by side, or rows of tiles: layers for every 512 rows or columns. */
+  readonly breadth: number;
 }
 
-/** Texels in a row of a panel, and rows of panels in a layer: as kernels/panels.wgsl has them. */
+/** As kernels/panels.wgsl has them: texels in a row, rows in a layer, and rows and columns of a tile. */
 const WIDTH = 8;
 const HEIGHT = 512;
-/** Columns of a panel: as many as a block of C has. */
-const COLUMNS = 4 * WIDTH;
+const SIDE = 4 * WIDTH;
 /** Bytes of which the distance of rows that are copied to a texture must be a multiple (WebGPU). */
 const ROW_BYTES = 256;
 
-/** Which operand of a product: each has a texture of its own, as large as the largest so far. */
-export type TexelSlot = "a" | "b";
+/** Each has a texture of its own, as large as the largest so far. */
+type Layout = "panels" | "tiles";
 
-const slots = new WeakMap<Gpu, Map<TexelSlot, TextureStorage>>();
+const textures = new WeakMap<Gpu, Map<Layout, TextureStorage>>();
 
-const turnTiles = kernel("texels.wgsl", "turn_tiles");
+const turnToPanels = kernel("texels.wgsl", "turn_tiles", { TILES: 0 });
+const turnToTiles = kernel("texels.wgsl", "turn_tiles", { TILES: 1 });
 
 /**
- * Whether there can be a copy of matrices side by side, turned or not: f32, in whole panels where they are not turned,
+ * Whether there can be panels of matrices side by side, turned or not: f32, in whole panels where they are not turned,
  * and no more than there is room for.
  */
-export function fitsTexels(...matrices: readonly StoredMatrix[]): boolean {
-  const { maxTextureArrayLayers } = limitsOf(matrices[0]!.tensor.gpu);
-  return matrices.every(canBeCopied) && layersOf(matrices) <= maxTextureArrayLayers;
+export function fitsPanels(...matrices: readonly StoredMatrix[]): boolean {
+  return matrices.every(canBeCopied) && fits(matrices[0]!, extentOfPanels(matrices));
+}
+
+/** The same of tiles. */
+export function fitsTiles(matrix: StoredMatrix): boolean {
+  return canBeCopied(matrix) && fits(matrix, extentOfTiles(matrix));
+}
+
+function fits({ tensor }: StoredMatrix, extent: Extent): boolean {
+  return layersOf(extent) <= limitsOf(tensor.gpu).maxTextureArrayLayers;
 }
 
 function canBeCopied({ tensor, base, row, rows, columns, turned }: StoredMatrix): boolean {
   const quads = [rows, columns, row, base, tensor.offset / 4].every((n) => n % 4 === 0);
-  const copied =
-    (4 * row) % ROW_BYTES === 0 && (tensor.offset + 4 * base) % 16 === 0 && columns % COLUMNS === 0;
+  const copied = (4 * row) % ROW_BYTES === 0 && (tensor.offset + 4 * base) % 16 === 0 && columns % SIDE === 0;
   return tensor.type !== "f16" && (turned ? quads : copied);
 }
 
-function layersOf(matrices: readonly StoredMatrix[]): number {
-  return Math.ceil(matrices.reduce((sum, matrix) => sum + panelRows(matrix), 0) / HEIGHT);
+/** Rows and columns of what is copied. */
+function shapeOf({ rows, columns, turned }: StoredMatrix): readonly [number, number] {
+  return turned ? [columns, rows] : [rows, columns];
 }
 
-/** Rows of all of a matrix's panels. */
-function panelRows({ rows, columns, turned }: StoredMatrix): number {
-  return turned ? Math.ceil(rows / COLUMNS) * columns : Math.ceil(columns / COLUMNS) * rows;
+/** What goes down the layers, and breadth. */
+type Extent = readonly [number, number];
+
+function extentOfPanels(matrices: readonly StoredMatrix[]): Extent {
+  return [shapeOf(matrices[0]!)[0], panelsOf(matrices)];
+}
+
+function panelsOf(matrices: readonly StoredMatrix[]): number {
+  return matrices.reduce((sum, matrix) => sum + Math.ceil(shapeOf(matrix)[1] / SIDE), 0);
+}
+
+function extentOfTiles(matrix: StoredMatrix): Extent {
+  const [height, width] = shapeOf(matrix);
+  return [width, Math.ceil(height / SIDE)];
+}
+
+function layersOf([down, breadth]: Extent): number {
+  return Math.ceil(down / HEIGHT) * breadth;
 }
 
 /**
- * Copies a matrix or its transpose, as it is at this point of the recorded commands; good until the next copy to the
- * same slot.
+ * Copies a matrix or its transpose to panels, as it is at this point of the recorded commands; good until the next copy
+ * to panels.
  *
- * @param beside  further matrices of as many rows, not turned, whose panels follow
+ * @param beside  further matrices of as many rows; where there are any, none is turned
  */
-export function asTexels(slot: TexelSlot, matrix: StoredMatrix, ...beside: readonly StoredMatrix[]): Texels {
-  const { rows, columns, turned } = matrix;
-  const { gpu } = matrix.tensor;
-  const storage = room(gpu, slot, layersOf([matrix, ...beside]));
-  const texels: Texels = { gpu, shape: turned ? [columns, rows] : [rows, columns], storage, offset: 0 };
-  if (turned) turnPanels(matrix, texels);
-  else copyPanels(matrix, texels, 0);
-  let next = panelRows(matrix);
-  for (const other of beside) {
-    copyPanels(other, texels, next);
-    next += panelRows(other);
+export function asPanels(matrix: StoredMatrix, ...beside: readonly StoredMatrix[]): Texels {
+  const matrices = [matrix, ...beside];
+  const texels = room("panels", matrix, extentOfPanels(matrices));
+  if (matrix.turned) turn(turnToPanels, matrix, texels);
+  else {
+    let first = 0;
+    for (const one of matrices) {
+      copyPanels(one, texels, first);
+      first += panelsOf([one]);
+    }
   }
   return texels;
 }
 
-function turnPanels({ tensor, base, row, rows, columns }: StoredMatrix, texels: Texels): void {
-  run(turnTiles, { x: tensor, texels }, { rows, columns, row, base }, threads((rows * columns) / 16));
+/** The same to tiles. */
+export function asTiles(matrix: StoredMatrix): Texels {
+  const texels = room("tiles", matrix, extentOfTiles(matrix));
+  if (matrix.turned) turn(turnToTiles, matrix, texels);
+  else copyTiles(matrix, texels);
+  return texels;
 }
 
-/** @param begin  the texture's row where the first panel begins */
-function copyPanels(
-  { tensor, base, row, rows, columns }: StoredMatrix,
-  { storage: { texture } }: Texels,
-  begin: number,
-): void {
+function turn(how: typeof turnToPanels, { tensor, base, row, rows, columns }: StoredMatrix, texels: Texels) {
+  run(how, { x: tensor, texels }, { rows, columns, row, base }, threads((rows * columns) / 16));
+}
+
+/** @param first  the first of a matrix's panels among all that are side by side */
+function copyPanels({ tensor, base, row, rows, columns }: StoredMatrix, to: Texels, first: number) {
   const { gpu, storage, offset } = tensor;
   const { encoder } = gpu.commands;
-  for (let panel = 0; panel < columns / COLUMNS; panel++) {
-    // As many rows as the layer has room for, then whole layers, then the rest.
-    for (let first = 0, count = 0; first < rows; first += count) {
-      const at = begin + panel * rows + first;
-      const y = at % HEIGHT;
-      const left = rows - first;
-      const layers = y === 0 && left >= HEIGHT ? Math.floor(left / HEIGHT) : 1;
-      const height = Math.min(HEIGHT - y, left);
-      count = layers * height;
-      const start = offset + 4 * (base + first * row + panel * COLUMNS);
+  for (let above = 0; above < rows; above += HEIGHT) {
+    for (let panel = 0; panel < columns / SIDE; panel++) {
+      const start = offset + 4 * (base + above * row + panel * SIDE);
       encoder.copyBufferToTexture(
-        { buffer: storage.buffer, offset: start, bytesPerRow: 4 * row, rowsPerImage: height },
-        { texture, origin: [0, y, Math.floor(at / HEIGHT)] },
-        [WIDTH, height, layers],
+        { buffer: storage.buffer, offset: start, bytesPerRow: 4 * row },
+        { texture: to.storage.texture, origin: [0, 0, (above / HEIGHT) * to.breadth + first + panel] },
+        [WIDTH, Math.min(HEIGHT, rows - above)],
       );
     }
   }
 }
 
-function room(gpu: Gpu, slot: TexelSlot, layers: number): TextureStorage {
-  const known = slots.get(gpu) ?? new Map<TexelSlot, TextureStorage>();
-  slots.set(gpu, known);
-  const before = known.get(slot);
-  if (before && before.layers >= layers) return before;
-  if (before) {
-    gpu.commands.flush(); // what is recorded reads it
-    gpu.pool.dropTexture(before);
+function copyTiles({ tensor, base, row, rows, columns }: StoredMatrix, to: Texels) {
+  const { gpu, storage, offset } = tensor;
+  const { encoder } = gpu.commands;
+  const whole = Math.floor(rows / SIDE);
+  /** So many rows of a column of tiles, as many of each row of tiles. */
+  const copy = (left: number, tile: number, height: number, tiles: number) => {
+    const start = offset + 4 * (base + tile * SIDE * row + left);
+    const layer = Math.floor(left / HEIGHT) * to.breadth + tile;
+    encoder.copyBufferToTexture(
+      { buffer: storage.buffer, offset: start, bytesPerRow: 4 * row, rowsPerImage: SIDE },
+      { texture: to.storage.texture, origin: [0, left % HEIGHT, layer] },
+      [WIDTH, height, tiles],
+    );
+  };
+  for (let left = 0; left < columns; left += SIDE) {
+    if (whole > 0) copy(left, 0, SIDE, whole);
+    if (rows % SIDE > 0) copy(left, whole, rows % SIDE, 1);
   }
-  const storage = gpu.pool.keepTexture([WIDTH, HEIGHT, layers]);
-  known.set(slot, storage);
-  return storage;
+}
+
+function room(layout: Layout, matrix: StoredMatrix, extent: Extent): Texels {
+  const layers = layersOf(extent);
+  const { gpu } = matrix.tensor;
+  const known = textures.get(gpu) ?? new Map<Layout, TextureStorage>();
+  textures.set(gpu, known);
+  let storage = known.get(layout);
+  if (!storage || storage.layers < layers) {
+    if (storage) {
+      gpu.commands.flush(); // what is recorded reads it
+      gpu.pool.dropTexture(storage);
+    }
+    storage = gpu.pool.keepTexture([WIDTH, HEIGHT, layers]);
+    known.set(layout, storage);
+  }
+  return { gpu, shape: shapeOf(matrix), storage, offset: 0, breadth: extent[1] };
 }

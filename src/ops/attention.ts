@@ -3,7 +3,7 @@ import { isRecording, record } from "../engine/autograd.ts";
 import { type Kernel, kernel, run, threads } from "../engine/kernel.ts";
 import { limitsOf } from "../engine/limits.ts";
 import { empty, free, size, type Tensor } from "../engine/tensor.ts";
-import { asTexels, fitsTexels, type StoredMatrix } from "../engine/texels.ts";
+import { asPanels, fitsPanels, type StoredMatrix } from "../engine/texels.ts";
 import { attendInMatrices, fitsMatrices } from "./attentionmatrix.ts";
 import { cast, widen } from "./cast.ts";
 import { broadcastLanes, type Operand, product } from "./product.ts";
@@ -96,7 +96,7 @@ function flashRows(d: number, lanes: number): FlashKernels {
 function fitsRows(qkv: Tensor, heads: number): boolean {
   const { L, D, d } = arrange(qkv, heads);
   const dy = { ...matrixOf(qkv), row: D, columns: D };
-  return qkv.gpu.texels && L % 4 === 0 && d % 4 === 0 && d <= 64 && fitsTexels(matrixOf(qkv), dy);
+  return qkv.gpu.texels && L % 4 === 0 && d % 4 === 0 && d <= 64 && fitsPanels(matrixOf(qkv), dy);
 }
 
 /** Attention that keeps no weights and reads texels; the backward makes the weights again, for queries and for keys. */
@@ -104,22 +104,24 @@ function attendInRows(qkv: Tensor, heads: number): Tensor {
   const { gpu } = qkv;
   const { B, L, D, d, alpha } = arrange(qkv, heads);
   const kernels = flashRows(d, broadcastLanes(gpu));
-  const params = { B, L, heads, D: D / 4, quads: d / 4, alpha };
+  const params = { L, heads, D: D / 4, quads: d / 4, alpha };
   const blocks = [Math.ceil(L / ROWS), heads, B] as const;
 
   const y = empty(gpu, [B, L, D]);
   const lse = empty(gpu, [B, heads, L]);
-  run(kernels.forwardQueries, { tokens: asTexels("a", matrixOf(qkv)), y4: y, lse }, params, blocks);
+  const tokens = asPanels(matrixOf(qkv));
+  run(kernels.forwardQueries, { tokens, y4: y, lse }, { ...params, panels: tokens.breadth }, blocks);
 
   return record(y, [qkv], (dy) => {
     const rows = B * L * heads;
     const delta = empty(gpu, lse.shape);
     run(backwardDelta, { y4: y, dy4: dy, delta }, { ...params, rows }, threads(rows));
     const dqkv = empty(gpu, qkv.shape);
-    const tokens = asTexels("a", matrixOf(qkv), matrixOf(dy));
+    const tokens = asPanels(matrixOf(qkv), matrixOf(dy));
     const tensors = { tokens, lse4: lse, delta4: delta, dqkv4: dqkv };
-    run(kernels.backwardQueries, tensors, params, blocks);
-    run(kernels.backwardKeys, tensors, params, blocks);
+    const backward = { ...params, panels: tokens.breadth };
+    run(kernels.backwardQueries, tensors, backward, blocks);
+    run(kernels.backwardKeys, tensors, backward, blocks);
     return [dqkv];
   });
 }

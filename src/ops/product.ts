@@ -3,7 +3,7 @@ import type { Gpu } from "../engine/device.ts";
 import { type Kernel, kernel, run } from "../engine/kernel.ts";
 import { limitsOf } from "../engine/limits.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { asTexels, fitsTexels, type StoredMatrix } from "../engine/texels.ts";
+import { asPanels, asTiles, fitsPanels, fitsTiles, type StoredMatrix } from "../engine/texels.ts";
 import { type Noise, noiseWords } from "./noise.ts";
 
 /** One matrix of a product, or a batch of them, inside a tensor. All lengths in elements. */
@@ -149,15 +149,15 @@ export function product(p: Product): void {
   const workgroups = [Math.ceil(M / height), Math.ceil(N / width), batch[0] * batch[1]] as const;
   const operands =
     choice.entry === "texels"
-      ? { a_texels: asTexels("a", storedA(p)), b_texels: asTexels("b", storedB(p)) }
+      ? { a_texels: asTiles(storedA(p)), b_texels: asPanels(storedB(p)) }
       : { a4: a.tensor, b4: b.tensor };
   run(variant, { ...operands, ...others }, params, workgroups);
 }
 
-/** A and B as matrices of their own, without a batch; textures have A as [K, M] and B as [K, N]. */
+/** A and B as matrices of their own, without a batch; textures have A as [M, K] and B as [K, N]. */
 function storedA({ a, M, K }: Product): StoredMatrix {
   const [rows, columns] = a.transposed ? [K, M] : [M, K];
-  return { tensor: a.tensor, base: 0, row: a.row, rows, columns, turned: a.transposed !== true };
+  return { tensor: a.tensor, base: 0, row: a.row, rows, columns, turned: a.transposed === true };
 }
 
 function storedB({ b, K, N }: Product): StoredMatrix {
@@ -209,7 +209,9 @@ function choose(p: Product): Choice {
     const block = [4 * lanes, 4 * lanes] as const;
     const choice = { block, flags: {}, quads: true };
     const turned = { A_TRANSPOSED: 0, B_TRANSPOSED: 0 }; // on their way to the textures, all to one kernel
-    if (aligned && quads(N, K) && worthTexels(p)) return { ...choice, entry: "texels", flags: turned };
+    if (aligned && quads(N, K) && worthTexels(p)) {
+      return { ...choice, entry: "texels", block: [4 * lanes, 8 * lanes], flags: turned };
+    }
     if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt" };
     if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn" };
     if (aligned && a.transposed && !b.transposed && quads(K)) return { ...choice, entry: "tn" };
@@ -226,13 +228,15 @@ function choose(p: Product): Choice {
 
 /** From so many rows and columns of C on, reading by texels is worth the copies. */
 const LEAST_BY_TEXELS = 128;
+/** And from so many k's on: a layer has room for 512 of them, however few there are. */
+const LEAST_DEPTH = 64;
 
 /** Whether operands should be read from textures: where there is much to do with what is copied. */
 function worthTexels(p: Product): boolean {
-  const { M, N, c, batch = [1, 1] } = p;
-  const large = Math.min(M, N) >= LEAST_BY_TEXELS && batch[0] * batch[1] === 1;
+  const { M, N, K, c, batch = [1, 1] } = p;
+  const large = Math.min(M, N) >= LEAST_BY_TEXELS && K >= LEAST_DEPTH && batch[0] * batch[1] === 1;
   const { texels, precision } = c.tensor.gpu;
-  return texels && precision === "f32" && large && fitsTexels(storedA(p)) && fitsTexels(storedB(p));
+  return texels && precision === "f32" && large && fitsTiles(storedA(p)) && fitsPanels(storedB(p));
 }
 
 function chooseMatrix({ M, N, K, c, batch = [1, 1] }: Product): Choice {

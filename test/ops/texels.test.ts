@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Gpu } from "../../src/engine/device.ts";
 import { kernelsOf } from "../../src/engine/kernel.ts";
 import { empty, read, size, tensor } from "../../src/engine/tensor.ts";
-import { asTexels, fitsTexels, type StoredMatrix } from "../../src/engine/texels.ts";
+import { asPanels, asTiles, fitsPanels, fitsTiles, type StoredMatrix } from "../../src/engine/texels.ts";
 import { broadcastLanes, type Product, product } from "../../src/ops/product.ts";
 import { expectClose, gpu, uniform } from "../support/gradcheck.ts";
 
@@ -23,12 +23,13 @@ interface Case {
   readonly base?: number;
 }
 
-// A layer has 512 rows of panels of 32 columns. What is stored otherwise than A [K, M] and B [K, N] is turned.
+// A layer has 512 rows of a panel of 32 columns, or of 16 tiles of 32 x 32. What is stored otherwise than A [M, K] and
+// B [K, N] is turned. A block is 32 x 64: of its two widths the second may be missing.
 const cases: readonly Case[] = [
   { what: "blocks cut off below", M: 164, N: 192, K: 64, stored: [false, false] },
   { what: "blocks cut off to the right", M: 128, N: 148, K: 64, stored: [false, true] },
-  { what: "few columns in a wide row", M: 192, N: 128, K: 20, stored: [true, false], gap: 64, base: 64 },
-  { what: "wide rows that are turned", M: 136, N: 128, K: 20, stored: [false, true], gap: 4, base: 4 },
+  { what: "few columns in a wide row", M: 192, N: 128, K: 84, stored: [true, false], gap: 64, base: 64 },
+  { what: "wide rows that are turned", M: 136, N: 164, K: 100, stored: [true, true], gap: 4, base: 4 },
   { what: "panels that end inside layers", M: 128, N: 128, K: 700, stored: [true, false] },
   { what: "turned panels that end inside layers", M: 128, N: 140, K: 700, stored: [true, true] },
   { what: "panels of whole layers", M: 132, N: 128, K: 1024, stored: [false, false] },
@@ -77,9 +78,12 @@ describe.skipIf(broadcastLanes(gpu) === 0)("on adapters with small subgroups (sk
     const { result, wanted } = await run(device, one);
     expectClose("C", result, wanted, 1e-5);
     expect(result).toEqual((await run(buffers, one)).result);
-    const turned = !one.stored[0] || one.stored[1];
-    const files = kernelsOf(device).map(({ file }) => file);
-    expect(files).toEqual([...(turned ? ["texels.wgsl"] : []), "matmul_texels_subgroup.wgsl"]);
+    const kernels = kernelsOf(device).map(({ file, constants: { TILES = "" } }) => `${file} ${TILES}`);
+    expect(kernels).toEqual([
+      ...(one.stored[0] ? ["texels.wgsl 1"] : []),
+      ...(one.stored[1] ? ["texels.wgsl 0"] : []),
+      "matmul_texels_subgroup.wgsl ",
+    ]);
     expect(kernelsOf(buffers).map(({ file }) => file)).not.toContain("matmul_texels_subgroup.wgsl");
   });
 });
@@ -90,9 +94,11 @@ describe("what is copied", () => {
     return { tensor: t, base: 0, row: shape[1], rows: shape[0], columns: shape[1], turned: false };
   };
 
-  test("has rows of whole panels, 256 bytes apart, in f32", () => {
+  test.for([
+    ["panels", fitsPanels],
+    ["tiles", fitsTiles],
+  ] as const)("has rows of whole %s, 256 bytes apart, in f32", ([, fits]) => {
     const whole = matrix([8, 64]);
-    const fits = fitsTexels;
     expect(fits(whole)).toBe(true);
     expect(fits({ ...whole, rows: 7 })).toBe(true);
     expect(fits({ ...whole, columns: 32 })).toBe(true);
@@ -100,38 +106,50 @@ describe("what is copied", () => {
     expect(fits({ ...whole, row: 96 })).toBe(false);
     expect(fits({ ...whole, base: 2 })).toBe(false);
     expect(fits({ ...whole, tensor: { ...whole.tensor, type: "f16" } })).toBe(false);
-    // 2^20 rows of 64 columns would take 4096 layers; no device at hand has more than 2048.
+    // 2^20 rows of 64 columns would take 4096 layers of panels; no device at hand has more than 2048.
     expect(fits({ ...whole, rows: 2 ** 20 })).toBe(false);
   });
 
-  test("and is turned by fours of rows and columns, in f32", () => {
+  test.for([
+    ["panels", fitsPanels],
+    ["tiles", fitsTiles],
+  ] as const)("and is turned to %s by fours of rows and columns, in f32", ([, fitsAs]) => {
     const whole = matrix([8, 64]);
-    const fits = (m: StoredMatrix) => fitsTexels({ ...m, turned: true });
+    const fits = (m: StoredMatrix) => fitsAs({ ...m, turned: true });
     expect(fits(whole)).toBe(true);
     expect(fits({ ...whole, columns: 48, row: 100, base: 4 })).toBe(true);
     for (const odd of [{ rows: 6 }, { columns: 46 }, { row: 66 }, { base: 2 }])
       expect(fits({ ...whole, ...odd })).toBe(false);
     expect(fits({ ...whole, tensor: { ...whole.tensor, offset: 8 } })).toBe(false);
     expect(fits({ ...whole, tensor: { ...whole.tensor, type: "f16" } })).toBe(false);
-    expect(fits({ ...whole, rows: 64, columns: 2 ** 20 })).toBe(false);
-    // Two panels, of which the second is not full, in as many layers as whole ones.
-    expect(fits({ ...whole, rows: 36, columns: 2 ** 18, row: 2 ** 18 })).toBe(true);
+    expect(fits({ ...whole, rows: 2 ** 12, columns: 2 ** 18 })).toBe(false);
   });
 
-  test("takes one texture of each operand, as large as the largest so far, which the pool counts", () => {
+  test("beside other panels takes room of its own", () => {
+    const [wide, one] = [matrix([8, 32 * 1024]), matrix([8, 64])];
+    expect(fitsPanels(wide, wide)).toBe(true);
+    expect(fitsPanels(wide, wide, one)).toBe(false);
+    expect(fitsPanels(one, { ...one, columns: 48 })).toBe(false);
+    expect(asPanels(one, matrix([8, 128])).breadth).toBe(6);
+  });
+
+  test("takes one texture of panels, one of tiles, as large as the largest so far, which the pool counts", () => {
     const device: Gpu = { ...texels }; // with textures of its own
     const { pool } = device;
     const [small, large] = [matrix([512, 64]), matrix([512, 128])];
     const lent = () => pool.bytes.lent;
     const before = lent();
     const layer = 16 * 8 * 512;
-    const of = (m: StoredMatrix) => asTexels("a", { ...m, tensor: { ...m.tensor, gpu: device } });
-    const first = of(small);
+    const own = (m: StoredMatrix) => ({ ...m, tensor: { ...m.tensor, gpu: device } });
+    const first = asPanels(own(small));
     expect(lent() - before).toBe(2 * layer);
-    expect(of(small).storage).toBe(first.storage);
-    const second = of(large);
+    expect(asPanels(own(small)).storage).toBe(first.storage);
+    const second = asPanels(own(large));
     expect(lent() - before).toBe(4 * layer);
-    expect(of(small).storage).toBe(second.storage);
+    expect(asPanels(own(small)).storage).toBe(second.storage);
     expect(size(second.shape)).toBe(512 * 128);
+    const tiles = asTiles(own(small)); // 16 rows of tiles in a layer each
+    expect(lent() - before).toBe((4 + 16) * layer);
+    expect(tiles.storage).not.toBe(second.storage);
   });
 });
