@@ -93,6 +93,8 @@ interface Choice {
   /** Whether the entry stores C by quads. */
   readonly quads: boolean;
   readonly flags: Flags;
+  /** Whether it is C^T whose blocks are computed. */
+  readonly flipped?: boolean;
 }
 const variants = new Map<string, Kernel>();
 
@@ -146,23 +148,35 @@ export function product(p: Product): void {
     alpha: p.alpha ?? 1,
   };
   const [height, width] = choice.block;
-  const workgroups = [Math.ceil(M / height), Math.ceil(N / width), batch[0] * batch[1]] as const;
+  const [rows, columns] = choice.flipped ? [N, M] : [M, N];
+  const workgroups = [Math.ceil(rows / height), Math.ceil(columns / width), batch[0] * batch[1]] as const;
   const operands =
-    choice.entry === "texels"
-      ? { a_texels: asTiles(storedA(p)), b_texels: asPanels(storedB(p)) }
-      : { a4: a.tensor, b4: b.tensor };
+    choice.entry === "texels" ? texelsOf(p, choice.flipped === true) : { a4: a.tensor, b4: b.tensor };
   run(variant, { ...operands, ...others }, params, workgroups);
 }
 
-/** A and B as matrices of their own, without a batch; textures have A as [M, K] and B as [K, N]. */
-function storedA({ a, M, K }: Product): StoredMatrix {
-  const [rows, columns] = a.transposed ? [K, M] : [M, K];
-  return { tensor: a.tensor, base: 0, row: a.row, rows, columns, turned: a.transposed === true };
+/** A and B as matrices of their own, without a batch: as [M, K] and [K, N]. */
+function factors({ a, b, M, N, K }: Product): readonly [StoredMatrix, StoredMatrix] {
+  const stored = (
+    { tensor, base = 0, row, transposed = false }: Operand,
+    shape: readonly [number, number],
+  ) => {
+    const [rows, columns] = transposed ? shape.toReversed() : shape;
+    return { tensor, base, row, rows: rows!, columns: columns!, turned: transposed };
+  };
+  return [stored(a, [M, K]), stored(b, [K, N])];
 }
 
-function storedB({ b, K, N }: Product): StoredMatrix {
-  const [rows, columns] = b.transposed ? [N, K] : [K, N];
-  return { tensor: b.tensor, base: b.base ?? 0, row: b.row, rows, columns, turned: b.transposed === true };
+/** What a texel product has as tiles and as panels: A and B, or for C^T = B^T A^T their transposes. */
+function texelFactors(p: Product, flipped: boolean): readonly [StoredMatrix, StoredMatrix] {
+  const [a, b] = factors(p);
+  const transpose = (matrix: StoredMatrix) => ({ ...matrix, turned: !matrix.turned });
+  return flipped ? [transpose(b), transpose(a)] : [a, b];
+}
+
+function texelsOf(p: Product, flipped: boolean) {
+  const [tiles, panels] = texelFactors(p, flipped);
+  return { tiles: asTiles(tiles), panels: asPanels(panels) };
 }
 
 /** A tensor's halves where it has them, unless it is a view of another tensor's part. */
@@ -209,8 +223,10 @@ function choose(p: Product): Choice {
     const block = [4 * lanes, 4 * lanes] as const;
     const choice = { block, flags: {}, quads: true };
     const turned = { A_TRANSPOSED: 0, B_TRANSPOSED: 0 }; // on their way to the textures, all to one kernel
-    if (aligned && quads(N, K) && worthTexels(p)) {
-      return { ...choice, entry: "texels", block: [4 * lanes, 8 * lanes], flags: turned };
+    const flipped = aligned && quads(N, K) ? flippedForTexels(p) : undefined;
+    if (flipped !== undefined) {
+      const flags = { ...turned, FLIPPED: flipped ? 1 : 0 };
+      return { entry: "texels", block: [4 * lanes, 8 * lanes], quads: true, flags, flipped };
     }
     if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt" };
     if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn" };
@@ -231,12 +247,22 @@ const LEAST_BY_TEXELS = 128;
 /** And from so many k's on: a layer has room for 512 of them, however few there are. */
 const LEAST_DEPTH = 64;
 
-/** Whether operands should be read from textures: where there is much to do with what is copied. */
-function worthTexels(p: Product): boolean {
+/**
+ * Whether a product whose operands are read from textures should compute C^T: where that turns fewer numbers on their
+ * way; undefined where operands should not be read from textures: there is too little to do with what is copied.
+ */
+function flippedForTexels(p: Product): boolean | undefined {
   const { M, N, K, c, batch = [1, 1] } = p;
-  const large = Math.min(M, N) >= LEAST_BY_TEXELS && K >= LEAST_DEPTH && batch[0] * batch[1] === 1;
   const { texels, precision } = c.tensor.gpu;
-  return texels && precision === "f32" && large && fitsTiles(storedA(p)) && fitsPanels(storedB(p));
+  const large = Math.min(M, N) >= LEAST_BY_TEXELS && K >= LEAST_DEPTH && batch[0] * batch[1] === 1;
+  if (!texels || precision !== "f32" || !large) return undefined;
+  const turned = (flipped: boolean): number => {
+    const [tiles, panels] = texelFactors(p, flipped);
+    if (!fitsTiles(tiles) || !fitsPanels(panels)) return Infinity;
+    return [tiles, panels].reduce((sum, one) => sum + (one.turned ? one.rows * one.columns : 0), 0);
+  };
+  const [straight, flipped] = [turned(false), turned(true)];
+  return straight === Infinity && flipped === Infinity ? undefined : flipped < straight;
 }
 
 function chooseMatrix({ M, N, K, c, batch = [1, 1] }: Product): Choice {

@@ -21,19 +21,65 @@ interface Case {
   /** Elements between the rows of A and B, and before the first one of B. */
   readonly gap?: number;
   readonly base?: number;
+  /** Which copies are turned, and whether it is C^T that is computed. */
+  readonly turned: readonly ("tiles" | "panels")[];
+  readonly flipped?: boolean;
 }
 
-// A layer has 512 rows of a panel of 32 columns, or of 16 tiles of 32 x 32. What is stored otherwise than A [M, K] and
-// B [K, N] is turned. A block is 32 x 64: of its two widths the second may be missing.
+// A layer has 512 rows of a panel of 32 columns, or of 16 tiles of 32 x 32. A block is 32 x 64: of its two widths the
+// second may be missing.
 const cases: readonly Case[] = [
-  { what: "blocks cut off below", M: 164, N: 192, K: 64, stored: [false, false] },
-  { what: "blocks cut off to the right", M: 128, N: 148, K: 64, stored: [false, true] },
-  { what: "few columns in a wide row", M: 192, N: 128, K: 84, stored: [true, false], gap: 64, base: 64 },
-  { what: "wide rows that are turned", M: 136, N: 164, K: 100, stored: [true, true], gap: 4, base: 4 },
-  { what: "panels that end inside layers", M: 128, N: 128, K: 700, stored: [true, false] },
-  { what: "turned panels that end inside layers", M: 128, N: 140, K: 700, stored: [true, true] },
-  { what: "panels of whole layers", M: 132, N: 128, K: 1024, stored: [false, false] },
-  { what: "panels of whole layers and a rest", M: 600, N: 1300, K: 64, stored: [false, true] },
+  { what: "rows cut off", M: 164, N: 192, K: 64, stored: [false, false], turned: [] },
+  { what: "columns cut off", M: 200, N: 148, K: 64, stored: [false, true], turned: ["panels"] },
+  { what: "rows apart", M: 128, N: 192, K: 84, stored: [true, false], gap: 64, base: 64, turned: ["tiles"] },
+  {
+    what: "odd rows",
+    M: 136,
+    N: 164,
+    K: 100,
+    stored: [true, true],
+    gap: 4,
+    base: 4,
+    turned: ["tiles", "panels"],
+  },
+  { what: "layers cut off", M: 128, N: 192, K: 700, stored: [true, false], turned: ["tiles"] },
+  {
+    what: "turned layers cut off",
+    M: 132,
+    N: 140,
+    K: 700,
+    stored: [true, true],
+    turned: ["tiles", "panels"],
+  },
+  { what: "whole layers", M: 132, N: 128, K: 1024, stored: [false, false], turned: [] },
+  {
+    what: "flipped, columns cut off",
+    M: 128,
+    N: 148,
+    K: 64,
+    stored: [false, true],
+    turned: ["panels"],
+    flipped: true,
+  },
+  {
+    what: "flipped, rows cut off",
+    M: 192,
+    N: 136,
+    K: 1056,
+    stored: [true, false],
+    turned: ["tiles"],
+    flipped: true,
+  },
+  {
+    what: "flipped, as both are stored",
+    M: 192,
+    N: 132,
+    K: 128,
+    stored: [true, true],
+    turned: [],
+    flipped: true,
+  },
+  { what: "many blocks", M: 600, N: 1300, K: 64, stored: [false, true], turned: ["panels"], flipped: true },
 ];
 
 /** A device's product of random matrices, on top of what C holds, with a bias. */
@@ -78,12 +124,11 @@ describe.skipIf(broadcastLanes(gpu) === 0)("on adapters with small subgroups (sk
     const { result, wanted } = await run(device, one);
     expectClose("C", result, wanted, 1e-5);
     expect(result).toEqual((await run(buffers, one)).result);
-    const kernels = kernelsOf(device).map(({ file, constants: { TILES = "" } }) => `${file} ${TILES}`);
-    expect(kernels).toEqual([
-      ...(one.stored[0] ? ["texels.wgsl 1"] : []),
-      ...(one.stored[1] ? ["texels.wgsl 0"] : []),
-      "matmul_texels_subgroup.wgsl ",
-    ]);
+    const kernels = kernelsOf(device).map(({ file, constants: { TILES, FLIPPED } }) => {
+      if (file === "texels.wgsl") return TILES ? "tiles" : "panels";
+      return `${file}${FLIPPED ? ", flipped" : ""}`;
+    });
+    expect(kernels).toEqual([...one.turned, `matmul_texels_subgroup.wgsl${one.flipped ? ", flipped" : ""}`]);
     expect(kernelsOf(buffers).map(({ file }) => file)).not.toContain("matmul_texels_subgroup.wgsl");
   });
 });
