@@ -6,15 +6,15 @@
 //
 // A texel is read by one function without a branch where a vec4 of a buffer takes 32 loads that are each checked, and
 // textures keep together what a block reads (src/engine/texels.ts). Of A a block takes 4 LANES rows and k's at a time, of
-// which a lane holds four k's of each row; subgroupShuffle hands these to all lanes, for two blocks' width of B. A loop
-// for each width keeps the code small: it compiles four times as fast as one that has both.
+// which a lane holds four k's of each row; subgroupShuffle hands these to all lanes, for two panels of B. Each panel has
+// a loop of its own, so that the code of a loop stays small.
 //
 // With FLIPPED it is C^T = B^T A^T that a block computes, and turns as it stores: where B^T and A^T are what is stored, or
 // the smaller of them has to be turned.
 //
 // Shapes      A as [M, K] in tiles, B as [K, N] in panels, however they are stored, FLIPPED B^T in tiles, A^T in panels;
 //             C and residual [M, N], bias [N]; M, N and K in multiples of 4
-// Dispatch    one workgroup (one subgroup) per 4 LANES x 8 LANES block: (blocks of M, blocks of N)
+// Dispatch    one workgroup (one subgroup) per 4 LANES x 8 LANES block: (blocks of M, blocks of N), FLIPPED of N and M
 // Called by   src/ops/product.ts
 // Checked by  test/ops/texels.test.ts
 

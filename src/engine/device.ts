@@ -19,7 +19,7 @@ export interface Gpu {
   readonly half: boolean;
   /** Whether a subgroup multiplies 16 x 16 matrices of f16 by itself, adding up in f32 (tensor cores). */
   readonly matrices: boolean;
-  /** Whether large matrix products read their operands from textures (texels.ts): on lavapipe. */
+  /** Whether large matrix products and attention read from textures (texels.ts): on lavapipe. */
   readonly texels: boolean;
   /** What matrix products take their operands in; they add up in f32. */
   readonly precision: Precision;

@@ -78,8 +78,8 @@ async function readQueries({ device, commands }: Gpu, querySet: GPUQuerySet, cou
 }
 
 /**
- * Products of L x d x L that attention makes for each head, by entry point of flash.wgsl and of those on subgroup
- * matrices; the backward makes weights again.
+ * Products of L x d x L that attention makes for each head, by entry point of flash.wgsl, flash_subgroup.wgsl and those
+ * on subgroup matrices; the backward makes weights again.
  */
 const FLASH: Readonly<Record<string, number>> = { forward_queries: 2, backward_queries: 3, backward_keys: 4 };
 
