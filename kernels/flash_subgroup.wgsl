@@ -77,6 +77,11 @@ fn own_tokens(head: Head, first: u32, lane: u32) -> array<u32, LOADS> {
   return own;
 }
 
+// Four tokens of a head from its row `first` on; beyond the last one that one again.
+fn met_tokens(head: Head, first: u32) -> vec4u {
+  return head.token + min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(params.L - 1u));
+}
+
 // w += products of ROWS rows of the columns from quad `a` on, of which a lane has those of tokens `own`, and of four
 // rows of those from quad `b` on, of tokens `met`.
 fn add_products(
@@ -160,7 +165,7 @@ fn forward_queries(
   var sums: array<vec4f, ROWS * PLACES>;
   for (var begin = 0u; begin < params.L; begin += 4u * LANES) {
     let key = begin + 4u * lane;
-    let met = min(vec4u(head.token + key) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    let met = met_tokens(head, key);
     var w = array<vec4f, ROWS>();
     add_products(head.q, own, head.k, met, &w);
     let hidden = select(LOWEST, 0.0, key < params.L);
@@ -240,7 +245,7 @@ fn backward_queries(
   var dq: array<vec4f, ROWS * PLACES>;
   for (var begin = 0u; begin < params.L; begin += 4u * LANES) {
     let key = begin + 4u * lane;
-    let met = min(vec4u(head.token + key) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    let met = met_tokens(head, key);
     var w = array<vec4f, ROWS>();
     add_products(head.q, own, head.k, met, &w);
     var ds = array<vec4f, ROWS>();
@@ -271,7 +276,7 @@ fn backward_keys(
   var dv: array<vec4f, ROWS * PLACES>;
   for (var begin = 0u; begin < params.L; begin += 4u * LANES) {
     let query = begin + 4u * lane;
-    let met = min(vec4u(head.token + query) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    let met = met_tokens(head, query);
     var w = array<vec4f, ROWS>();
     add_products(head.k, own, head.q, met, &w);
     var ds = array<vec4f, ROWS>();

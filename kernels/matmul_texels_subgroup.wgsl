@@ -13,7 +13,7 @@
 // the smaller of them has to be turned.
 //
 // Shapes      A as [M, K] in tiles, B as [K, N] in panels, however they are stored, FLIPPED B^T in tiles, A^T in panels;
-//             C and residual [M, N], bias [N]; M, N and K in multiples of 4
+//             C and residual [M, N], bias [N]; N and K in multiples of 4, M too where A is turned or C^T computed
 // Dispatch    one workgroup (one subgroup) per 4 LANES x 8 LANES block: (blocks of M, blocks of N), FLIPPED of N and M
 // Called by   src/ops/product.ts
 // Checked by  test/ops/texels.test.ts

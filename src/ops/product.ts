@@ -93,8 +93,6 @@ interface Choice {
   /** Whether the entry stores C by quads. */
   readonly quads: boolean;
   readonly flags: Flags;
-  /** Whether it is C^T whose blocks are computed. */
-  readonly flipped?: boolean;
 }
 const variants = new Map<string, Kernel>();
 
@@ -148,10 +146,10 @@ export function product(p: Product): void {
     alpha: p.alpha ?? 1,
   };
   const [height, width] = choice.block;
-  const [rows, columns] = choice.flipped ? [N, M] : [M, N];
+  const { FLIPPED } = choice.flags; // where it is C^T whose blocks are computed
+  const [rows, columns] = FLIPPED ? [N, M] : [M, N];
   const workgroups = [Math.ceil(rows / height), Math.ceil(columns / width), batch[0] * batch[1]] as const;
-  const operands =
-    choice.entry === "texels" ? texelsOf(p, choice.flipped === true) : { a4: a.tensor, b4: b.tensor };
+  const operands = choice.entry === "texels" ? texelsOf(p, FLIPPED === 1) : { a4: a.tensor, b4: b.tensor };
   run(variant, { ...operands, ...others }, params, workgroups);
 }
 
@@ -226,7 +224,7 @@ function choose(p: Product): Choice {
     const flipped = aligned && quads(N, K) ? flippedForTexels(p) : undefined;
     if (flipped !== undefined) {
       const flags = { ...turned, FLIPPED: flipped ? 1 : 0 };
-      return { entry: "texels", block: [4 * lanes, 8 * lanes], quads: true, flags, flipped };
+      return { entry: "texels", block: [4 * lanes, 8 * lanes], quads: true, flags };
     }
     if (aligned && !a.transposed && b.transposed && quads(N)) return { ...choice, entry: "nt" };
     if (aligned && !a.transposed && quads(N, K)) return { ...choice, entry: "nn" };

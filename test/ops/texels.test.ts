@@ -29,11 +29,11 @@ interface Case {
 // A layer has 512 rows of a panel of 32 columns, or of 16 tiles of 32 x 32. A block is 32 x 64: of its two widths the
 // second may be missing.
 const cases: readonly Case[] = [
-  { what: "rows cut off", M: 164, N: 192, K: 64, stored: [false, false], turned: [] },
+  { what: "rows cut off, no quads of them", M: 161, N: 192, K: 64, stored: [false, false], turned: [] },
   { what: "columns cut off", M: 200, N: 148, K: 64, stored: [false, true], turned: ["panels"] },
   { what: "rows apart", M: 128, N: 192, K: 84, stored: [true, false], gap: 64, base: 64, turned: ["tiles"] },
   {
-    what: "odd rows",
+    what: "rows 16 bytes more apart",
     M: 136,
     N: 164,
     K: 100,
